@@ -1,0 +1,1 @@
+//! Keyed browser pool and ERP client of Archibald over headless Chromium

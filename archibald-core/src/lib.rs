@@ -1,0 +1,1 @@
+//! Types, ports, the scheduler and the effect rules of Archibald: pure, no I/O

@@ -1,0 +1,1 @@
+//! HTTP API and live event streams of Archibald as an axum router

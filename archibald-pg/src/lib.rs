@@ -1,0 +1,1 @@
+//! Store, lock and event bus of Archibald on PostgreSQL

@@ -1,0 +1,1 @@
+//! Embedded store, lock and event bus of Archibald in one SQLite file

@@ -1,0 +1,1 @@
+//! Fakes, simulated ERP and conformance suites for those who build on Archibald
