@@ -1,1 +1,31 @@
-//! Types, ports, the scheduler and the effect rules of Archibald: pure, no I/O
+//! The words and the rules of Archibald: types, ports, the scheduler and the effect protocol.
+//!
+//! Everything here is pure: no async runtime, no SQL, no HTTP, no clock and no randomness. What decides
+//! takes values and returns values; what waits, writes or clicks lives in the adapters behind [`port`].
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | agent | a sales agent: the unit of exclusion, one operation at a time |
+//! | operation | one thing to do at the ERP, acknowledged once it is stored |
+//! | lease, fencing token | the right to run one operation of an agent; the token only grows |
+//! | attempt, step | one run under one lease; it begins with `Act`, `Probe` or `Commit` |
+//! | effect | a change of the ERP that must happen once; intended, released, recorded |
+//! | intent | the durable note that allows the click; only a store makes one |
+//! | mark | what an order carries at the ERP so that it is recognised as ours |
+//! | receipt | what the ERP called the effect |
+//! | disposition | what becomes of the operation after an attempt |
+//! | event, cursor | what devices are told, and their place in it |
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+pub mod effect;
+pub mod erp;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod lease;
+pub mod operation;
+pub mod port;
+pub mod record;
+pub mod scheduler;
+pub mod time;

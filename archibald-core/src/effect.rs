@@ -1,0 +1,265 @@
+//! The effect protocol: how a change of the ERP happens once.
+//!
+//! An effect is *intended* (committed before the click), *released* (committed in the commit gate before
+//! the first byte leaves) and *recorded* (its receipt committed). A journal that says intended and not
+//! released proves that nothing was sent; one that says released and not recorded makes the next attempt
+//! begin with a probe; one that says recorded is reused and the ERP is not touched again.
+
+mod mark;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use self::mark::{MARK_LENGTH, Mark, OWN_TEXT_LIMIT, REFERENCE_LIMIT, ReferenceTooLong};
+
+use crate::id::{EffectName, FencingToken};
+use crate::lease::{Lease, millis};
+use crate::time::Timestamp;
+
+/// What the ERP called the effect, such as `{"order": "O-1042"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Receipt(pub Value);
+
+/// How far an effect has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EffectState {
+    /// Allowed and not sent: the journal proves that the ERP does not know of it.
+    Intended,
+    /// It may have reached the ERP.
+    Released,
+    /// The ERP has it, under this receipt.
+    Recorded,
+    /// It was released, and the ERP itself refused it: nothing of it is there.
+    Void,
+}
+
+/// The journal of one effect of one operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EffectRecord {
+    /// Its name within the operation.
+    pub name: EffectName,
+    /// How far it has got.
+    pub state: EffectState,
+    /// What its bearer carries at the ERP, where marks can be stored.
+    pub mark: Option<Mark>,
+    /// What already existed that looks like it, before the first act.
+    pub baseline: Value,
+    /// The lease under which it got there.
+    pub token: FencingToken,
+    /// How often it was intended.
+    pub acts: u32,
+    /// When it was last intended.
+    pub intended_at: Timestamp,
+    /// When it was last released.
+    pub released_at: Option<Timestamp>,
+    /// Until when the released request may still be sent or under way from our side.
+    pub act_until: Option<Timestamp>,
+    /// When the released request was answered whole, if it was: then only the lag of lists is waited for.
+    pub answered_at: Option<Timestamp>,
+    /// What the ERP called it.
+    pub receipt: Option<Receipt>,
+}
+
+/// Why an effect may be intended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntentBasis {
+    /// Nothing was ever released, as far as the caller knows; the journal has the last word.
+    NothingReleased,
+    /// A healthy probe, made after the settle time, found it absent.
+    ProbedAbsent,
+}
+
+/// Asks a store for an [`Intent`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct IntentRequest {
+    /// Which effect.
+    pub effect: EffectName,
+    /// Why it may be.
+    pub basis: IntentBasis,
+    /// What its bearer will carry.
+    pub mark: Option<Mark>,
+    /// What already exists that looks like it.
+    pub baseline: Value,
+    /// The hard budget of the act: from here to the answer.
+    pub budget: Duration,
+    /// What the lease must outlive on top of the budget.
+    pub margin: Duration,
+}
+
+/// The right to act once, committed in the journal. Not `Clone`: whoever acts consumes it.
+///
+/// Only stores make one (see [`Intent::issue`]), and client methods that change the ERP take it by value,
+/// so a click without an intent does not compile:
+///
+/// ```compile_fail
+/// # use archibald_core::effect::Intent;
+/// fn twice(intent: Intent) -> (Intent, Intent) {
+///     (intent.clone(), intent)
+/// }
+/// ```
+#[derive(Debug, PartialEq)]
+pub struct Intent {
+    lease: Lease,
+    effect: EffectName,
+    mark: Option<Mark>,
+    budget: Duration,
+}
+
+impl Intent {
+    /// For implementations of [`OperationStore`](crate::port::OperationStore) alone, after the intent is
+    /// committed. A test of the repository holds every other crate to that.
+    #[must_use]
+    pub fn issue(lease: Lease, request: &IntentRequest) -> Self {
+        Self { lease, effect: request.effect.clone(), mark: request.mark.clone(), budget: request.budget }
+    }
+
+    /// The lease that it was given under.
+    #[must_use]
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Which effect.
+    #[must_use]
+    pub fn effect(&self) -> &EffectName {
+        &self.effect
+    }
+
+    /// What its bearer is to carry at the ERP.
+    #[must_use]
+    pub fn mark(&self) -> Option<&Mark> {
+        self.mark.as_ref()
+    }
+
+    /// The hard budget of the act.
+    #[must_use]
+    pub fn budget(&self) -> Duration {
+        self.budget
+    }
+}
+
+/// The gate is open for one request: `released` is committed. Not `Clone`.
+#[derive(Debug)]
+pub struct Permit {
+    /// The request must be answered within this, counted from now.
+    pub budget: Duration,
+}
+
+/// How an act ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ActOutcome<R> {
+    /// The answering page read back equal to what was wanted, field by field.
+    Done(R),
+    /// It read back otherwise.
+    Differs {
+        /// What the page shows.
+        observed: R,
+        /// Field by field, wanted and observed.
+        differences: Vec<String>,
+    },
+    /// The same form with its validation text and no number.
+    Refused(String),
+    /// The gate was never opened, or no byte left.
+    NotSent(NotSent),
+    /// All else: it may have happened.
+    Ambiguous {
+        /// What was seen.
+        evidence: String,
+        /// Whether the released request was answered whole: then it is over at the ERP.
+        answered: bool,
+    },
+}
+
+/// Why nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotSent {
+    /// The ERP logged the session out before the click.
+    #[error("the session expired before anything was sent")]
+    SessionExpired,
+    /// The lease ended before the click.
+    #[error("the lease was lost before anything was sent")]
+    LeaseLost,
+    /// Anything else before the gate.
+    #[error("nothing was sent: {0}")]
+    Other(String),
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict<R> {
+    /// It is there, as wanted.
+    Found(R),
+    /// It is there, and otherwise.
+    Differs {
+        /// What is there.
+        observed: R,
+        /// Field by field, wanted and observed.
+        differences: Vec<String>,
+    },
+    /// It is not there. Counts only after the settle time.
+    Absent,
+    /// A healthy prober cannot tell.
+    Unclear(String),
+}
+
+/// How long a verdict that leads to another act has to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settle {
+    /// After `act_until`, for a request that was not answered whole: longer than the ERP's own limit for
+    /// a request times the requests that may queue in that session.
+    #[serde(with = "millis")]
+    pub request: Duration,
+    /// After a whole answer: how long lists may lag.
+    #[serde(with = "millis")]
+    pub lists: Duration,
+}
+
+impl Settle {
+    /// From when on `Absent` counts for this effect. `None` where nothing was released.
+    #[must_use]
+    pub fn over_at(&self, effect: &EffectRecord) -> Option<Timestamp> {
+        let released = effect.released_at?;
+        Some(match effect.answered_at {
+            Some(answered) => answered + self.lists,
+            None => effect.act_until.unwrap_or(released) + self.request,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn released(answered: Option<u64>) -> EffectRecord {
+        let at = |secs: u64| Timestamp::EPOCH + Duration::from_secs(secs);
+        EffectRecord {
+            name: EffectName::new("save-order").unwrap(),
+            state: EffectState::Released,
+            mark: None,
+            baseline: json!(null),
+            token: FencingToken(1),
+            acts: 1,
+            intended_at: at(0),
+            released_at: Some(at(1)),
+            act_until: Some(at(31)),
+            answered_at: answered.map(at),
+            receipt: None,
+        }
+    }
+
+    #[test]
+    fn an_unanswered_request_settles_later_than_an_answered_one() {
+        let settle = Settle { request: Duration::from_secs(120), lists: Duration::from_secs(5) };
+        assert_eq!(settle.over_at(&released(None)), Some(Timestamp::EPOCH + Duration::from_secs(151)));
+        assert_eq!(settle.over_at(&released(Some(2))), Some(Timestamp::EPOCH + Duration::from_secs(7)));
+        let never = EffectRecord { released_at: None, ..released(None) };
+        assert_eq!(settle.over_at(&never), None);
+    }
+}

@@ -1,0 +1,37 @@
+//! What the core asks of the outside world, one small trait a file.
+//!
+//! Every method says what happens when its future is dropped. "Cancel safe" means: either it happened
+//! whole or not at all, and asking again (or reading) tells which.
+
+mod agent_lock;
+mod archibald_client;
+mod browser_pool;
+mod clock;
+mod credentials;
+mod event_bus;
+mod operation_store;
+mod operations;
+
+pub use self::agent_lock::{AgentLock, LeaseError, LeaseRequest, Leased};
+pub use self::archibald_client::{ArchibaldClient, ClientError, CommitGate, GateRefused};
+pub use self::browser_pool::{
+    AcquireError, AcquireRequest, BrowserPool, Finish, Guard, LeaseLost, LoginError, PoolOccupancy,
+    SessionLease,
+};
+pub use self::clock::Clock;
+pub use self::credentials::{CredentialProvider, Credentials};
+pub use self::event_bus::{
+    BusClosed, EventBus, EventRead, Head, ResetReason, Snapshot, Wakeups, WorkerWake, WorkerWakeups,
+};
+pub use self::operation_store::{
+    AdminError, Enqueued, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage, RowQuery,
+};
+pub use self::operations::{EnqueueRequest, Operations, Overview, Why};
+
+#[cfg(feature = "mock")]
+pub use self::{
+    agent_lock::MockAgentLock, archibald_client::MockArchibaldClient, archibald_client::MockCommitGate,
+    browser_pool::MockBrowserPool, browser_pool::MockGuard, browser_pool::MockSessionLease, clock::MockClock,
+    credentials::MockCredentialProvider, event_bus::MockEventBus, operation_store::MockOperationStore,
+    operations::MockOperations,
+};

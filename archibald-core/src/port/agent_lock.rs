@@ -1,0 +1,113 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::error::{FenceError, StoreError};
+use crate::id::{AgentId, FencingToken, OperationId, WorkerId};
+use crate::lease::Lease;
+use crate::record::OperationRecord;
+use crate::scheduler::Ticket;
+use crate::time::Timestamp;
+
+/// Asks for the right to run one operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeaseRequest {
+    /// Whose.
+    pub agent: AgentId,
+    /// Which.
+    pub operation: OperationId,
+    /// For whom.
+    pub worker: WorkerId,
+    /// For how long, unless it is renewed.
+    pub ttl: Duration,
+}
+
+/// The lease and what it is for, as of its transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leased {
+    /// The lease.
+    pub lease: Lease,
+    /// The operation with its journal.
+    pub record: OperationRecord,
+    /// The store's time.
+    pub now: Timestamp,
+}
+
+/// Why there is no lease now.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeaseError {
+    /// Another operation of the agent runs.
+    #[error("the agent is held until {until}")]
+    Held {
+        /// When that lease ends unless it is renewed.
+        until: Timestamp,
+    },
+    /// It is not available any more, or not due yet.
+    #[error("the operation is not available")]
+    NotAvailable {
+        /// When it is due, if it still waits.
+        due: Option<Timestamp>,
+    },
+    /// An earlier unfinished operation of the agent has the same target.
+    #[error("operation {by} has the same target and goes first")]
+    TargetBusy {
+        /// That operation.
+        by: OperationId,
+    },
+    /// The agent is paused.
+    #[error("the agent is paused: {why}")]
+    Paused {
+        /// Why.
+        why: String,
+    },
+    /// The store failed; nothing was leased as far as it knows. Reading the operation tells.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Who may run an operation of an agent: one at a time, over all workers and processes.
+///
+/// The agent's row is lock and fence; its token grows with every lease and never repeats.
+#[async_trait]
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait AgentLock: Send + Sync {
+    /// Takes the agent for one operation, moves the operation to running and tells the devices, in one
+    /// transaction.
+    ///
+    /// # Errors
+    /// [`LeaseError`] says what stands in the way.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have leased; the lease then ends by its time.
+    async fn lease(&self, request: &LeaseRequest) -> Result<Leased, LeaseError>;
+
+    /// Renews this worker's leases and returns those that it still has, as (agent, token). One that is not
+    /// returned is lost: its attempt must stop at once.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing is known; the leases end by their own time.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn renew(&self, leases: &[Lease]) -> Result<Vec<(AgentId, FencingToken)>, StoreError>;
+
+    /// Gives a lease back before anything was attempted.
+    ///
+    /// # Errors
+    /// [`FenceError::Superseded`] when it is somebody else's by now: a no-op that says so.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn hand_back(&self, lease: &Lease) -> Result<(), FenceError>;
+
+    /// Ends the leases whose time is over and returns what became available by it, each with the step that
+    /// its journal gives.
+    ///
+    /// # Errors
+    /// [`StoreError`]: try again later.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn reap(&self) -> Result<Vec<Ticket>, StoreError>;
+}

@@ -1,0 +1,138 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::effect::{ActOutcome, Intent, Permit};
+use crate::erp::{CustomerPage, Order, OrderQuery, OrderSummary, WantedOrder};
+use crate::error::FenceError;
+use crate::record::Evidence;
+
+use super::LeaseLost;
+
+/// The gate did not open; nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the commit gate did not open: {0}")]
+pub struct GateRefused(#[from] pub FenceError);
+
+/// The one place through which a request that changes the ERP leaves.
+#[async_trait]
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait CommitGate: Send + Sync {
+    /// Checks the fence and commits `released`. Called when the request is held and before its first byte;
+    /// on `Ok` it must be sent exactly once, by a task that nothing cancels.
+    ///
+    /// # Errors
+    /// [`GateRefused`]: nothing may be sent.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: run it to its end.
+    async fn open(&self, intent: Intent) -> Result<Permit, GateRefused>;
+}
+
+/// Why the ERP could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The ERP wants a login again.
+    #[error("the session expired")]
+    SessionExpired,
+    /// The session is another user's: never go on with it.
+    #[error("the page belongs to user {found:?}, not to {expected:?}")]
+    WrongUser {
+        /// Whose it should be.
+        expected: String,
+        /// Whose it is.
+        found: String,
+    },
+    /// The ERP answers with an error or a maintenance page.
+    #[error("the ERP is unavailable: {0}")]
+    Unavailable(String),
+    /// It took too long.
+    #[error("{what} took longer than {limit_ms} ms")]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// For how long, in milliseconds.
+        limit_ms: u64,
+    },
+    /// Page, context or browser are gone.
+    #[error("the page is lost: {0}")]
+    PageLost(String),
+    /// The page is not what the page map says.
+    #[error("page {page}: {key} ({selector}) does not match: {detail}")]
+    Unrecognised {
+        /// Which page.
+        page: String,
+        /// The key in the page map.
+        key: String,
+        /// What it says.
+        selector: String,
+        /// What was found instead.
+        detail: String,
+    },
+    /// The lease ended.
+    #[error(transparent)]
+    LeaseLost(#[from] LeaseLost),
+}
+
+/// What the product knows of the ERP: the verbs, in one agent's session.
+#[async_trait]
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait ArchibaldClient: Send + Sync {
+    /// Types a new order, saves it through the gate and reads the answer back. `reference` is what goes
+    /// into the reference field, mark included.
+    ///
+    /// Preemption is not looked at from here on; the intent's budget bounds it.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: run it to its end. Dropped, it counts as ambiguous once the gate was opened.
+    async fn create_order(
+        &self,
+        wanted: &WantedOrder,
+        reference: &str,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Order>;
+
+    /// All rows of the list of orders that match, over all its pages.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// The page is in an unknown state afterwards: finish the session as dirty.
+    async fn find_orders(&self, query: &OrderQuery) -> Result<Vec<OrderSummary>, ClientError>;
+
+    /// An order's detail page; `None` when there is no such order.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// As [`find_orders`](ArchibaldClient::find_orders).
+    async fn read_order(&self, number: &str) -> Result<Option<Order>, ClientError>;
+
+    /// One page of the list of customers, from 1.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// As [`find_orders`](ArchibaldClient::find_orders).
+    async fn read_customers(&self, page: u32) -> Result<CustomerPage, ClientError>;
+
+    /// Whether this session reads what is known to exist: the ERP's start page with the agent's name.
+    ///
+    /// # Errors
+    /// [`ClientError`] says what is wrong with it.
+    ///
+    /// # Cancel safety
+    /// As [`find_orders`](ArchibaldClient::find_orders).
+    async fn check_health(&self) -> Result<(), ClientError>;
+
+    /// What the page looks like now, without secrets. Best effort: empty when there is no page to look at.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn capture(&self) -> Vec<Evidence>;
+}

@@ -1,0 +1,292 @@
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::effect::{Intent, IntentRequest, Permit, Receipt};
+use crate::error::{EnqueueError, FenceError, StoreError};
+use crate::id::{AgentId, Collection, EffectName, OperationId, OperationKind};
+use crate::lease::Lease;
+use crate::operation::{IllegalChange, NewOperation};
+use crate::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
+use crate::scheduler::Ticket;
+use crate::time::Timestamp;
+
+/// An accepted operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Enqueued {
+    /// As stored.
+    pub record: OperationRecord,
+    /// Whether it existed before: the same key and payload, or a background operation of a kind of which
+    /// one waits already.
+    pub replayed: bool,
+}
+
+/// Which operations of an agent to list, newest first.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct OperationFilter {
+    /// In this state, by its name on the wire.
+    pub state: Option<String>,
+    /// Of this kind.
+    pub kind: Option<OperationKind>,
+    /// Older than this one: its position.
+    pub before: Option<u64>,
+    /// At most this many, 1 to 500.
+    pub limit: u32,
+}
+
+/// A page of operations, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperationPage {
+    /// The operations.
+    pub records: Vec<OperationRecord>,
+    /// Where the next page begins: a value for [`OperationFilter::before`].
+    pub next: Option<u64>,
+}
+
+/// Which local rows of an agent to list, by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowQuery {
+    /// Which set.
+    pub collection: Collection,
+    /// Only rows that contain this text, upper and lower case alike.
+    pub search: Option<String>,
+    /// Only ids after this one.
+    pub after: Option<String>,
+    /// At most this many, 1 to 500.
+    pub limit: u32,
+}
+
+/// A page of local rows, by id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowPage {
+    /// Id, content, and when it was last written.
+    pub rows: Vec<(String, Value, Timestamp)>,
+    /// Where the next page begins: a value for [`RowQuery::after`].
+    pub next: Option<String>,
+}
+
+/// An agent that runs nothing until it is resumed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausedAgent {
+    /// Who.
+    pub agent: AgentId,
+    /// Why.
+    pub why: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A person's request that could not be carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdminError {
+    /// No such operation of this agent.
+    #[error("the agent has no operation {0}")]
+    NotFound(OperationId),
+    /// Its state does not allow it.
+    #[error(transparent)]
+    State(#[from] IllegalChange),
+    /// The store failed; nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Where operations, their journals and the local rows live.
+///
+/// Every write commits with the events that tell of it, durably, before it is answered. All times are the
+/// store's own.
+#[async_trait]
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait OperationStore: Send + Sync {
+    /// Accepts an operation. What is answered survives any crash.
+    ///
+    /// # Errors
+    /// [`EnqueueError::KeyReused`], [`EnqueueError::QueueFull`] or [`EnqueueError::Store`].
+    ///
+    /// # Cancel safety
+    /// A dropped call may have stored it; the same key again tells.
+    async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError>;
+
+    /// One operation of an agent; `None` also when it is another agent's.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError>;
+
+    /// Operations of an agent, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn list(&self, agent: &AgentId, filter: &OperationFilter) -> Result<OperationPage, StoreError>;
+
+    /// What waits, in order of position: of one agent, or of all. `after` pages by position.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn waiting(
+        &self,
+        agent: Option<AgentId>,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Ticket>, StoreError>;
+
+    /// Commits that an effect is about to be acted, and gives the right to it.
+    ///
+    /// # Errors
+    /// See [`OperationRecord::intend`].
+    ///
+    /// # Cancel safety
+    /// A dropped call may have committed; intending again is fine, since nothing was released.
+    async fn intend(&self, lease: &Lease, request: &IntentRequest) -> Result<Intent, FenceError>;
+
+    /// Commits that the request leaves now. Called by the commit gate alone.
+    ///
+    /// # Errors
+    /// See [`OperationRecord::release`]; then nothing may be sent.
+    ///
+    /// # Cancel safety
+    /// Must not be dropped: the gate runs it in a task that nothing cancels. A dropped call may have
+    /// released, and then the next attempt probes.
+    async fn release(&self, intent: &Intent) -> Result<Permit, FenceError>;
+
+    /// Notes that the released request was answered whole.
+    ///
+    /// # Errors
+    /// See [`OperationRecord::answered`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn answered(&self, lease: &Lease, effect: &EffectName) -> Result<(), FenceError>;
+
+    /// Keeps the receipt, in the smallest transaction possible.
+    ///
+    /// # Errors
+    /// See [`OperationRecord::record`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe; recording the same receipt again is fine.
+    async fn record(&self, lease: &Lease, effect: &EffectName, receipt: &Receipt) -> Result<(), FenceError>;
+
+    /// A step that people see, local rows read so far, and where to go on if it is cut off here.
+    ///
+    /// # Errors
+    /// [`FenceError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn checkpoint(
+        &self,
+        lease: &Lease,
+        step: &str,
+        checkpoint: Option<Value>,
+        rows: Vec<LocalRow>,
+    ) -> Result<(), FenceError>;
+
+    /// The end of an attempt: state, rows, evidence and events, and the agent freed, in one transaction.
+    /// Returns the record after it.
+    ///
+    /// # Errors
+    /// [`FenceError`]; then nothing was written.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have settled; asking again then says superseded.
+    async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError>;
+
+    /// Withdraws an operation that waits and has no effect.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn cancel(&self, agent: &AgentId, id: OperationId, by: &str)
+    -> Result<OperationRecord, AdminError>;
+
+    /// Starts a rejected or failed operation again.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn redrive(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+    ) -> Result<OperationRecord, AdminError>;
+
+    /// Decides a doubt; `note` is kept for the audit.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn resolve(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+        how: &Resolution,
+    ) -> Result<OperationRecord, AdminError>;
+
+    /// Kept evidence, by its number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn evidence(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        n: u32,
+    ) -> Result<Option<Evidence>, StoreError>;
+
+    /// Local rows of an agent.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError>;
+
+    /// Pauses an agent: nothing of it is leased until it is resumed. Writes a `warning` event.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError>;
+
+    /// Resumes an agent.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError>;
+
+    /// Who is paused.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError>;
+}

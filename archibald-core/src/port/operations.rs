@@ -1,0 +1,235 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    AdminError, Enqueued, OperationFilter, OperationPage, PausedAgent, PoolOccupancy, RowPage, RowQuery,
+};
+use crate::error::{EnqueueError, StoreError};
+use crate::event::Origin;
+use crate::id::{AgentId, OperationId, OperationKey};
+use crate::record::{Evidence, OperationRecord, Resolution};
+use crate::time::Timestamp;
+
+/// What a client asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnqueueRequest {
+    /// Whose.
+    pub agent: AgentId,
+    /// The name of the kind, as given.
+    pub kind: String,
+    /// Its payload, as given.
+    pub payload: Value,
+    /// The same key twice is one operation.
+    pub key: OperationKey,
+    /// Not before this.
+    pub run_at: Option<Timestamp>,
+    /// Who asks.
+    pub origin: Option<Origin>,
+}
+
+/// A reason why an operation is not running.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Why {
+    /// Another operation of the agent runs.
+    AgentBusy {
+        /// That one.
+        operation: OperationId,
+    },
+    /// Operations of the agent go first.
+    Behind {
+        /// How many.
+        operations: u64,
+    },
+    /// An earlier operation has the same target.
+    TargetBlocked {
+        /// That one.
+        by: OperationId,
+    },
+    /// Every slot is taken.
+    NoSlot,
+    /// The agent is paused.
+    Paused {
+        /// Why.
+        why: String,
+    },
+    /// Its time has not come.
+    NotDue {
+        /// When it comes.
+        at: Timestamp,
+    },
+    /// Nothing is taken any more: the worker drains.
+    Draining,
+    /// The lease was asked for and is on its way.
+    Starting,
+}
+
+/// What an operator sees first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    /// Operations that wait, by agent, in this worker's scheduler.
+    pub waiting: BTreeMap<AgentId, u64>,
+    /// Operations that run in this worker.
+    pub running: BTreeMap<AgentId, OperationId>,
+    /// Who is paused.
+    pub paused: Vec<PausedAgent>,
+    /// Operations that may run together.
+    pub slots: usize,
+    /// The most that ran together since the start.
+    pub peak_running: usize,
+    /// Probes made since the start.
+    pub probes: u64,
+    /// Preemptions since the start.
+    pub preemptions: u64,
+    /// Whether the worker drains.
+    pub draining: bool,
+    /// The browser pool.
+    pub pool: PoolOccupancy,
+}
+
+/// What the product does for those who ask from outside: the door that HTTP and embedders use.
+#[async_trait]
+#[cfg_attr(feature = "mock", mockall::automock)]
+pub trait Operations: Send + Sync {
+    /// Checks and accepts an operation. `Ok` means: on disk.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; then nothing was stored.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have stored it; the same key again tells.
+    async fn enqueue(&self, request: EnqueueRequest) -> Result<Enqueued, EnqueueError>;
+
+    /// One operation of an agent.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError>;
+
+    /// Operations of an agent, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn list(&self, agent: &AgentId, filter: &OperationFilter) -> Result<OperationPage, StoreError>;
+
+    /// Waits until the operation is final or in doubt, or the time is over, and returns it as it then is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn wait(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        limit: Duration,
+    ) -> Result<Option<OperationRecord>, StoreError>;
+
+    /// Withdraws an operation that waits and has no effect.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn cancel(&self, agent: &AgentId, id: OperationId, by: &str)
+    -> Result<OperationRecord, AdminError>;
+
+    /// Starts a rejected or failed operation again.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn retry(&self, agent: &AgentId, id: OperationId, by: &str) -> Result<OperationRecord, AdminError>;
+
+    /// Decides a doubt.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn resolve(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+        how: &Resolution,
+    ) -> Result<OperationRecord, AdminError>;
+
+    /// Why an operation is not running, as far as this worker knows; empty when it runs or is final.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn explain(&self, agent: &AgentId, id: OperationId) -> Vec<Why>;
+
+    /// Kept evidence.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn evidence(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        n: u32,
+    ) -> Result<Option<Evidence>, StoreError>;
+
+    /// Local rows that operations brought.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError>;
+
+    /// Whether the agent is configured.
+    fn knows(&self, agent: &AgentId) -> bool;
+
+    /// All configured agents.
+    fn agents(&self) -> Vec<AgentId>;
+
+    /// What an operator sees first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn overview(&self) -> Result<Overview, StoreError>;
+
+    /// Pauses an agent: nothing of it is started until it is resumed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError>;
+
+    /// Resumes an agent.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError>;
+}
