@@ -4,7 +4,7 @@
 //! lose time-outs when the socket is silent, cap every command at 30 s, keep a page unusable after a
 //! navigation that was given up, and enable half of the protocol on each page. Here
 //! - one task owns the connection ([`link`]) and routes answers and events; it never waits for a page;
-//! - every call has its own deadline (a [`Guard`]) and ends at once when its page or browser is gone;
+//! - every call has its own deadline (a [`Limit`]) and ends at once when its page or browser is gone;
 //! - events change a small state per page that callers watch: nothing to subscribe too late to, no queue;
 //! - a new page is held before its first script until it is set up, so that nothing gets past the gate;
 //!   a window that the site opens by itself is closed while it is held;
@@ -19,7 +19,7 @@ mod browser;
 mod dialog;
 mod error;
 mod event;
-mod guard;
+mod limit;
 mod link;
 mod page;
 mod script;
@@ -29,10 +29,10 @@ mod view;
 pub use browser::{Browser, BrowserError, Context, Cookie};
 pub use dialog::{Dialog, DialogKind};
 pub use error::{DriverError, ElementProblem, Gone};
-pub use guard::Guard;
+pub use limit::Limit;
 pub use page::{Field, Page, PageState};
 
-pub(crate) use link::{Answer, Link};
+pub(crate) use link::Link;
 pub(crate) use page::PageCore;
 
 /// The directives that a subscriber needs so that no session cookie gets into a log.

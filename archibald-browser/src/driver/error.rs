@@ -26,16 +26,13 @@ pub enum DriverError {
         after: Duration,
     },
     /// The lease under which the page is used is over: nothing may be done any more.
-    #[error("{what}: the lease is over")]
-    LeaseOver {
+    #[error("{what}: {source}")]
+    LeaseLost {
         /// The step that was asked for.
         what: &'static str,
-    },
-    /// Somebody called it off.
-    #[error("{what} was called off")]
-    Stopped {
-        /// The step.
-        what: &'static str,
+        /// The guard's word.
+        #[source]
+        source: archibald_core::port::LeaseLost,
     },
     /// Chromium refused a command.
     #[error("chromium refused {method}: {message}")]

@@ -39,7 +39,7 @@ pub(super) struct Death {
 }
 
 /// What Chromium answered: the result, or its words of refusal.
-pub(crate) type Answer = Result<Value, String>;
+type Answer = Result<Value, String>;
 
 /// A command on its way, with no caller when nobody waits for its answer.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Link {
         Ok(Self { commands, death })
     }
 
-    /// Sends a command and reads its answer as `A`. Has no deadline of its own: a [`super::Guard`] has.
+    /// Sends a command and reads its answer as `A`. Has no deadline of its own: a [`super::Limit`] has.
     /// If the future is dropped, the command is carried out all the same.
     pub(crate) async fn call<C: Command, A: DeserializeOwned>(
         &self,
@@ -187,9 +187,14 @@ impl Task {
             Some(error) => Err(error.message),
             None => Ok(response.result.unwrap_or_default()),
         };
-        let target = answer.as_ref().ok().and_then(|result| result.get("targetId")?.as_str()).map(String::from);
+        let target =
+            answer.as_ref().ok().and_then(|result| result.get("targetId")?.as_str()).map(String::from);
         let unheard = pending.reply.is_some_and(|reply| reply.send(answer).is_err());
-        if pending.creates_target { self.router.creation_ends(target.as_deref(), unheard) } else { Vec::new() }
+        if pending.creates_target {
+            self.router.creation_ends(target.as_deref(), unheard)
+        } else {
+            Vec::new()
+        }
     }
 
     /// A creation is kept: its target must be told apart from the windows that a site opens.

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chromiumoxide::cdp::browser_protocol::fetch;
 use chromiumoxide::cdp::browser_protocol::target::CloseTargetParams;
+use chromiumoxide::cdp::js_protocol::runtime::RunIfWaitingForDebuggerParams;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -67,11 +69,12 @@ impl Router {
         if book.creating > 0 {
             return Vec::new();
         }
-        let strangers = book.sessions.keys().filter(|target| !book.ours.contains(*target));
-        let mut strangers: Vec<String> = strangers.cloned().collect();
-        book.sessions.retain(|target, _| !strangers.contains(target));
-        strangers.extend(target.filter(|_| unheard).map(String::from));
-        strangers.iter().map(|target| close(target)).collect()
+        let Book { sessions, ours, .. } = &mut *book;
+        let strangers = sessions.extract_if(|target, _| !ours.contains(target));
+        let mut orders: Vec<Outgoing> =
+            strangers.flat_map(|(target, session)| close_held(session, &target)).collect();
+        orders.extend(target.filter(|_| unheard).map(close));
+        orders
     }
 
     /// The session of one of our targets, as soon as it is attached.
@@ -107,7 +110,7 @@ impl Router {
         let can_be_ours = book.creating > 0 || book.ours.contains(&target);
         if opened_by_a_page || !can_be_ours {
             tracing::debug!(opened_by_a_page, "a window that nobody asked for is closed");
-            return vec![close(&target)];
+            return close_held(session_id.into(), &target);
         }
         let session: Arc<str> = session_id.into();
         if let Some(waiting) = book.awaited.remove(&target) {
@@ -143,7 +146,15 @@ impl Router {
 }
 
 fn close(target: &str) -> Outgoing {
-    Outgoing::order(None, &CloseTargetParams::new(target))
+    Outgoing::order(None, &CloseTargetParams::new(target.to_owned()))
+}
+
+/// A held window also holds the page that opened it, and only one that runs can be closed: so it runs, with
+/// every request of its own held for good.
+fn close_held(session: Arc<str>, target: &str) -> Vec<Outgoing> {
+    let all = fetch::EnableParams::default();
+    let run = RunIfWaitingForDebuggerParams::default();
+    vec![Outgoing::order(Some(&session), &all), Outgoing::order(Some(&session), &run), close(target)]
 }
 
 /// An event that cannot be read is as good as none: what matters shows as a time-out.

@@ -40,11 +40,6 @@ impl Mark {
         Self { view, documents }
     }
 
-    /// Whether another document has come since.
-    pub(super) fn is_passed(&self) -> bool {
-        self.view.borrow().documents > self.documents
-    }
-
     /// Waits for the next document, loaded.
     pub(super) async fn loaded(&mut self) -> Result<(), DriverError> {
         let documents = self.documents;
@@ -52,9 +47,10 @@ impl Mark {
         // The sender lives in the page; its end is told by the page's own token, which callers watch.
         match self.view.wait_for(there).await {
             Ok(view) => match &view.unreachable {
-                Some(url) => {
-                    Err(DriverError::Navigation { url: url.clone(), text: "chromium shows an error page".into() })
-                }
+                Some(url) => Err(DriverError::Navigation {
+                    url: url.clone(),
+                    text: "chromium shows an error page".into(),
+                }),
                 None => Ok(()),
             },
             Err(_) => std::future::pending().await,

@@ -123,11 +123,7 @@ CertificateTransparencyComponentUpdater,HttpsUpgrades,PaintHolding",
     "--window-size=1280,1024",
 ];
 
-fn find_in(
-    named: Option<OsString>,
-    path: &[PathBuf],
-    libraries: &[PathBuf],
-) -> Result<Engine, LaunchError> {
+fn find_in(named: Option<OsString>, path: &[PathBuf], libraries: &[PathBuf]) -> Result<Engine, LaunchError> {
     if let Some(named) = named.filter(|named| !named.is_empty()) {
         return Engine::at(named);
     }

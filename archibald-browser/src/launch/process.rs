@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::profile::Profile;
 use super::{Engine, LaunchError, LaunchOptions};
@@ -89,31 +89,12 @@ impl EngineProcess {
         exit.wait_for(Option::is_some).await.ok().and_then(|exit| *exit)
     }
 
-    /// Asks it to end, and makes it end if it has not after `grace`. Waits for its end.
-    ///
-    /// If the future is dropped, the engine is killed.
-    pub async fn end(self, grace: Duration) -> Option<EngineExit> {
-        if let Ok(exit) = timeout(grace, self.ended()).await {
-            return exit;
-        }
-        self.signal(Signal::SIGTERM);
-        if let Ok(exit) = timeout(grace, self.ended()).await {
-            return exit;
-        }
-        self.kill();
-        self.ended().await
-    }
-
     /// Kills the engine and its helpers at once. Does nothing if it has ended.
     pub fn kill(&self) {
-        self.signal(Signal::SIGKILL);
-    }
-
-    fn signal(&self, signal: Signal) {
         // Under the lock the process is not yet reaped, so its id cannot be somebody else's.
         let state = lock(&self.state);
         if *state == Alive::Yes {
-            let _ = killpg(group(self.pid), signal);
+            let _ = killpg(group(self.pid), Signal::SIGKILL);
         }
     }
 
