@@ -1,6 +1,7 @@
 //! A browser in miniature: cookies, one keep-alive connection, forms with their hidden fields.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use archibald_testing::data::{DataSet, Order, password_of};
 use archibald_testing::erp::{Behaviour, ErpOptions, ErpSimulator, RunningErp};
@@ -14,7 +15,7 @@ use tokio::net::TcpStream;
 
 /// Fast, so that stories do not wait; those about time set their own.
 pub(crate) fn fast() -> ErpOptions {
-    let millis = std::time::Duration::from_millis;
+    let millis = Duration::from_millis;
     let behaviour = Behaviour {
         latency: millis(0),
         slow: millis(80),
@@ -107,6 +108,15 @@ impl Browser {
         self.request(Method::POST, &page.path, body).await
     }
 
+    /// What script does behind the page: a callback, whose answer is no page.
+    pub(crate) async fn call_back(&mut self, page: &Page, control: &str, argument: &str) -> Page {
+        let mut body = page.filled(&[], Cause::Link("", ""));
+        let pairs = [("__CALLBACKID", control), ("__CALLBACKPARAM", argument)];
+        body.push('&');
+        body += &url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        self.request(Method::POST, &page.path, body).await.unwrap()
+    }
+
     /// Types a whole order into a new form, without saving it.
     pub(crate) async fn type_order(
         &mut self,
@@ -177,6 +187,16 @@ impl Browser {
     pub(crate) fn cookie_header(&self) -> String {
         self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
+}
+
+/// Waits until it is so; fails after ten seconds.
+pub(crate) async fn until(so: impl Fn() -> bool) {
+    let waiting = async {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it came to be so in ten seconds");
 }
 
 impl Page {

@@ -2,5 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod browser;
+mod catalogue;
+mod control;
+mod data;
+mod faults;
 mod login;
 mod orders;
+mod wire;
