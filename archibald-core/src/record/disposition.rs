@@ -66,6 +66,8 @@ pub enum YieldReason {
     Settling,
     /// The prober could not read what is known to exist.
     Unhealthy(String),
+    /// This worker does not know the kind: left for one that does.
+    UnknownKind,
 }
 
 /// A row of local data that an operation writes.
@@ -216,6 +218,7 @@ impl YieldReason {
             Self::NoSession(why) => format!("no session: {why}"),
             Self::Settling => "what was sent has not settled yet".to_owned(),
             Self::Unhealthy(why) => format!("the ERP could not be read: {why}"),
+            Self::UnknownKind => "this worker does not know the kind".to_owned(),
         }
     }
 }
