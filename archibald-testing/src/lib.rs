@@ -10,4 +10,5 @@ pub mod conformance;
 pub mod credentials;
 pub mod data;
 pub mod erp;
+pub mod fake_erp;
 pub mod memory;
