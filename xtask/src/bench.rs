@@ -55,8 +55,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let bench = find(name)?;
     let programs = Programs::build(&["--release", "-p", "archibald-benches", "--bin", bench.program])?;
     let results = bench.run(&programs, &options.arguments)?;
-    for result in results {
-        println!("{}", if options.json { Value::Object(result).to_string() } else { in_rows(&result) });
+    for (line, result) in results {
+        println!("{}", if options.json { line } else { in_rows(&result) });
     }
     Ok(())
 }
@@ -72,7 +72,7 @@ pub(crate) fn in_short(programs: &Programs) -> Result<(), Failure> {
 }
 
 impl Bench {
-    fn run(&self, programs: &Programs, more: &[OsString]) -> Result<Vec<Map<String, Value>>, Failure> {
+    fn run(&self, programs: &Programs, more: &[OsString]) -> Result<Vec<Outcome>, Failure> {
         let scratch = Scratch::new()?;
         let mut command = programs.command(self.program)?;
         command.args(self.arguments).args(more).current_dir(scratch.folder());
@@ -96,14 +96,18 @@ fn find(name: &str) -> Result<&'static Bench, Failure> {
     })
 }
 
+/// A line as it was printed, and what it says.
+type Outcome = (String, Map<String, Value>);
+
 /// One JSON object a line, and at least one of them.
-fn results(name: &str, output: &str) -> Result<Vec<Map<String, Value>>, Failure> {
+fn results(name: &str, output: &str) -> Result<Vec<Outcome>, Failure> {
     let lines = output.lines().filter(|line| !line.trim().is_empty());
-    let results: Result<Vec<_>, _> = lines.map(serde_json::from_str).collect();
+    let results: Result<Vec<_>, _> =
+        lines.map(|line| Ok((line.to_owned(), serde_json::from_str(line)?))).collect();
     match results {
         Ok(results) if !results.is_empty() => Ok(results),
         Ok(_) => Err(Failure::Wrong(format!("bench {name} printed no result"))),
-        Err(error) => {
+        Err::<_, serde_json::Error>(error) => {
             Err(Failure::Wrong(format!("bench {name} printed something that is no result: {error}")))
         }
     }
@@ -146,7 +150,7 @@ mod tests {
     #[test]
     fn a_result_is_one_object_a_line() {
         let two = results("x", "{\"ops\":1}\n\n{\"ops\":2,\"store\":\"memory\"}\n").unwrap();
-        assert_eq!(in_rows(&two[1]), "ops    2\nstore  memory");
+        assert_eq!(in_rows(&two[1].1), "ops    2\nstore  memory");
         assert!(results("x", "\n").unwrap_err().in_full().contains("no result"));
         assert!(results("x", "done\n").unwrap_err().in_full().contains("something that is no result"));
     }

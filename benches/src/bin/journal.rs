@@ -14,6 +14,7 @@ use archibald_core::operation::{Class, NewOperation};
 use archibald_core::record::{Disposition, OperationRecord};
 use archibald_core::time::Timestamp;
 use clap::Parser;
+use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -22,6 +23,12 @@ struct Options {
     /// How many operations
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
     operations: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Outcome {
+    operations: u64,
+    ns_per_op: u64,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -38,7 +45,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err(format!("{completed} of {} operations were completed", options.operations).into());
     }
     let ns_per_op = took.as_nanos() / u128::from(options.operations);
-    println!("{}", json!({ "operations": options.operations, "ns_per_op": u64::try_from(ns_per_op)? }));
+    let outcome = Outcome { operations: options.operations, ns_per_op: u64::try_from(ns_per_op)? };
+    println!("{}", serde_json::to_string(&outcome)?);
     Ok(())
 }
 
