@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod checked;
-// mod machine;
+mod machine;
 mod model;
 mod properties;
 // mod simulation;
-// mod stories;
+mod stories;
+mod story;
