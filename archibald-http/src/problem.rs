@@ -10,11 +10,11 @@ use serde::Serialize;
 /// An error as clients get it. `type` is stable: programs decide by it, people read `detail`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Problem {
-    /// `urn:archibald:problem:` and a name such as `key-reused`.
-    #[serde(rename = "type")]
-    pub kind: String,
+    /// Its type: `key-reused` is `urn:archibald:problem:key-reused` on the wire.
+    #[serde(rename = "type", serialize_with = "as_urn")]
+    pub kind: &'static str,
     /// The same for every problem of the type.
-    pub title: String,
+    pub title: &'static str,
     /// The HTTP status.
     #[serde(serialize_with = "as_number")]
     pub status: StatusCode,
@@ -32,11 +32,16 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of the type `urn:archibald:problem:{name}`.
-    pub(crate) fn new(status: StatusCode, name: &str, title: &str, detail: impl Into<String>) -> Self {
+    /// A problem of the type `urn:archibald:problem:{kind}`.
+    pub(crate) fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
         Self {
-            kind: format!("urn:archibald:problem:{name}"),
-            title: title.to_owned(),
+            kind,
+            title,
             status,
             detail: detail.into(),
             errors: vec![],
@@ -171,6 +176,10 @@ fn unknown(error: &dyn std::error::Error) -> Problem {
 /// Actions speak of their payload; clients of the body that it came in.
 fn in_payload(error: FieldError) -> FieldError {
     FieldError { pointer: format!("/payload{}", error.pointer), ..error }
+}
+
+fn as_urn<S: serde::Serializer>(kind: &&'static str, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&format_args!("urn:archibald:problem:{kind}"))
 }
 
 fn as_number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {

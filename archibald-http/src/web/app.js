@@ -80,7 +80,7 @@ function apply(name, frame) {
 }
 
 function applyEvent(event) {
-  if (!event.operation) return;
+  if (!event.type.startsWith("operation.")) return; // what a sync changed is not shown here
   const known = operations.get(event.operation) ?? { id: event.operation, created_at: event.at };
   const next = { ...known, kind: event.kind, state: event.state, progress: undefined };
   next.step = event.type === "operation.step" ? event.step : undefined;
