@@ -1,0 +1,46 @@
+//! `Login.aspx`.
+
+use super::{Post, Reaction, Show, Visit, World};
+use crate::erp::html::{MAIN, button, input};
+
+pub(super) fn show(user: &str) -> Show {
+    form(user, "")
+}
+
+/// The page after a wrong user or password.
+pub(crate) fn refused(user: &str) -> Show {
+    form(
+        user,
+        r#"<div id="ctl00_Main_LoginError" class="validator-shown">Nome utente o password non corretti.</div>"#,
+    )
+}
+
+pub(super) fn post(visit: &Visit, world: &World, post: &Post) -> Reaction {
+    if post.name() != "LoginButton" {
+        return Reaction::Invalid;
+    }
+    let user = post.form.field("User").to_lowercase();
+    let password = post.form.get("ctl00$Main$Password");
+    let fits = world.password_fits(&user, password);
+    Reaction::LogIn { fits, user, to: return_url(visit.query.get("ReturnUrl")) }
+}
+
+/// Only a path of this site: an absolute address would send the agent's browser anywhere.
+fn return_url(asked: &str) -> String {
+    let local = asked.starts_with('/') && !asked.starts_with("//") && !asked.contains(['\\', '\r', '\n']);
+    if local { asked.to_owned() } else { "/Default.aspx".to_owned() }
+}
+
+fn form(user: &str, error: &str) -> Show {
+    let main = format!(
+        r#"<div class="row-field"><label for="ctl00_Main_User">Utente</label> {user}</div>
+<div class="row-field"><label for="ctl00_Main_Password">Password</label>
+<input type="password" name="{MAIN}Password" id="ctl00_Main_Password" value="" /></div>
+{error}
+{button}"#,
+        user = input("User", user, r#"autocomplete="off""#),
+        button = button("LoginButton", "Accedi", ""),
+        error = error,
+    );
+    Show { title: "Accesso", main, ..Show::default() }
+}
