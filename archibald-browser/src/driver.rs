@@ -1,0 +1,39 @@
+//! The small seam over chromiumoxide: contexts, pages, and the few commands and events that we use.
+//!
+//! Of chromiumoxide we use the connection and the typed protocol, and not its `Handler` and `Page`: those
+//! lose time-outs when the socket is silent, cap every command at 30 s, keep a page unusable after a
+//! navigation that was given up, and enable half of the protocol on each page. Here
+//! - one task owns the connection ([`link`]) and routes answers and events; it never waits for a page;
+//! - every call has its own deadline (a [`Limit`]) and ends at once when its page or browser is gone;
+//! - events change a small state per page that callers watch: nothing to subscribe too late to, no queue;
+//! - a new page is held before its first script until it is set up, so that nothing gets past the gate;
+//!   a window that the site opens by itself is closed while it is held;
+//! - a navigation that is given up destroys its page: it could still land on the next user's.
+//!
+//! # Logs
+//! chromiumoxide writes whole messages, session cookies included, to its log target `chromiumoxide` at
+//! debug and trace level. Filter it: `chromiumoxide=warn,chromiumoxide::conn=off` ([`LOG_FILTER`]).
+//! Nothing of ours logs bodies, headers or what was typed.
+
+mod browser;
+mod dialog;
+mod error;
+mod event;
+mod limit;
+mod link;
+mod page;
+mod script;
+mod targets;
+mod view;
+
+pub use browser::{Browser, BrowserError, Context, Cookie};
+pub use dialog::{Dialog, DialogKind};
+pub use error::{DriverError, ElementProblem, Gone};
+pub use limit::Limit;
+pub use page::{Field, Page, PageState};
+
+pub(crate) use link::Link;
+pub(crate) use page::PageCore;
+
+/// The directives that a subscriber needs so that no session cookie gets into a log.
+pub const LOG_FILTER: &str = "chromiumoxide=warn,chromiumoxide::conn=off";

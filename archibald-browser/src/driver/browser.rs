@@ -1,0 +1,338 @@
+//! One browser: launched, connected, supervised; its contexts and their cookies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chromiumoxide::cdp::browser_protocol::browser::{
+    CloseParams, GetVersionParams, SetDownloadBehaviorBehavior, SetDownloadBehaviorParams,
+};
+use chromiumoxide::cdp::browser_protocol::emulation::SetFocusEmulationEnabledParams;
+use chromiumoxide::cdp::browser_protocol::fetch::{self, RequestPattern, RequestStage};
+use chromiumoxide::cdp::browser_protocol::network::{CookieParam, ResourceType};
+use chromiumoxide::cdp::browser_protocol::page;
+use chromiumoxide::cdp::browser_protocol::storage::{GetCookiesParams, SetCookiesParams};
+use chromiumoxide::cdp::browser_protocol::target::{
+    CreateBrowserContextParams, CreateTargetParams, DisposeBrowserContextParams, SetAutoAttachParams,
+    SetDiscoverTargetsParams,
+};
+use chromiumoxide::cdp::js_protocol::runtime::RunIfWaitingForDebuggerParams;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::targets::Router;
+use super::{DriverError, Limit, Link, Page, PageCore};
+use crate::gate::Gate;
+use crate::launch::{EngineProcess, LaunchError, LaunchOptions};
+
+/// How often a browser is asked whether it still answers, and how long it may take: a loaded machine
+/// answers within two seconds, a stopped browser never.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+const NO_ANSWER: Duration = Duration::from_secs(10);
+/// What creating a context or a page may take.
+const CREATION: Duration = Duration::from_secs(20);
+
+/// A running Chromium. Dropping it kills it, its helpers and its profile.
+#[derive(Debug)]
+pub struct Browser {
+    link: Link,
+    router: Arc<Router>,
+    process: Arc<EngineProcess>,
+}
+
+/// Why there is no browser.
+#[derive(Debug, thiserror::Error)]
+pub enum BrowserError {
+    /// The engine could not be started.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// It started, but could not be talked to.
+    #[error("the engine started, but cannot be talked to: {0}")]
+    Connect(String),
+    /// It refused to be set up.
+    #[error(transparent)]
+    SetUp(#[from] DriverError),
+}
+
+impl Browser {
+    /// Starts an engine, connects to it and supervises it.
+    ///
+    /// # Errors
+    /// [`BrowserError`]; nothing is left running, nor if the future is dropped.
+    pub async fn launch(options: &LaunchOptions) -> Result<Self, BrowserError> {
+        let process = Arc::new(EngineProcess::start(options).await?);
+        let router = Arc::new(Router::default());
+        let connecting = Link::connect(process.endpoint(), Arc::clone(&router));
+        let link = timeout(CREATION, connecting)
+            .await
+            .map_err(|_| BrowserError::Connect(format!("no answer within {CREATION:?}")))?
+            .map_err(|error| BrowserError::Connect(error.to_string()))?;
+        let browser = Self { link, router, process };
+        Limit::budget(CREATION).run("setting up the browser", browser.set_up()).await?;
+        tokio::spawn(supervise(browser.link.clone(), Arc::clone(&browser.process)));
+        Ok(browser)
+    }
+
+    /// A new context: its own cookies, shared with nobody.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    ///
+    /// # Cancel safety
+    /// The context is made in a task of its own and disposed of if nobody waits for it any more.
+    pub async fn new_context(&self) -> Result<Context, DriverError> {
+        let (link, router) = (self.link.clone(), Arc::clone(&self.router));
+        owned(async move {
+            Limit::budget(CREATION).run("creating a context", Context::create(link, router)).await
+        })
+        .await
+    }
+
+    /// The engine's version, such as `HeadlessChrome/156.0.0.0`.
+    ///
+    /// # Errors
+    /// [`DriverError`]; this is also how to find out whether it still answers.
+    pub async fn version(&self, limit: &Limit) -> Result<String, DriverError> {
+        let version = self.link.call::<_, Version>(None, GetVersionParams::default());
+        Ok(limit.run("asking for the version", version).await?.product)
+    }
+
+    /// Fires when the browser is dead, for whatever reason.
+    pub fn dead(&self) -> &CancellationToken {
+        self.link.dead()
+    }
+
+    /// Says why it is dead.
+    pub fn why_dead(&self) -> DriverError {
+        self.link.lost()
+    }
+
+    /// Process id of the engine.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// How many of our pages are open.
+    pub fn open_pages(&self) -> usize {
+        self.router.open_pages()
+    }
+
+    /// Ends it and waits until the engine is gone and its profile is removed.
+    ///
+    /// If the future is dropped, the engine is killed.
+    pub async fn close(self, grace: Duration) {
+        let closing = self.link.call::<_, Value>(None, CloseParams::default());
+        let _ = timeout(grace, closing).await;
+        if timeout(grace, self.process.ended()).await.is_err() {
+            self.process.kill();
+            self.process.ended().await;
+        }
+    }
+
+    async fn set_up(&self) -> Result<(), DriverError> {
+        let link = &self.link;
+        link.call::<_, Value>(None, SetDiscoverTargetsParams::new(true)).await?;
+        let mut attach = SetAutoAttachParams::new(true, true);
+        attach.flatten = Some(true);
+        link.call::<_, Value>(None, attach).await?;
+        Ok(())
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        self.link.declare_dead("it was closed");
+        self.process.kill();
+    }
+}
+
+/// Notices the end of the process, and its silence.
+async fn supervise(link: Link, process: Arc<EngineProcess>) {
+    let silent = async {
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            let beat = link.call::<_, Value>(None, GetVersionParams::default());
+            if timeout(NO_ANSWER, beat).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = link.dead().cancelled() => {}
+        exit = process.ended() => {
+            let exit = exit.map_or_else(|| "for an unknown reason".into(), |exit| exit.to_string());
+            link.declare_dead(format!("its process ended ({exit})"));
+        }
+        () = silent => link.declare_dead(format!("it did not answer for {NO_ANSWER:?}")),
+    }
+    process.kill();
+}
+
+/// A browser context: one agent's cookies. Dropping it disposes of it and of its pages.
+#[derive(Debug)]
+pub struct Context {
+    link: Link,
+    router: Arc<Router>,
+    id: String,
+}
+
+/// A cookie of a context. Its value is a secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cookie {
+    /// Name.
+    pub name: String,
+    /// Value.
+    pub value: String,
+    /// The host that it is sent to.
+    pub domain: String,
+    /// The path that it is sent to.
+    pub path: String,
+    /// Whether scripts cannot see it.
+    #[serde(default)]
+    pub http_only: bool,
+    /// Whether it is sent over TLS only.
+    #[serde(default)]
+    pub secure: bool,
+}
+
+impl std::fmt::Debug for Cookie {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cookie({} of {}{})", self.name, self.domain, self.path)
+    }
+}
+
+impl Context {
+    async fn create(link: Link, router: Arc<Router>) -> Result<Self, DriverError> {
+        let command = CreateBrowserContextParams { dispose_on_detach: Some(true), ..Default::default() };
+        let made: ContextMade = link.call(None, command).await?;
+        let context = Self { link, router, id: made.browser_context_id };
+        let mut no_downloads = SetDownloadBehaviorParams::new(SetDownloadBehaviorBehavior::Deny);
+        no_downloads.browser_context_id = Some(context.id.clone().into());
+        context.link.call::<_, Value>(None, no_downloads).await?;
+        Ok(context)
+    }
+
+    /// A new, blank page. With a gate, no request that could change the ERP gets past it, from the first
+    /// script on.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    ///
+    /// # Cancel safety
+    /// The page is made in a task of its own and closed if nobody waits for it any more.
+    pub async fn new_page(&self, gate: Option<Gate>) -> Result<Page, DriverError> {
+        let (link, router, id) = (self.link.clone(), Arc::clone(&self.router), self.id.clone());
+        owned(async move {
+            let creating = create_page(link, router, id, gate.map(Arc::new));
+            Limit::budget(CREATION).run("creating a page", creating).await
+        })
+        .await
+    }
+
+    /// All of its cookies.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    pub async fn cookies(&self, limit: &Limit) -> Result<Vec<Cookie>, DriverError> {
+        let command = GetCookiesParams { browser_context_id: Some(self.id.clone().into()) };
+        let answer = self.link.call::<_, Cookies>(None, command);
+        Ok(limit.run("reading cookies", answer).await?.cookies)
+    }
+
+    /// Adds cookies, as they were read from another context.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    pub async fn set_cookies(&self, limit: &Limit, cookies: &[Cookie]) -> Result<(), DriverError> {
+        let cookies = cookies.iter().map(Cookie::param).collect::<Vec<_>>();
+        let mut command = SetCookiesParams::new(cookies);
+        command.browser_context_id = Some(self.id.clone().into());
+        let done = self.link.call::<_, Value>(None, command);
+        limit.run("setting cookies", done).await.map(drop)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.link.order(None, &DisposeBrowserContextParams::new(self.id.clone()));
+    }
+}
+
+impl Cookie {
+    fn param(&self) -> CookieParam {
+        let mut param = CookieParam::new(self.name.clone(), self.value.clone());
+        param.domain = Some(self.domain.clone());
+        param.path = Some(self.path.clone());
+        param.http_only = Some(self.http_only);
+        param.secure = Some(self.secure);
+        param
+    }
+}
+
+/// The page is held by Chromium until it is set up and let go at the end.
+async fn create_page(
+    link: Link,
+    router: Arc<Router>,
+    context: String,
+    gate: Option<Arc<Gate>>,
+) -> Result<Page, DriverError> {
+    let mut command = CreateTargetParams::new("about:blank");
+    command.browser_context_id = Some(context.into());
+    let made: TargetMade = link.call(None, command).await?;
+    let session = router.session_of(&made.target_id).await.map_err(|_| link.lost())?;
+    let core = Arc::new(PageCore::new(link, made.target_id, session, gate));
+    router.register(&core);
+    let page = Page::new(Arc::clone(&core));
+    core.call::<_, Value>(page::EnableParams::default()).await?;
+    core.call::<_, Value>(SetFocusEmulationEnabledParams::new(true)).await?;
+    if core.has_gate() {
+        core.call::<_, Value>(gated()).await?;
+    }
+    core.call::<_, Value>(RunIfWaitingForDebuggerParams::default()).await?;
+    Ok(page)
+}
+
+/// Everything that can carry a POST is held; pictures and styles are not.
+fn gated() -> fetch::EnableParams {
+    let kinds = [ResourceType::Document, ResourceType::Xhr, ResourceType::Fetch, ResourceType::Ping];
+    let pattern = |kind| {
+        let mut pattern = RequestPattern::builder().url_pattern("*").build();
+        pattern.resource_type = Some(kind);
+        pattern.request_stage = Some(RequestStage::Request);
+        pattern
+    };
+    fetch::EnableParams::builder().patterns(kinds.map(pattern)).build()
+}
+
+/// Runs to its end whoever waits; a result that nobody waits for is dropped, which undoes it.
+async fn owned<T: Send + 'static>(
+    work: impl Future<Output = Result<T, DriverError>> + Send + 'static,
+) -> Result<T, DriverError> {
+    tokio::spawn(work)
+        .await
+        .unwrap_or_else(|error| Err(DriverError::BrowserLost { why: format!("a task failed: {error}") }))
+}
+
+#[derive(Deserialize)]
+struct Version {
+    product: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContextMade {
+    browser_context_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TargetMade {
+    target_id: String,
+}
+
+#[derive(Deserialize)]
+struct Cookies {
+    cookies: Vec<Cookie>,
+}

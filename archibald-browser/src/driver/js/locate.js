@@ -1,0 +1,49 @@
+// Waits inside the page, frame by frame: nothing is asked over the wire meanwhile.
+const nextLook = () => new Promise((resolve) => {
+  requestAnimationFrame(resolve);
+  setTimeout(resolve, 50); // a page that is not painted has no frames
+});
+
+const standsStill = (a, b) => a && a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
+
+// What keeps the element from being used, or null. `seen` remembers where it was at the last look.
+const problemOf = (element, seen, need) => {
+  if (!element) return { why: 'missing' };
+  const box = element.getBoundingClientRect();
+  const style = getComputedStyle(element);
+  if (box.width === 0 || box.height === 0 || style.visibility !== 'visible') return { why: 'hidden' };
+  if (element.matches(':disabled') || (need.editable && element.readOnly)) return { why: 'disabled' };
+  const still = seen.element === element && standsStill(seen.box, box);
+  seen.element = element;
+  seen.box = box;
+  if (!still) return { why: 'moving' };
+  return need.hit ? coverOf(element) : null;
+};
+
+const coverOf = (element) => {
+  let box = element.getBoundingClientRect();
+  const outside = box.bottom < 0 || box.right < 0 || box.top > innerHeight || box.left > innerWidth;
+  if (outside || box.y + box.height / 2 > innerHeight || box.y + box.height / 2 < 0) {
+    element.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+    box = element.getBoundingClientRect();
+  }
+  const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  if (top && (top === element || element.contains(top) || top.contains(element) && top.matches('a,button,label'))) {
+    return null;
+  }
+  const name = top ? top.tagName.toLowerCase() + (top.id ? '#' + top.id : '') : 'nothing that can be clicked';
+  return { why: 'covered', by: name };
+};
+
+// { element } when it is ready, { problem } when the time is up.
+const ready = async (selector, need, limit) => {
+  const end = performance.now() + limit;
+  const seen = {};
+  for (;;) {
+    const element = document.querySelector(selector);
+    const problem = problemOf(element, seen, need);
+    if (!problem) return { element };
+    if (performance.now() > end) return { problem };
+    await nextLook();
+  }
+};

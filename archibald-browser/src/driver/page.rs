@@ -1,0 +1,493 @@
+//! One page: navigate, click, fill, read.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use chromiumoxide::cdp::browser_protocol::page::{
+    CaptureScreenshotFormat, CaptureScreenshotParams, HandleJavaScriptDialogParams, NavigateParams,
+};
+use chromiumoxide::cdp::browser_protocol::target::CloseTargetParams;
+use chromiumoxide::types::Command;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::dialog::{Dialog, Dialogs};
+use super::event::{DialogOpening, FrameNavigated};
+use super::link::Outgoing;
+use super::script::{self, Evaluated};
+use super::targets::read;
+use super::view::{Mark, View};
+use super::{DriverError, ElementProblem, Gone, Limit, Link};
+use crate::gate::Gate;
+
+/// A page of a context. Dropping it closes it.
+///
+/// A step that is given up half way, by its budget, its lease or a dropped future, destroys the page: what
+/// it began could else still happen under the next user. The context, and with it the login, lives on.
+#[derive(Debug)]
+pub struct Page {
+    core: Arc<PageCore>,
+}
+
+/// A value for a form's field.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'a> {
+    /// CSS selector of the field.
+    pub selector: &'a str,
+    /// What it shall hold.
+    pub value: &'a str,
+    /// Whether a change makes the page post itself back.
+    pub posts_back: bool,
+}
+
+/// What a page shows, in a few words.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PageState {
+    /// Its address.
+    pub url: String,
+    /// Its title.
+    pub title: String,
+    /// The HTTP status of its document; 0 where there is none.
+    pub status: u16,
+}
+
+impl Page {
+    pub(super) fn new(core: Arc<PageCore>) -> Self {
+        Self { core }
+    }
+
+    /// Goes to an address and waits until its document is loaded.
+    ///
+    /// # Errors
+    /// [`DriverError::Navigation`] if nothing could be loaded. If the limit is met, or the future is
+    /// dropped, the page is destroyed.
+    pub async fn open(&self, limit: &Limit, url: &str) -> Result<(), DriverError> {
+        let began = self.begin();
+        let mut mark = began.mark();
+        let loaded = limit.run("opening a page", async {
+            let answer: Navigated = self.core.call(NavigateParams::new(url)).await?;
+            match answer.error_text {
+                Some(text) => Err(DriverError::Navigation { url: url.into(), text }),
+                None => self.core.alive(mark.loaded()).await,
+            }
+        });
+        began.done(loaded.await)
+    }
+
+    /// Clicks an element, once, as soon as it can be clicked; nothing is expected to come of it.
+    ///
+    /// # Errors
+    /// [`DriverError::Element`] if it did not become ready within the limit: then it was not clicked.
+    pub async fn click(&self, limit: &Limit, selector: &str) -> Result<(), DriverError> {
+        let problem: Option<Problem> = self.act(limit, "a click", script::CLICK, selector, None).await?;
+        problem.map_or(Ok(()), |problem| Err(problem.of(selector)))
+    }
+
+    /// Clicks, once, and waits for the document that comes of it.
+    ///
+    /// # Errors
+    /// As [`Page::click`]; and if the document does not come within the limit, or the future is dropped,
+    /// the page is destroyed.
+    pub async fn click_through(&self, limit: &Limit, selector: &str) -> Result<(), DriverError> {
+        let began = self.begin();
+        let mut mark = began.mark();
+        let clicked = match self.click(limit, selector).await {
+            // The document may be gone before the script could say that it clicked.
+            Err(DriverError::Replaced) => Ok(()),
+            clicked => clicked,
+        };
+        let loaded = match clicked {
+            Ok(()) => limit.run("waiting for the page after a click", self.core.alive(mark.loaded())).await,
+            Err(error) => Err(error),
+        };
+        began.done(loaded)
+    }
+
+    /// Fills a field and, if it posts back when it changes, waits for the new document.
+    ///
+    /// # Errors
+    /// As [`Page::click_through`].
+    pub async fn fill(&self, limit: &Limit, field: Field<'_>) -> Result<(), DriverError> {
+        let began = self.begin();
+        let mut mark = began.mark();
+        let filled =
+            self.act(limit, "filling a field", script::FILL, field.selector, Some(field.value)).await;
+        let changed = match filled {
+            Ok(Filled { problem: Some(problem), .. }) => Err(problem.of(field.selector)),
+            Ok(Filled { changed, .. }) => Ok(changed),
+            Err(DriverError::Replaced) if field.posts_back => Ok(true),
+            Err(error) => Err(error),
+        };
+        let loaded = match changed {
+            Ok(true) if field.posts_back => {
+                limit.run("waiting for the page after a change", self.core.alive(mark.loaded())).await
+            }
+            other => other.map(|_| ()),
+        };
+        began.done(loaded)
+    }
+
+    /// Waits until the selector matches, and the predicate (a JavaScript function of the element, which
+    /// may be null) holds. `false` if it does not within the limit.
+    ///
+    /// # Errors
+    /// [`DriverError`], but no time-out.
+    pub async fn wait_for(
+        &self,
+        limit: &Limit,
+        selector: &str,
+        predicate: Option<&str>,
+    ) -> Result<bool, DriverError> {
+        let argument = Waiting { selector, predicate, limit: millis(patience(limit)) };
+        self.evaluate(limit, "waiting for an element", script::WAIT, &argument).await
+    }
+
+    /// Calls a JavaScript function expression with one argument and reads its result.
+    ///
+    /// # Errors
+    /// [`DriverError::Script`] if it throws, [`DriverError::Answer`] if its result has another shape.
+    pub async fn evaluate<T: DeserializeOwned>(
+        &self,
+        limit: &Limit,
+        what: &'static str,
+        function: &str,
+        argument: &(impl Serialize + Sync),
+    ) -> Result<T, DriverError> {
+        let command = script::call(function, argument)?;
+        limit.run(what, self.core.evaluate(command)).await
+    }
+
+    /// Address, title and HTTP status of what it shows.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    pub async fn state(&self, limit: &Limit) -> Result<PageState, DriverError> {
+        self.evaluate(limit, "looking at the page", script::STATE, &()).await
+    }
+
+    /// The document as HTML, with what was typed, without the values of password fields.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    pub async fn content(&self, limit: &Limit) -> Result<String, DriverError> {
+        self.evaluate(limit, "copying the document", script::CONTENT, &()).await
+    }
+
+    /// The page as PNG.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    pub async fn screenshot(&self, limit: &Limit) -> Result<Vec<u8>, DriverError> {
+        let command = CaptureScreenshotParams::builder()
+            .format(CaptureScreenshotFormat::Png)
+            .capture_beyond_viewport(true)
+            .build();
+        let shot: Screenshot = limit.run("taking a picture", self.core.call(command)).await?;
+        base64::engine::general_purpose::STANDARD
+            .decode(shot.data)
+            .map_err(|error| DriverError::Script { message: format!("the picture is damaged: {error}") })
+    }
+
+    /// The next question that contains `text` is answered with OK, once; until the value is dropped.
+    pub fn expect_question(&self, text: &str) -> ExpectedQuestion {
+        self.core.dialogs().expect(text);
+        ExpectedQuestion(Arc::clone(&self.core))
+    }
+
+    /// The dialogs shown since the last call.
+    pub fn take_dialogs(&self) -> Vec<Dialog> {
+        self.core.dialogs().take()
+    }
+
+    /// The commit gate of this page, if it has one.
+    pub fn gate(&self) -> Option<&Arc<Gate>> {
+        self.core.gate.as_ref()
+    }
+
+    /// Why it can be used no more, if so.
+    pub fn why_gone(&self) -> Option<Gone> {
+        self.core.why.get().copied()
+    }
+
+    /// Fires when it can be used no more, for whatever reason short of the browser's end.
+    pub fn gone(&self) -> &CancellationToken {
+        &self.core.gone
+    }
+
+    /// Closes it, and returns when Chromium says that it is gone.
+    ///
+    /// # Errors
+    /// [`DriverError::Timeout`]: it may still be there; dispose of its context.
+    pub async fn close(self, limit: &Limit) -> Result<(), DriverError> {
+        let core = Arc::clone(&self.core);
+        drop(self);
+        limit.run("closing a page", core.until_destroyed()).await
+    }
+
+    async fn act<T: DeserializeOwned>(
+        &self,
+        limit: &Limit,
+        what: &'static str,
+        function: &str,
+        selector: &str,
+        value: Option<&str>,
+    ) -> Result<T, DriverError> {
+        let argument = Acting { selector, value, limit: millis(patience(limit)) };
+        self.evaluate(limit, what, function, &argument).await
+    }
+
+    fn begin(&self) -> Begun<'_> {
+        Begun { page: self, done: false }
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.core.give_up(Gone::Closed);
+    }
+}
+
+/// Until it is dropped, the question may be asked.
+#[derive(Debug)]
+pub struct ExpectedQuestion(Arc<PageCore>);
+
+impl Drop for ExpectedQuestion {
+    fn drop(&mut self) {
+        self.0.dialogs().expect_none();
+    }
+}
+
+/// Something that may end in another document. Unless it ends well, or surely did nothing, its page is
+/// destroyed.
+struct Begun<'a> {
+    page: &'a Page,
+    done: bool,
+}
+
+impl Begun<'_> {
+    fn mark(&self) -> Mark {
+        Mark::set(self.page.core.view.subscribe())
+    }
+
+    fn done(mut self, outcome: Result<(), DriverError>) -> Result<(), DriverError> {
+        let harmless = matches!(
+            outcome,
+            Ok(())
+                | Err(DriverError::Element { .. }
+                    | DriverError::Navigation { .. }
+                    | DriverError::Script { .. })
+        );
+        self.done = harmless;
+        outcome
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.page.core.give_up(Gone::GivenUp);
+        }
+    }
+}
+
+/// What the page's events and its callers share.
+#[derive(Debug)]
+pub(crate) struct PageCore {
+    link: Link,
+    target: String,
+    session: Arc<str>,
+    view: watch::Sender<View>,
+    dialogs: Mutex<Dialogs>,
+    gate: Option<Arc<Gate>>,
+    gone: CancellationToken,
+    why: OnceLock<Gone>,
+    destroyed: CancellationToken,
+}
+
+impl PageCore {
+    pub(super) fn new(link: Link, target: String, session: Arc<str>, gate: Option<Arc<Gate>>) -> Self {
+        Self {
+            link,
+            target,
+            session,
+            view: watch::Sender::default(),
+            dialogs: Mutex::default(),
+            gate,
+            gone: CancellationToken::new(),
+            why: OnceLock::new(),
+            destroyed: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn session(&self) -> &Arc<str> {
+        &self.session
+    }
+
+    pub(super) fn has_gate(&self) -> bool {
+        self.gate.is_some()
+    }
+
+    /// Sends a command to the page. Ends at once when page or browser are gone.
+    pub(crate) async fn call<C: Command, A: DeserializeOwned>(&self, command: C) -> Result<A, DriverError> {
+        self.alive(self.link.call(Some(&self.session), command)).await
+    }
+
+    /// What an event changes; returns the commands that answer it. Never waits.
+    pub(super) fn event(self: &Arc<Self>, method: &str, params: Value) -> Vec<Outgoing> {
+        match method {
+            "Page.frameNavigated" => {
+                if let Some(FrameNavigated { frame }) = read(params)
+                    && frame.parent_id.is_none()
+                {
+                    self.view.send_modify(|view| view.committed(frame));
+                }
+            }
+            "Page.loadEventFired" => self.view.send_modify(|view| view.loaded = true),
+            "Inspector.targetCrashed" => self.gone(Gone::Crashed),
+            "Page.javascriptDialogOpening" => return self.dialog(params),
+            "Fetch.requestPaused" => {
+                if let Some(gate) = &self.gate {
+                    gate.paused(self, params);
+                }
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    /// It can be used no more; all that is pending in it fails at once.
+    pub(super) fn gone(&self, why: Gone) {
+        let _ = self.why.set(why);
+        self.gone.cancel();
+    }
+
+    /// Chromium says that it is closed.
+    pub(super) fn destroyed(&self) {
+        self.gone(Gone::Closed);
+        self.destroyed.cancel();
+    }
+
+    /// Answers an event without waiting for anything.
+    pub(crate) fn order<C: Command>(&self, command: &C) {
+        self.link.order(Some(&self.session), command);
+    }
+
+    /// Ends with the page's or the browser's end.
+    async fn alive<T>(&self, step: impl Future<Output = Result<T, DriverError>>) -> Result<T, DriverError> {
+        tokio::select! {
+            biased;
+            () = self.gone.cancelled() => {
+                Err(DriverError::PageGone { why: self.why.get().copied().unwrap_or(Gone::Closed) })
+            }
+            () = self.link.dead().cancelled() => Err(self.link.lost()),
+            done = step => done,
+        }
+    }
+
+    async fn evaluate<T: DeserializeOwned>(
+        &self,
+        command: chromiumoxide::cdp::js_protocol::runtime::EvaluateParams,
+    ) -> Result<T, DriverError> {
+        let evaluated: Evaluated = match self.call(command).await {
+            Err(DriverError::Refused { message, .. }) if script::is_replaced(&message) => {
+                return Err(DriverError::Replaced);
+            }
+            other => other?,
+        };
+        serde_json::from_value(evaluated.value()?)
+            .map_err(|source| DriverError::Answer { method: "a script", source })
+    }
+
+    fn give_up(&self, why: Gone) {
+        if !self.destroyed.is_cancelled() {
+            self.link.order(None, &CloseTargetParams::new(self.target.clone()));
+        }
+        self.gone(why);
+    }
+
+    async fn until_destroyed(&self) -> Result<(), DriverError> {
+        tokio::select! {
+            () = self.destroyed.cancelled() => {}
+            () = self.link.dead().cancelled() => {}
+        }
+        Ok(())
+    }
+
+    fn dialog(&self, params: Value) -> Vec<Outgoing> {
+        let Some(opening) = read::<DialogOpening>(params) else { return Vec::new() };
+        let accept = self.dialogs().answer(opening);
+        vec![Outgoing::order(Some(&self.session), &HandleJavaScriptDialogParams::new(accept))]
+    }
+
+    fn dialogs(&self) -> MutexGuard<'_, Dialogs> {
+        self.dialogs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Navigated {
+    error_text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Screenshot {
+    data: String,
+}
+
+#[derive(Serialize)]
+struct Acting<'a> {
+    selector: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a str>,
+    limit: u64,
+}
+
+#[derive(Serialize)]
+struct Waiting<'a> {
+    selector: &'a str,
+    predicate: Option<&'a str>,
+    limit: u64,
+}
+
+#[derive(Deserialize)]
+struct Filled {
+    #[serde(default)]
+    changed: bool,
+    problem: Option<Problem>,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    why: String,
+    #[serde(default)]
+    by: String,
+}
+
+impl Problem {
+    fn of(self, selector: &str) -> DriverError {
+        let problem = match self.why.as_str() {
+            "missing" => ElementProblem::Missing,
+            "hidden" => ElementProblem::Hidden,
+            "disabled" => ElementProblem::Disabled,
+            "covered" => ElementProblem::Covered(self.by),
+            "no-entry" => ElementProblem::NoEntry(self.by),
+            _ => ElementProblem::Moving,
+        };
+        DriverError::Element { selector: selector.into(), problem }
+    }
+}
+
+/// The page's own patience ends a little before ours, so that it can still say what was missing.
+fn patience(limit: &Limit) -> Duration {
+    let left = limit.left();
+    left.saturating_sub((left / 5).min(Duration::from_millis(500)))
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,225 @@
+//! Which request does what: pure, from the page map.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use url::{Url, form_urlencoded};
+
+/// What the gate knows of the ERP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateRules {
+    origin: url::Origin,
+    pages: BTreeMap<String, PageRules>,
+}
+
+/// The controls of one page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PageRules {
+    /// The path of its address; upper and lower case are the same, as on the servers that serve it.
+    pub path: String,
+    /// Name of the write → its control.
+    pub writes: BTreeMap<String, String>,
+    /// Controls that post back and change nothing at the ERP.
+    pub harmless: BTreeSet<String>,
+    /// Names of the form's fields, so that they are not taken for controls in a report.
+    pub fields: BTreeSet<String>,
+}
+
+/// Rules that cannot be kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// The gate's own client speaks plain HTTP only.
+    #[error(
+        "the ERP's address must be http://HOST[:PORT], got {0}: writes go out through a client of our own, \
+             which does not speak TLS; put a TLS-terminating proxy on this machine between the two"
+    )]
+    NotHttp(String),
+    /// One control both ways.
+    #[error("page {page}: control {control} is listed twice")]
+    Twice {
+        /// The page's name.
+        page: String,
+        /// The control.
+        control: String,
+    },
+}
+
+/// What a request does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    Harmless,
+    Write { page: String, control: String, write: String },
+    Unknown { page: String, control: String },
+}
+
+impl GateRules {
+    /// Rules for one ERP: page name → its controls.
+    ///
+    /// # Errors
+    /// [`RuleError`] names what cannot be.
+    pub fn new(base: &Url, pages: BTreeMap<String, PageRules>) -> Result<Self, RuleError> {
+        if base.scheme() != "http" || base.host().is_none() {
+            return Err(RuleError::NotHttp(base.to_string()));
+        }
+        for (page, rules) in &pages {
+            let mut seen = BTreeSet::new();
+            if let Some(control) = rules.writes.values().chain(&rules.harmless).find(|it| !seen.insert(*it)) {
+                return Err(RuleError::Twice { page: page.clone(), control: control.clone() });
+            }
+        }
+        Ok(Self { origin: base.origin(), pages })
+    }
+
+    pub(super) fn kind(&self, method: &str, url: &str, content_type: &str, body: Option<&[u8]>) -> Kind {
+        if matches!(method, "GET" | "HEAD" | "OPTIONS") {
+            return Kind::Harmless;
+        }
+        let Some((page, rules)) = self.page(url) else {
+            let page = url.split('?').next().unwrap_or_default().to_owned();
+            return Kind::Unknown { page, control: "any".into() };
+        };
+        let is_form = content_type.trim_start().starts_with("application/x-www-form-urlencoded");
+        match body {
+            Some(body) if is_form && method == "POST" => of_form(page, rules, body),
+            _ => Kind::Unknown { page: page.into(), control: format!("a {method} of {content_type:?}") },
+        }
+    }
+
+    fn page(&self, url: &str) -> Option<(&str, &PageRules)> {
+        let url = Url::parse(url).ok().filter(|url| url.origin() == self.origin)?;
+        self.pages
+            .iter()
+            .find(|(_, rules)| rules.path.eq_ignore_ascii_case(url.path()))
+            .map(|(name, rules)| (name.as_str(), rules))
+    }
+}
+
+/// A WebForms server finds the control in three places, and a body can name several: a callback, the
+/// target of a script, and every button whose name is in the body. All of them count: one write among
+/// them makes it a write, one unknown target makes it unknown.
+fn of_form(page: &str, rules: &PageRules, body: &[u8]) -> Kind {
+    let mut named = BTreeSet::new();
+    let mut strangers = BTreeSet::new();
+    for (name, value) in form_urlencoded::parse(body) {
+        let name = name.as_ref();
+        match name {
+            "__CALLBACKID" | "__EVENTTARGET" => {
+                named.extend((!value.is_empty()).then(|| value.into_owned()));
+            }
+            _ if name.starts_with("__") => {}
+            _ => {
+                let control = name.strip_suffix(".x").or_else(|| name.strip_suffix(".y")).unwrap_or(name);
+                let known = rules.harmless.contains(control) || rules.writes.values().any(|it| it == control);
+                // A field that posts back by itself is in every body; only as a target is it a control.
+                if rules.fields.contains(name) {
+                } else if known {
+                    named.insert(control.to_owned());
+                } else {
+                    strangers.insert(name.to_owned());
+                }
+            }
+        }
+    }
+    let unknown = |control: String| Kind::Unknown { page: page.into(), control };
+    let writes: Vec<_> = rules.writes.iter().filter(|(_, control)| named.contains(*control)).collect();
+    let others = |control: &&String| {
+        !rules.harmless.contains(*control) && !rules.writes.values().any(|it| it == *control)
+    };
+    match (writes.as_slice(), named.iter().find(others)) {
+        (_, Some(stranger)) => unknown(stranger.clone()),
+        ([(name, control)], None) => {
+            Kind::Write { page: page.into(), control: (*control).clone(), write: format!("{page}.{name}") }
+        }
+        ([], None) if !named.is_empty() => Kind::Harmless,
+        ([], None) => unknown(list(&strangers)),
+        (_, None) => unknown(list(&named)),
+    }
+}
+
+fn list(names: &BTreeSet<String>) -> String {
+    if names.is_empty() {
+        return "none named".into();
+    }
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> GateRules {
+        let order = PageRules {
+            path: "/Order.aspx".into(),
+            writes: [("save", "M$Save"), ("delete", "M$Delete")].map(|(k, v)| (k.into(), v.into())).into(),
+            harmless: ["M$Add", "M$Lines", "M$Product"].map(String::from).into(),
+            fields: ["M$Product", "M$Note"].map(String::from).into(),
+        };
+        let base = Url::parse("http://erp.test:8090/").unwrap();
+        GateRules::new(&base, [("order".to_owned(), order)].into()).unwrap()
+    }
+
+    fn check(url: &str, body: &str) -> String {
+        match rules().kind("POST", url, "application/x-www-form-urlencoded", Some(body.as_bytes())) {
+            Kind::Harmless => "harmless".into(),
+            Kind::Write { control, write, .. } => format!("write {write} ({control})"),
+            Kind::Unknown { page, control } => format!("unknown {control} on {page}"),
+        }
+    }
+
+    #[test]
+    fn the_control_in_the_body_decides() {
+        let url = "http://erp.test:8090/order.ASPX?number=5";
+        let cases = [
+            ("__EVENTTARGET=&M%24Note=x&M%24Product=A&M%24Save=Salva", "write order.save (M$Save)"),
+            ("__EVENTTARGET=&M%24Product=A&M%24Add=Aggiungi", "harmless"),
+            ("__EVENTTARGET=M%24Lines&__EVENTARGUMENT=Page%242", "harmless"),
+            ("__EVENTTARGET=M%24Product&M%24Product=A", "harmless"),
+            ("__EVENTTARGET=M%24Delete&__ASYNCPOST=true", "write order.delete (M$Delete)"),
+            ("__CALLBACKID=M%24Save&__EVENTTARGET=", "write order.save (M$Save)"),
+            ("M%24Save.x=3&M%24Save.y=4", "write order.save (M$Save)"),
+            // A harmless target does not hide the button beside it.
+            ("__EVENTTARGET=M%24Lines&M%24Save=Salva", "write order.save (M$Save)"),
+            ("__EVENTTARGET=M%24Send&M%24Save=Salva", "unknown M$Send on order"),
+            ("__EVENTTARGET=M%24Delete&M%24Save=Salva", "unknown M$Delete or M$Save on order"),
+            ("__EVENTTARGET=&M%24Product=A&M%24Send=Invia", "unknown M$Send on order"),
+            ("M%24Product=A", "unknown none named on order"),
+            ("", "unknown none named on order"),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(check(url, body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_form_of_a_known_page_is_unknown() {
+        let save = "M%24Save=1";
+        assert_eq!(
+            check("http://erp.test:8090/Other.aspx?x", save),
+            "unknown any on http://erp.test:8090/Other.aspx"
+        );
+        assert_eq!(check("http://erp.test/Order.aspx", save), "unknown any on http://erp.test/Order.aspx");
+        let url = "http://erp.test:8090/Order.aspx";
+        let json = rules().kind("POST", url, "application/json", Some(b"{}"));
+        assert!(matches!(json, Kind::Unknown { .. }), "{json:?}");
+        let hidden = rules().kind("POST", url, "application/x-www-form-urlencoded", None);
+        assert!(matches!(hidden, Kind::Unknown { .. }), "{hidden:?}");
+        let put = rules().kind("PUT", url, "application/x-www-form-urlencoded", Some(b"M%24Add=1"));
+        assert!(matches!(put, Kind::Unknown { .. }), "{put:?}");
+        assert_eq!(rules().kind("GET", "http://elsewhere/", "", None), Kind::Harmless);
+    }
+
+    #[test]
+    fn rules_that_cannot_be_kept_are_errors() {
+        let https = Url::parse("https://erp.test/").unwrap();
+        let error = GateRules::new(&https, BTreeMap::new()).unwrap_err();
+        assert!(error.to_string().contains("https://erp.test/"), "{error}");
+        let both = PageRules {
+            path: "/O".into(),
+            writes: [("save".to_owned(), "S".to_owned())].into(),
+            harmless: ["S".to_owned()].into(),
+            ..PageRules::default()
+        };
+        let http = Url::parse("http://erp.test/").unwrap();
+        let error = GateRules::new(&http, [("o".to_owned(), both)].into()).unwrap_err();
+        assert_eq!(error.to_string(), "page o: control S is listed twice");
+    }
+}

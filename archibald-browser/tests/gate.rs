@@ -1,0 +1,248 @@
+//! The commit gate against a real Chromium and a site that drops answers.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub, unused_imports)]
+
+mod common;
+
+use archibald_browser::driver::{Context, Page};
+use archibald_browser::gate::{ArmedGate, Fence, Gate, GateRules, PageRules, SendOutcome, Why};
+use archibald_core::error::FenceError;
+use archibald_core::port::GateRefused;
+use common::{Bench, Site, Then, seconds};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+const FORM: &str = r#"<form method=post action=/Order.aspx>
+    <input type=hidden name=__EVENTTARGET><input type=hidden name=__VIEWSTATE value="a+b/c=">
+    <input name=Note value="perché"><input type=submit id=save name=Save value=Save>
+    <input type=submit id=add name=Add value=Add><input type=submit id=send name=Send value=Send></form>"#;
+
+const DONE: &str = "<p id=number>20001</p>";
+
+fn rules(site: &Site) -> Arc<GateRules> {
+    let page = PageRules {
+        path: "/Order.aspx".into(),
+        writes: [("save".to_owned(), "Save".to_owned())].into(),
+        harmless: ["Add".to_owned()].into(),
+        fields: ["Note".to_owned()].into(),
+    };
+    Arc::new(GateRules::new(&site.url("/").parse().unwrap(), [("order".to_owned(), page)].into()).unwrap())
+}
+
+async fn form(context: &Context, site: &Site) -> Page {
+    site.page("/Order.aspx", FORM);
+    let page = context.new_page(Some(Gate::new(rules(site)))).await.unwrap();
+    page.open(&seconds(20), &site.url("/Order.aspx")).await.unwrap();
+    page
+}
+
+fn arm(page: &Page, budget: Duration) -> (ArmedGate, Arc<AtomicU32>) {
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let fence: Fence = Box::new(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move { Ok(budget) })
+    });
+    (page.gate().unwrap().arm("order.save", fence), asked)
+}
+
+async fn number(page: &Page) -> String {
+    page.evaluate(&seconds(5), "reading", "() => document.querySelector('#number')?.textContent ?? ''", &())
+        .await
+        .unwrap()
+}
+
+/// The reason for the gate: one click, two orders, and the page shows success.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_gate_a_dropped_answer_is_sent_twice() {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
+    site.page("/Order.aspx", FORM);
+    let context = bench.browser.new_context().await.unwrap();
+    let page = context.new_page(None).await.unwrap();
+    page.open(&seconds(20), &site.url("/Order.aspx")).await.unwrap();
+    site.next_post(Then::Drop).next_post(Then::Page(DONE.into()));
+    page.click_through(&seconds(20), "#save").await.unwrap();
+    assert_eq!(site.posts().len(), 2);
+    assert_eq!(number(&page).await, "20001");
+    drop((page, context));
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_gate_every_fault_is_one_request_and_a_true_outcome() {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
+    let context = bench.browser.new_context().await.unwrap();
+    for (fault, lost) in
+        [(Then::Drop, true), (Then::Truncate, true), (Then::Hang, true), (Then::Page(DONE.into()), false)]
+    {
+        let page = form(&context, &site).await;
+        let before = site.posts().len();
+        site.next_post(fault.clone());
+        let (armed, asked) = arm(&page, Duration::from_secs(2));
+        let clicked = page.click_through(&seconds(20), "#save").await;
+        let outcome = armed.outcome().await.unwrap();
+        assert_eq!(site.posts().len() - before, 1, "{fault:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "{fault:?}");
+        if lost {
+            assert!(matches!(*outcome, SendOutcome::Lost(_)), "{fault:?}: {outcome:?}");
+            assert!(clicked.is_err(), "{fault:?}");
+        } else {
+            assert!(matches!(*outcome, SendOutcome::Answered { status: 200 }), "{outcome:?}");
+            clicked.unwrap();
+            assert_eq!(number(&page).await, "20001");
+        }
+    }
+    drop(context);
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_request_that_leaves_is_the_page_s_own() {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
+    let context = bench.browser.new_context().await.unwrap();
+    site.on(
+        "/",
+        Then::Raw(
+            "HTTP/1.1 200 OK\r\nSet-Cookie: auth=s3cret; HttpOnly\r\nContent-Length: 2\r\n\r\nhi".into(),
+        ),
+    );
+    let page = form(&context, &site).await;
+    page.open(&seconds(20), &site.url("/")).await.unwrap();
+    page.open(&seconds(20), &site.url("/Order.aspx")).await.unwrap();
+    // A big view state, as the real ones are.
+    let grow = "() => { document.querySelector('[name=__VIEWSTATE]').value = 'x'.repeat(700000) + 'é+/' }";
+    page.evaluate::<()>(&seconds(5), "growing", grow, &()).await.unwrap();
+    let redirect = "HTTP/1.1 302 Found\r\nLocation: /View.aspx\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n";
+    site.page("/View.aspx", DONE);
+    site.next_post(Then::Raw(redirect.into()));
+    let (armed, _) = arm(&page, Duration::from_secs(10));
+    page.click_through(&seconds(20), "#save").await.unwrap();
+    assert!(matches!(*armed.outcome().await.unwrap(), SendOutcome::Answered { status: 302 }));
+    assert_eq!(number(&page).await, "20001");
+    let post = site.posts().pop().unwrap();
+    assert_eq!(post.headers["cookie"], "auth=s3cret");
+    assert_eq!(post.headers["content-type"], "application/x-www-form-urlencoded");
+    assert_eq!(post.headers["host"], format!("127.0.0.1:{}", site.port));
+    assert!(post.headers["user-agent"].contains("Chrome"), "{:?}", post.headers);
+    let fields: Vec<(String, String)> =
+        url::form_urlencoded::parse(post.body.as_bytes()).into_owned().collect();
+    let expected = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(fields[1], expected("__VIEWSTATE", &("x".repeat(700_000) + "é+/")));
+    assert_eq!(fields[2], expected("Note", "perché"));
+    assert_eq!(fields[3], expected("Save", "Save"));
+    let mut cookies: Vec<_> =
+        context.cookies(&seconds(5)).await.unwrap().into_iter().map(|it| it.name).collect();
+    cookies.sort();
+    assert_eq!(cookies, ["a", "auth", "b"]);
+    drop((page, context));
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_armed_for_is_refused_and_named() {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
+    let context = bench.browser.new_context().await.unwrap();
+    let page = form(&context, &site).await;
+    let gate = Arc::clone(page.gate().unwrap());
+    let refused = |page: &Page| {
+        let refusal = page.gate().unwrap().take_refusals().pop().unwrap();
+        (refusal.page, refusal.control, refusal.why)
+    };
+    let order = |control: &str, why| ("order".to_owned(), control.to_owned(), why);
+
+    page.click_through(&seconds(20), "#save").await.unwrap_err();
+    assert_eq!(refused(&page), order("Save", Why::NotArmed));
+
+    page.open(&seconds(20), &site.url("/Order.aspx")).await.unwrap();
+    page.click_through(&seconds(20), "#send").await.unwrap_err();
+    assert_eq!(refused(&page), order("Send", Why::Unknown));
+
+    // By script, too, and the armed write stays unused.
+    page.open(&seconds(20), &site.url("/Order.aspx")).await.unwrap();
+    let (armed, asked) = arm(&page, Duration::from_secs(5));
+    for script in [
+        "() => fetch('/Order.aspx', { method: 'POST', body: new URLSearchParams({ Send: 1 }) }).catch(() => 0)",
+        "() => fetch('/Order.aspx', { method: 'POST', body: '{}' , keepalive: true }).catch(() => 0)",
+        "() => navigator.sendBeacon('/Order.aspx', new URLSearchParams({ Save2: 1 }))",
+        "() => new Promise(r => { const x = new XMLHttpRequest(); x.onloadend = r; x.open('POST', '/Else.aspx'); x.send('a=1') }).then(() => 0)",
+    ] {
+        page.evaluate::<serde_json::Value>(&seconds(10), "posting", script, &()).await.unwrap();
+    }
+    let mut refusals = 0;
+    common::eventually("four refusals", || {
+        refusals += gate.take_refusals().len();
+        refusals == 4
+    })
+    .await;
+    assert!(site.posts().is_empty());
+    assert!(armed.outcome().await.is_none());
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+
+    site.next_post(Then::Page(FORM.into()));
+    page.click_through(&seconds(20), "#add").await.unwrap();
+    assert_eq!(site.posts().len(), 1);
+    drop((page, context));
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_write_under_one_permit_is_refused() {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
+    let context = bench.browser.new_context().await.unwrap();
+    let page = form(&context, &site).await;
+    site.next_post(Then::Slow(Duration::from_millis(300), DONE.into()));
+    let (armed, asked) = arm(&page, Duration::from_secs(10));
+    let twice = "() => { for (const i of [1, 2]) fetch('/Order.aspx', { method: 'POST', body: new URLSearchParams({ Save: 1 }) }).catch(() => 0) }";
+    page.evaluate::<()>(&seconds(10), "posting twice", twice, &()).await.unwrap();
+    common::eventually("one refusal", || {
+        page.gate().unwrap().take_refusals().iter().any(|refusal| refusal.why == Why::Second)
+    })
+    .await;
+    assert!(matches!(*armed.outcome().await.unwrap(), SendOutcome::Answered { .. }));
+    assert_eq!((site.posts().len(), asked.load(Ordering::SeqCst)), (1, 1));
+    drop((page, context));
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_when_the_fence_stays_shut_or_the_site_is_down() {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
+    let context = bench.browser.new_context().await.unwrap();
+    let page = form(&context, &site).await;
+    let fence: Fence = Box::new(|| Box::pin(async { Err(GateRefused(FenceError::Superseded)) }));
+    let armed = page.gate().unwrap().arm("order.save", fence);
+    page.click_through(&seconds(20), "#save").await.unwrap_err();
+    assert!(matches!(*armed.outcome().await.unwrap(), SendOutcome::Fenced(_)));
+    assert!(site.posts().is_empty());
+
+    page.open(&seconds(20), &site.url("/Order.aspx")).await.unwrap();
+    let (armed, _) = arm(&page, Duration::from_secs(5));
+    drop(site);
+    page.click_through(&seconds(20), "#save").await.unwrap_err();
+    let outcome = armed.outcome().await.unwrap();
+    assert!(matches!(*outcome, SendOutcome::NotSent(_)), "{outcome:?}");
+    drop((page, context));
+    bench.close().await;
+}
+
+/// Once the gate is open nothing stops the request, and its outcome is told: not a dropped caller, not a
+/// page that is closed under it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_gate_is_not_shut_by_who_leaves() {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
+    let context = bench.browser.new_context().await.unwrap();
+    let page = form(&context, &site).await;
+    site.next_post(Then::Slow(Duration::from_millis(800), DONE.into()));
+    let (armed, _) = arm(&page, Duration::from_secs(10));
+    let limit = seconds(20);
+    tokio::select! {
+        clicked = page.click_through(&limit, "#save") => panic!("{clicked:?}"),
+        () = common::eventually("the request arrives", || site.posts().len() == 1) => {}
+    }
+    page.close(&seconds(10)).await.unwrap();
+    let outcome = armed.outcome().await.unwrap();
+    assert!(matches!(*outcome, SendOutcome::Answered { status: 200 }), "{outcome:?}");
+    assert_eq!(site.posts().len(), 1);
+    drop(context);
+    bench.close().await;
+}
