@@ -6,8 +6,8 @@
 //! - one task owns the connection ([`link`]) and routes answers and events; it never waits for a page;
 //! - every call has its own deadline (a [`Limit`]) and ends at once when its page or browser is gone;
 //! - events change a small state per page that callers watch: nothing to subscribe too late to, no queue;
-//! - a new page is held before its first script until it is set up, so that nothing gets past the gate;
-//!   a window that the site opens by itself is closed while it is held;
+//! - a new page is held before its first script until it is set up; a window that the site opens by itself
+//!   is closed;
 //! - a navigation that is given up destroys its page: it could still land on the next user's.
 //!
 //! # Logs
@@ -26,14 +26,14 @@ mod script;
 mod targets;
 mod view;
 
+use link::Link;
+use page::PageCore;
+
 pub use browser::{Browser, BrowserError, Context, Cookie};
 pub use dialog::{Dialog, DialogKind};
 pub use error::{DriverError, ElementProblem, Gone};
 pub use limit::Limit;
-pub use page::{Field, Page, PageState};
-
-pub(crate) use link::Link;
-pub(crate) use page::PageCore;
+pub use page::{ExpectedQuestion, Field, Page, PageState};
 
 /// The directives that a subscriber needs so that no session cookie gets into a log.
 pub const LOG_FILTER: &str = "chromiumoxide=warn,chromiumoxide::conn=off";

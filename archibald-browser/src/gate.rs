@@ -1,16 +1,23 @@
 //! The commit gate: the one place through which a request that changes the ERP leaves.
 //!
 //! A click and the request that comes of it are two things: Chromium by itself sends a POST again when a
-//! reused connection closes before the answer's first byte, and then reports success. So every request
-//! that can carry a POST is held. What it does is told by its page and its control, both named in the page
-//! map ([`GateRules`]):
-//! - harmless: it goes on;
+//! reused connection closes before the answer's first byte, and then reports success. Holding the request
+//! by the debugging protocol is not enough: when the debugger goes away, because this process was killed
+//! say, Chromium lets a held request go, and the journal would prove that nothing was sent. So the gate is
+//! the only road there is: the context's proxy, in this process, one per context. Chromium cannot reach
+//! the ERP around it, and when we are gone so is the road.
+//!
+//! What a request does is told by its page and its control, both named in the page map ([`GateRules`]):
+//! - harmless: it is passed on;
 //! - a write that was armed for: the fence is asked; on its permission the request is sent exactly once,
-//!   by our own client on a fresh connection, without retries, in a task that nothing cancels; what comes
-//!   back is handed to the page;
+//!   on a fresh connection, without retries, in a task that nothing cancels; what comes back is handed to
+//!   the page;
 //! - a write that nobody armed for, a second one, or anything unknown: refused and reported.
+//!
+//! Answers are passed on whole or not at all: a page that broke off half way would read like a list that
+//! is short.
 
-mod paused;
+mod road;
 mod rules;
 mod send;
 
@@ -18,23 +25,18 @@ pub use rules::{GateRules, PageRules, RuleError};
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use archibald_core::port::GateRefused;
-use bytes::Bytes;
-use chromiumoxide::cdp::browser_protocol::fetch::{
-    ContinueRequestParams, FailRequestParams, FulfillRequestParams,
-};
-use chromiumoxide::cdp::browser_protocol::network::ErrorReason;
 use futures::future::BoxFuture;
-use serde_json::Value;
 use tokio::sync::watch;
 
-use self::paused::Paused;
+use self::road::Road;
 use self::rules::Kind;
-use self::send::{Answer, Delivery, Outbound};
-use crate::driver::PageCore;
+use self::send::{Delivery, Outbound};
 
 const REMEMBERED: usize = 20;
 
@@ -86,9 +88,78 @@ pub enum Why {
     Second,
 }
 
-/// The gate of one page.
+/// The gate of one context. Dropping it closes the road; a write that is under way goes on to its end.
 #[derive(Debug)]
 pub struct Gate {
+    keeper: Arc<Keeper>,
+    road: Road,
+}
+
+impl Gate {
+    /// A closed gate on a free port of the loopback interface.
+    ///
+    /// # Errors
+    /// The system's, when no port can be had.
+    pub async fn build(rules: Arc<GateRules>) -> io::Result<Self> {
+        let keeper = Arc::new(Keeper { rules, state: Mutex::default() });
+        let road = Road::open(Arc::clone(&keeper)).await?;
+        Ok(Self { keeper, road })
+    }
+
+    /// Arms it for one request of the named write (`page.control`, as in the page map). Disarmed when the
+    /// value is dropped: a request that was let through by then goes on to its end.
+    pub fn arm(&self, write: &str, fence: Fence) -> ArmedGate {
+        let (outcome, receiver) = watch::channel(None);
+        self.keeper.state().armed = Some(Armed { write: write.into(), fence: Some(fence), outcome });
+        ArmedGate { keeper: Arc::clone(&self.keeper), outcome: receiver }
+    }
+
+    /// What was refused since the last call, oldest first.
+    pub fn take_refusals(&self) -> Vec<GateRefusal> {
+        self.keeper.state().refusals.drain(..).collect()
+    }
+
+    /// Where Chromium finds it.
+    pub fn address(&self) -> SocketAddr {
+        self.road.address()
+    }
+}
+
+/// A gate that lets one write through, until it is dropped.
+#[derive(Debug)]
+#[must_use = "the gate is disarmed when this is dropped"]
+pub struct ArmedGate {
+    keeper: Arc<Keeper>,
+    outcome: watch::Receiver<Option<Arc<SendOutcome>>>,
+}
+
+impl ArmedGate {
+    /// Disarms the gate and says what became of the write: `None` if no request came to it, and none will
+    /// get through any more. Waits for a request that is under way; that wait is bounded by its permit.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the request goes on by itself.
+    pub async fn outcome(mut self) -> Option<Arc<SendOutcome>> {
+        let unused = self.keeper.state().armed.take().is_none_or(|armed| armed.fence.is_some());
+        if unused {
+            return None;
+        }
+        let done = self.outcome.wait_for(Option::is_some).await;
+        // A task that ends without a word has panicked: maybe after the fence, so it may have happened.
+        let ended = || Arc::new(SendOutcome::Lost("the task that sent it failed".into()));
+        Some(done.ok().and_then(|outcome| outcome.clone()).unwrap_or_else(ended))
+    }
+}
+
+impl Drop for ArmedGate {
+    fn drop(&mut self) {
+        self.keeper.state().armed = None;
+    }
+}
+
+/// Decides; shared by the gate and its road.
+#[derive(Debug)]
+struct Keeper {
     rules: Arc<GateRules>,
     state: Mutex<State>,
 }
@@ -106,40 +177,30 @@ struct Armed {
     outcome: Told,
 }
 
-impl Gate {
-    /// A closed gate.
-    pub fn new(rules: Arc<GateRules>) -> Self {
-        Self { rules, state: Mutex::default() }
-    }
+/// What the road does with a request.
+enum Passage {
+    PassOn,
+    Commit(Fence, Told),
+    Refuse(GateRefusal),
+}
 
-    /// Arms it for one request of the named write (`page.control`, as in the page map). Disarmed when the
-    /// value is dropped: a request that was let through by then goes on to its end.
-    pub fn arm(self: &Arc<Self>, write: &str, fence: Fence) -> ArmedGate {
-        let (outcome, receiver) = watch::channel(None);
-        self.state().armed = Some(Armed { write: write.into(), fence: Some(fence), outcome });
-        ArmedGate { gate: Arc::clone(self), outcome: receiver }
-    }
-
-    /// What was refused since the last call, oldest first.
-    pub fn take_refusals(&self) -> Vec<GateRefusal> {
-        self.state().refusals.drain(..).collect()
-    }
-
-    /// Decides about a held request. Never waits.
-    pub(crate) fn paused(self: &Arc<Self>, page: &Arc<PageCore>, params: Value) {
-        let Some(paused) = Paused::read(params) else { return };
-        match self.rules.kind(&paused.method, &paused.url, paused.content_type(), paused.body.as_deref()) {
-            Kind::Harmless => page.order(&ContinueRequestParams::new(paused.id)),
-            Kind::Unknown { page: name, control } => {
-                self.refuse(page, paused.id, GateRefusal { page: name, control, why: Why::Unknown });
-            }
-            Kind::Write { page: name, control, write } => match self.take_fence(&write) {
-                Ok((fence, outcome)) => {
-                    tokio::spawn(commit(Arc::clone(page), paused, fence, outcome));
-                }
-                Err(why) => self.refuse(page, paused.id, GateRefusal { page: name, control, why }),
+impl Keeper {
+    fn decide(&self, method: &str, url: &str, content_type: &str, body: &[u8]) -> Passage {
+        let refusal = match self.rules.kind(method, url, content_type, body) {
+            Kind::Harmless => return Passage::PassOn,
+            Kind::Unknown { page, control } => GateRefusal { page, control, why: Why::Unknown },
+            Kind::Write { page, control, write } => match self.take_fence(&write) {
+                Ok((fence, outcome)) => return Passage::Commit(fence, outcome),
+                Err(why) => GateRefusal { page, control, why },
             },
+        };
+        tracing::warn!(page = refusal.page, control = refusal.control, why = %refusal.why, "gate refused");
+        let mut state = self.state();
+        if state.refusals.len() == REMEMBERED {
+            state.refusals.pop_front();
         }
+        state.refusals.push_back(refusal.clone());
+        Passage::Refuse(refusal)
     }
 
     fn take_fence(&self, write: &str) -> Result<(Fence, Told), Why> {
@@ -149,51 +210,35 @@ impl Gate {
         Ok((fence, armed.outcome.clone()))
     }
 
-    fn refuse(&self, page: &PageCore, request: String, refusal: GateRefusal) {
-        tracing::warn!(page = refusal.page, control = refusal.control, why = %refusal.why, "gate refused");
-        page.order(&FailRequestParams::new(request, ErrorReason::BlockedByClient));
-        let mut state = self.state();
-        if state.refusals.len() == REMEMBERED {
-            state.refusals.pop_front();
-        }
-        state.refusals.push_back(refusal);
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A gate that lets one write through, until it is dropped.
-#[derive(Debug)]
-#[must_use = "the gate is disarmed when this is dropped"]
-pub struct ArmedGate {
-    gate: Arc<Gate>,
-    outcome: watch::Receiver<Option<Arc<SendOutcome>>>,
-}
-
-impl ArmedGate {
-    /// Disarms the gate and says what became of the write: `None` if no request came to it, and none will
-    /// get through any more. Waits for a request that is under way; that wait is bounded by its permit.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: the request goes on by itself.
-    pub async fn outcome(mut self) -> Option<Arc<SendOutcome>> {
-        let unused = self.gate.state().armed.take().is_none_or(|armed| armed.fence.is_some());
-        if unused {
-            return None;
+/// Asks the fence and sends the write. To be run to its end, in a task of its own.
+async fn commit(outbound: Outbound, fence: Fence, told: Told) -> Delivery {
+    let (outcome, delivery) = match fence().await {
+        Err(refused) => {
+            let why = refused.to_string();
+            (SendOutcome::Fenced(refused), Delivery::NotSent(why))
         }
-        let done = self.outcome.wait_for(Option::is_some).await;
-        Some(match done {
-            Ok(outcome) => outcome.clone().unwrap_or_else(|| Arc::new(ended())),
-            Err(_) => Arc::new(ended()),
-        })
-    }
+        Ok(budget) => {
+            let delivery = send::deliver(outbound.only_whole(), budget).await;
+            (SendOutcome::of(&delivery), delivery)
+        }
+    };
+    // Told before the page is, so that whoever sees the page change can ask for it.
+    told.send_replace(Some(Arc::new(outcome)));
+    delivery
 }
 
-impl Drop for ArmedGate {
-    fn drop(&mut self) {
-        self.gate.state().armed = None;
+impl SendOutcome {
+    fn of(delivery: &Delivery) -> Self {
+        match delivery {
+            Delivery::NotSent(why) => Self::NotSent(why.clone()),
+            Delivery::Lost(why) => Self::Lost(why.clone()),
+            Delivery::Answered(answer) => Self::Answered { status: answer.status().as_u16() },
+        }
     }
 }
 
@@ -201,50 +246,4 @@ impl fmt::Debug for Armed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Armed({}, used: {})", self.write, self.fence.is_none())
     }
-}
-
-/// A task that ends without a word has panicked: after the fence, so anything may have happened.
-fn ended() -> SendOutcome {
-    SendOutcome::Lost("the task that sent it failed".into())
-}
-
-/// Sends one held write. Runs in a task of its own, to its end.
-async fn commit(page: Arc<PageCore>, paused: Paused, fence: Fence, outcome: Told) {
-    let id = paused.id.clone();
-    let delivery = match outbound(&page, paused).await {
-        Err(why) => Err(SendOutcome::NotSent(why)),
-        Ok(outbound) => match fence().await {
-            Err(refused) => Err(SendOutcome::Fenced(refused)),
-            Ok(budget) => Ok(send::deliver(outbound, budget).await),
-        },
-    };
-    // The outcome is told before the page is, so that whoever sees the page change can ask for it.
-    let (said, answer) = match delivery {
-        Err(said) => (said, None),
-        Ok(Delivery::NotSent(why)) => (SendOutcome::NotSent(why), None),
-        Ok(Delivery::Lost(why)) => (SendOutcome::Lost(why), None),
-        Ok(Delivery::Answered(answer)) => (SendOutcome::Answered { status: answer.status }, Some(answer)),
-    };
-    outcome.send_replace(Some(Arc::new(said)));
-    match answer {
-        Some(answer) => page.order(&fulfilled(id, answer)),
-        None => page.order(&FailRequestParams::new(id, ErrorReason::ConnectionFailed)),
-    }
-}
-
-async fn outbound(page: &PageCore, paused: Paused) -> Result<Outbound, String> {
-    let cookies = paused::cookies(page, &paused.url).await.map_err(|error| error.to_string())?;
-    Outbound::new(paused, &cookies)
-}
-
-fn fulfilled(id: String, answer: Answer) -> FulfillRequestParams {
-    let mut fulfilled = FulfillRequestParams::new(id, i64::from(answer.status));
-    fulfilled.binary_response_headers = Some(base64(&answer.header_block()).into());
-    fulfilled.body = Some(base64(&answer.body).into());
-    fulfilled
-}
-
-fn base64(bytes: &Bytes) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
 }

@@ -19,8 +19,8 @@ fn pid(pid: u32) -> Pid {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_browser_fails_a_call_within_its_deadline() {
     let bench = Bench::launch().await;
-    let context = bench.browser.new_context().await.unwrap();
-    let page = context.new_page(None).await.unwrap();
+    let context = bench.browser.new_context(None).await.unwrap();
+    let page = context.new_page().await.unwrap();
     killpg(pid(bench.browser.pid()), Signal::SIGSTOP).unwrap();
     let began = Instant::now();
     let limit = seconds(1);
@@ -39,8 +39,8 @@ async fn a_silent_browser_fails_a_call_within_its_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_browser_fails_what_is_pending_at_once() {
     let bench = Bench::launch().await;
-    let context = bench.browser.new_context().await.unwrap();
-    let page = context.new_page(None).await.unwrap();
+    let context = bench.browser.new_context(None).await.unwrap();
+    let page = context.new_page().await.unwrap();
     let limit = seconds(60);
     let pending = page.evaluate::<()>(&limit, "waiting", FOREVER, &());
     let killed = async { kill(pid(bench.browser.pid()), Signal::SIGKILL).unwrap() };
@@ -57,8 +57,8 @@ async fn a_killed_browser_fails_what_is_pending_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crashed_page_fails_what_is_pending_and_the_context_lives_on() {
     let bench = Bench::launch().await;
-    let context = bench.browser.new_context().await.unwrap();
-    let page = context.new_page(None).await.unwrap();
+    let context = bench.browser.new_context(None).await.unwrap();
+    let page = context.new_page().await.unwrap();
     let limit = seconds(60);
     let pending = page.evaluate::<()>(&limit, "waiting", FOREVER, &());
     let crash = async {
@@ -70,7 +70,7 @@ async fn a_crashed_page_fails_what_is_pending_and_the_context_lives_on() {
     assert!(matches!(pending, Err(DriverError::PageGone { why: Gone::Crashed })), "{pending:?}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     page.close(&limit).await.unwrap();
-    let page = context.new_page(None).await.unwrap();
+    let page = context.new_page().await.unwrap();
     assert_eq!(page.evaluate::<u8>(&limit, "counting", "() => 1 + 1", &()).await.unwrap(), 2);
     drop((page, context));
     bench.close().await;
@@ -79,11 +79,11 @@ async fn a_crashed_page_fails_what_is_pending_and_the_context_lives_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_creation_leaks_nothing() {
     let bench = Bench::launch().await;
-    let context = bench.browser.new_context().await.unwrap();
+    let context = bench.browser.new_context(None).await.unwrap();
     for millis in [0, 1, 5, 20, 60] {
         let pause = Duration::from_millis(millis);
-        let _ = tokio::time::timeout(pause, context.new_page(None)).await;
-        let _ = tokio::time::timeout(pause, bench.browser.new_context()).await;
+        let _ = tokio::time::timeout(pause, context.new_page()).await;
+        let _ = tokio::time::timeout(pause, bench.browser.new_context(None)).await;
     }
     eventually("no page is left", || bench.browser.open_pages() == 0).await;
     drop(context);

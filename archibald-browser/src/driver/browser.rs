@@ -7,8 +7,7 @@ use chromiumoxide::cdp::browser_protocol::browser::{
     CloseParams, GetVersionParams, SetDownloadBehaviorBehavior, SetDownloadBehaviorParams,
 };
 use chromiumoxide::cdp::browser_protocol::emulation::SetFocusEmulationEnabledParams;
-use chromiumoxide::cdp::browser_protocol::fetch::{self, RequestPattern, RequestStage};
-use chromiumoxide::cdp::browser_protocol::network::{CookieParam, ResourceType};
+use chromiumoxide::cdp::browser_protocol::network::CookieParam;
 use chromiumoxide::cdp::browser_protocol::page;
 use chromiumoxide::cdp::browser_protocol::storage::{GetCookiesParams, SetCookiesParams};
 use chromiumoxide::cdp::browser_protocol::target::{
@@ -74,17 +73,17 @@ impl Browser {
         Ok(browser)
     }
 
-    /// A new context: its own cookies, shared with nobody.
+    /// A new context: its own cookies, shared with nobody. With a gate, that is its only road to the ERP.
     ///
     /// # Errors
     /// [`DriverError`].
     ///
     /// # Cancel safety
     /// The context is made in a task of its own and disposed of if nobody waits for it any more.
-    pub async fn new_context(&self) -> Result<Context, DriverError> {
+    pub async fn new_context(&self, gate: Option<Gate>) -> Result<Context, DriverError> {
         let (link, router) = (self.link.clone(), Arc::clone(&self.router));
         owned(async move {
-            Limit::budget(CREATION).run("creating a context", Context::create(link, router)).await
+            Limit::budget(CREATION).run("creating a context", Context::create(link, router, gate)).await
         })
         .await
     }
@@ -175,6 +174,7 @@ pub struct Context {
     link: Link,
     router: Arc<Router>,
     id: String,
+    gate: Option<Gate>,
 }
 
 /// A cookie of a context. Its value is a secret.
@@ -204,31 +204,42 @@ impl std::fmt::Debug for Cookie {
 }
 
 impl Context {
-    async fn create(link: Link, router: Arc<Router>) -> Result<Self, DriverError> {
-        let command = CreateBrowserContextParams { dispose_on_detach: Some(true), ..Default::default() };
+    async fn create(link: Link, router: Arc<Router>, gate: Option<Gate>) -> Result<Self, DriverError> {
+        let road = gate.as_ref().map_or("direct://".into(), |gate| format!("http://{}", gate.address()));
+        let command = CreateBrowserContextParams {
+            dispose_on_detach: Some(true),
+            proxy_server: Some(road),
+            // Chromium would go around the proxy to this machine's own addresses.
+            proxy_bypass_list: Some("<-loopback>".into()),
+            ..Default::default()
+        };
         let made: ContextMade = link.call(None, command).await?;
-        let context = Self { link, router, id: made.browser_context_id };
+        let context = Self { link, router, id: made.browser_context_id, gate };
         let mut no_downloads = SetDownloadBehaviorParams::new(SetDownloadBehaviorBehavior::Deny);
         no_downloads.browser_context_id = Some(context.id.clone().into());
         context.link.call::<_, Value>(None, no_downloads).await?;
         Ok(context)
     }
 
-    /// A new, blank page. With a gate, no request that could change the ERP gets past it, from the first
-    /// script on.
+    /// A new, blank page.
     ///
     /// # Errors
     /// [`DriverError`].
     ///
     /// # Cancel safety
     /// The page is made in a task of its own and closed if nobody waits for it any more.
-    pub async fn new_page(&self, gate: Option<Gate>) -> Result<Page, DriverError> {
+    pub async fn new_page(&self) -> Result<Page, DriverError> {
         let (link, router, id) = (self.link.clone(), Arc::clone(&self.router), self.id.clone());
         owned(async move {
-            let creating = create_page(link, router, id, gate.map(Arc::new));
+            let creating = create_page(link, router, id);
             Limit::budget(CREATION).run("creating a page", creating).await
         })
         .await
+    }
+
+    /// Its commit gate, if it has one.
+    pub fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
     }
 
     /// All of its cookies.
@@ -272,38 +283,18 @@ impl Cookie {
 }
 
 /// The page is held by Chromium until it is set up and let go at the end.
-async fn create_page(
-    link: Link,
-    router: Arc<Router>,
-    context: String,
-    gate: Option<Arc<Gate>>,
-) -> Result<Page, DriverError> {
+async fn create_page(link: Link, router: Arc<Router>, context: String) -> Result<Page, DriverError> {
     let mut command = CreateTargetParams::new("about:blank");
     command.browser_context_id = Some(context.into());
     let made: TargetMade = link.call(None, command).await?;
     let session = router.session_of(&made.target_id).await.map_err(|_| link.lost())?;
-    let core = Arc::new(PageCore::new(link, made.target_id, session, gate));
+    let core = Arc::new(PageCore::new(link, made.target_id, session));
     router.register(&core);
     let page = Page::new(Arc::clone(&core));
     core.call::<_, Value>(page::EnableParams::default()).await?;
     core.call::<_, Value>(SetFocusEmulationEnabledParams::new(true)).await?;
-    if core.has_gate() {
-        core.call::<_, Value>(gated()).await?;
-    }
     core.call::<_, Value>(RunIfWaitingForDebuggerParams::default()).await?;
     Ok(page)
-}
-
-/// Everything that can carry a POST is held; pictures and styles are not.
-fn gated() -> fetch::EnableParams {
-    let kinds = [ResourceType::Document, ResourceType::Xhr, ResourceType::Fetch, ResourceType::Ping];
-    let pattern = |kind| {
-        let mut pattern = RequestPattern::builder().url_pattern("*").build();
-        pattern.resource_type = Some(kind);
-        pattern.request_stage = Some(RequestStage::Request);
-        pattern
-    };
-    fetch::EnableParams::builder().patterns(kinds.map(pattern)).build()
 }
 
 /// Runs to its end whoever waits; a result that nobody waits for is dropped, which undoes it.

@@ -22,7 +22,6 @@ use super::script::{self, Evaluated};
 use super::targets::read;
 use super::view::{Mark, View};
 use super::{DriverError, ElementProblem, Gone, Limit, Link};
-use crate::gate::Gate;
 
 /// A page of a context. Dropping it closes it.
 ///
@@ -203,11 +202,6 @@ impl Page {
         self.core.dialogs().take()
     }
 
-    /// The commit gate of this page, if it has one.
-    pub fn gate(&self) -> Option<&Arc<Gate>> {
-        self.core.gate.as_ref()
-    }
-
     /// Why it can be used no more, if so.
     pub fn why_gone(&self) -> Option<Gone> {
         self.core.why.get().copied()
@@ -302,21 +296,19 @@ pub(crate) struct PageCore {
     session: Arc<str>,
     view: watch::Sender<View>,
     dialogs: Mutex<Dialogs>,
-    gate: Option<Arc<Gate>>,
     gone: CancellationToken,
     why: OnceLock<Gone>,
     destroyed: CancellationToken,
 }
 
 impl PageCore {
-    pub(super) fn new(link: Link, target: String, session: Arc<str>, gate: Option<Arc<Gate>>) -> Self {
+    pub(super) fn new(link: Link, target: String, session: Arc<str>) -> Self {
         Self {
             link,
             target,
             session,
             view: watch::Sender::default(),
             dialogs: Mutex::default(),
-            gate,
             gone: CancellationToken::new(),
             why: OnceLock::new(),
             destroyed: CancellationToken::new(),
@@ -327,17 +319,13 @@ impl PageCore {
         &self.session
     }
 
-    pub(super) fn has_gate(&self) -> bool {
-        self.gate.is_some()
-    }
-
     /// Sends a command to the page. Ends at once when page or browser are gone.
     pub(crate) async fn call<C: Command, A: DeserializeOwned>(&self, command: C) -> Result<A, DriverError> {
         self.alive(self.link.call(Some(&self.session), command)).await
     }
 
     /// What an event changes; returns the commands that answer it. Never waits.
-    pub(super) fn event(self: &Arc<Self>, method: &str, params: Value) -> Vec<Outgoing> {
+    pub(super) fn event(&self, method: &str, params: Value) -> Vec<Outgoing> {
         match method {
             "Page.frameNavigated" => {
                 if let Some(FrameNavigated { frame }) = read(params)
@@ -349,11 +337,6 @@ impl PageCore {
             "Page.loadEventFired" => self.view.send_modify(|view| view.loaded = true),
             "Inspector.targetCrashed" => self.gone(Gone::Crashed),
             "Page.javascriptDialogOpening" => return self.dialog(params),
-            "Fetch.requestPaused" => {
-                if let Some(gate) = &self.gate {
-                    gate.paused(self, params);
-                }
-            }
             _ => {}
         }
         Vec::new()
@@ -369,11 +352,6 @@ impl PageCore {
     pub(super) fn destroyed(&self) {
         self.gone(Gone::Closed);
         self.destroyed.cancel();
-    }
-
-    /// Answers an event without waiting for anything.
-    pub(crate) fn order<C: Command>(&self, command: &C) {
-        self.link.order(Some(&self.session), command);
     }
 
     /// Ends with the page's or the browser's end.

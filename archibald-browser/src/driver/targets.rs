@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chromiumoxide::cdp::browser_protocol::fetch;
 use chromiumoxide::cdp::browser_protocol::target::CloseTargetParams;
 use chromiumoxide::cdp::js_protocol::runtime::RunIfWaitingForDebuggerParams;
 use serde::de::DeserializeOwned;
@@ -149,12 +148,10 @@ fn close(target: &str) -> Outgoing {
     Outgoing::order(None, &CloseTargetParams::new(target.to_owned()))
 }
 
-/// A held window also holds the page that opened it, and only one that runs can be closed: so it runs, with
-/// every request of its own held for good.
+/// A held window also holds the page that opened it, and only one that runs can be closed.
 fn close_held(session: Arc<str>, target: &str) -> Vec<Outgoing> {
-    let all = fetch::EnableParams::default();
     let run = RunIfWaitingForDebuggerParams::default();
-    vec![Outgoing::order(Some(&session), &all), Outgoing::order(Some(&session), &run), close(target)]
+    vec![Outgoing::order(Some(&session), &run), close(target)]
 }
 
 /// An event that cannot be read is as good as none: what matters shows as a time-out.

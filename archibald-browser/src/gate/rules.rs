@@ -69,27 +69,29 @@ impl GateRules {
         Ok(Self { origin: base.origin(), pages })
     }
 
-    pub(super) fn kind(&self, method: &str, url: &str, content_type: &str, body: Option<&[u8]>) -> Kind {
+    pub(super) fn kind(&self, method: &str, url: &str, content_type: &str, body: &[u8]) -> Kind {
+        let elsewhere = || {
+            let page = url.split('?').next().unwrap_or_default().to_owned();
+            Kind::Unknown { page, control: "any".into() }
+        };
+        let Some(url) = Url::parse(url).ok().filter(|url| url.origin() == self.origin) else {
+            return elsewhere();
+        };
         if matches!(method, "GET" | "HEAD" | "OPTIONS") {
             return Kind::Harmless;
         }
-        let Some((page, rules)) = self.page(url) else {
-            let page = url.split('?').next().unwrap_or_default().to_owned();
-            return Kind::Unknown { page, control: "any".into() };
-        };
+        let Some((page, rules)) = self.page(url.path()) else { return elsewhere() };
         let is_form = content_type.trim_start().starts_with("application/x-www-form-urlencoded");
-        match body {
-            Some(body) if is_form && method == "POST" => of_form(page, rules, body),
-            _ => Kind::Unknown { page: page.into(), control: format!("a {method} of {content_type:?}") },
+        if is_form && method == "POST" {
+            of_form(page, rules, body)
+        } else {
+            Kind::Unknown { page: page.into(), control: format!("a {method} of {content_type:?}") }
         }
     }
 
-    fn page(&self, url: &str) -> Option<(&str, &PageRules)> {
-        let url = Url::parse(url).ok().filter(|url| url.origin() == self.origin)?;
-        self.pages
-            .iter()
-            .find(|(_, rules)| rules.path.eq_ignore_ascii_case(url.path()))
-            .map(|(name, rules)| (name.as_str(), rules))
+    fn page(&self, path: &str) -> Option<(&str, &PageRules)> {
+        let (name, rules) = self.pages.iter().find(|(_, rules)| rules.path.eq_ignore_ascii_case(path))?;
+        Some((name, rules))
     }
 }
 
@@ -158,7 +160,7 @@ mod tests {
     }
 
     fn check(url: &str, body: &str) -> String {
-        match rules().kind("POST", url, "application/x-www-form-urlencoded", Some(body.as_bytes())) {
+        match rules().kind("POST", url, "application/x-www-form-urlencoded", body.as_bytes()) {
             Kind::Harmless => "harmless".into(),
             Kind::Write { control, write, .. } => format!("write {write} ({control})"),
             Kind::Unknown { page, control } => format!("unknown {control} on {page}"),
@@ -198,13 +200,13 @@ mod tests {
         );
         assert_eq!(check("http://erp.test/Order.aspx", save), "unknown any on http://erp.test/Order.aspx");
         let url = "http://erp.test:8090/Order.aspx";
-        let json = rules().kind("POST", url, "application/json", Some(b"{}"));
+        let json = rules().kind("POST", url, "application/json", b"{}");
         assert!(matches!(json, Kind::Unknown { .. }), "{json:?}");
-        let hidden = rules().kind("POST", url, "application/x-www-form-urlencoded", None);
-        assert!(matches!(hidden, Kind::Unknown { .. }), "{hidden:?}");
-        let put = rules().kind("PUT", url, "application/x-www-form-urlencoded", Some(b"M%24Add=1"));
+        let put = rules().kind("PUT", url, "application/x-www-form-urlencoded", b"M%24Add=1");
         assert!(matches!(put, Kind::Unknown { .. }), "{put:?}");
-        assert_eq!(rules().kind("GET", "http://elsewhere/", "", None), Kind::Harmless);
+        assert_eq!(rules().kind("GET", url, "", b""), Kind::Harmless);
+        let foreign = rules().kind("GET", "http://elsewhere/x.js?y", "", b"");
+        assert_eq!(foreign, Kind::Unknown { page: "http://elsewhere/x.js".into(), control: "any".into() });
     }
 
     #[test]

@@ -7,21 +7,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, StatusCode};
+use http::{Request, Response, StatusCode, Uri, request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use url::Url;
 
-use super::paused::Paused;
-use crate::driver::Cookie;
-
-/// A page of an ERP has some hundred kilobytes; more than this is not an answer to a form.
+/// A page of an ERP has some hundred kilobytes; more than this is not one.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 /// A request ready to leave.
@@ -29,56 +25,47 @@ const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 pub(super) struct Outbound {
     address: String,
     request: Request<Full<Bytes>>,
+    only_whole: bool,
 }
 
 /// How it went.
 #[derive(Debug)]
 pub(super) enum Delivery {
     NotSent(String),
-    Answered(Answer),
+    Answered(Response<Full<Bytes>>),
     Lost(String),
 }
 
-/// A whole answer.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    headers: HeaderMap,
-    pub(super) body: Bytes,
-}
-
 impl Outbound {
-    /// The held request with the context's cookies, and without what belongs to a connection.
-    pub(super) fn new(paused: Paused, cookies: &[Cookie]) -> Result<Self, String> {
-        let url = Url::parse(&paused.url).map_err(|error| format!("its address cannot be read: {error}"))?;
-        let host = url.host_str().ok_or("its address has no host")?;
-        let port = url.port_or_known_default().ok_or("its address has no port")?;
-        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(target)
-            .body(Full::from(paused.body.unwrap_or_default()))
-            .map_err(|error| format!("its address cannot be sent: {error}"))?;
-        let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        copy_headers(&paused.headers, request.headers_mut())?;
+    /// The page's request as it is, without what belongs to its connection.
+    pub(super) fn new(parts: request::Parts, body: Bytes) -> Result<Self, &'static str> {
+        let authority = parts.uri.authority().ok_or("the address has no host")?;
+        let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| "the host cannot be sent")?;
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let uri = path.parse::<Uri>().map_err(|_| "the address cannot be sent")?;
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = parts.method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = parts.headers;
         let headers = request.headers_mut();
-        headers.insert(header::HOST, value(&authority)?);
+        remove_those_of_the_connection(headers);
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::HOST, host);
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if !cookies.is_empty() {
-            let line: Vec<_> = cookies.iter().map(|it| format!("{}={}", it.name, it.value)).collect();
-            let mut line = value(&line.join("; "))?;
-            line.set_sensitive(true);
-            headers.insert(header::COOKIE, line);
-        }
-        Ok(Self { address: format!("{host}:{port}"), request })
+        Ok(Self { address, request, only_whole: false })
+    }
+
+    /// An answer whose end cannot be told from a broken connection does not count as one.
+    pub(super) fn only_whole(self) -> Self {
+        Self { only_whole: true, ..self }
     }
 }
 
-/// Sends it and waits for the whole answer, within the budget. To be run to its end.
+/// Sends it and waits for the whole answer, within the budget.
 pub(super) async fn deliver(outbound: Outbound, budget: Duration) -> Delivery {
     let until = Instant::now() + budget;
-    let Outbound { address, request } = outbound;
+    let Outbound { address, request, only_whole } = outbound;
     let stream = match timeout_at(until, TcpStream::connect(&address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Delivery::NotSent(format!("no connection to {address}: {error}")),
@@ -88,7 +75,7 @@ pub(super) async fn deliver(outbound: Outbound, budget: Duration) -> Delivery {
     let counted = Counted { stream, written: Arc::clone(&written) };
     // When this future is done or dropped the connection is closed with it: what it has written by then
     // is all that will ever leave.
-    let outcome = timeout_at(until, exchange(counted, request)).await;
+    let outcome = timeout_at(until, exchange(counted, request, only_whole)).await;
     let failure = match outcome {
         Ok(Ok(answer)) => return Delivery::Answered(answer),
         Ok(Err(error)) => error,
@@ -97,17 +84,22 @@ pub(super) async fn deliver(outbound: Outbound, budget: Duration) -> Delivery {
     if written.load(Ordering::Acquire) == 0 { Delivery::NotSent(failure) } else { Delivery::Lost(failure) }
 }
 
-async fn exchange(stream: Counted, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+async fn exchange(
+    stream: Counted,
+    request: Request<Full<Bytes>>,
+    only_whole: bool,
+) -> Result<Response<Full<Bytes>>, String> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(chain)?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(chain)?;
-        let (parts, body) = response.into_parts();
-        if !is_framed(parts.status, &parts.headers) {
+        let (mut parts, body) = response.into_parts();
+        if only_whole && !is_framed(parts.status, &parts.headers) {
             return Err("the answer does not tell its length, so that its end proves nothing".into());
         }
         let body = Limited::new(body, LARGEST_ANSWER).collect().await;
         let body = body.map_err(|error| format!("the answer broke off: {error}"))?.to_bytes();
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+        remove_those_of_the_connection(&mut parts.headers);
+        Ok(Response::from_parts(parts, Full::from(body)))
     };
     let (mut answer, mut connection) = (std::pin::pin!(answer), std::pin::pin!(connection));
     tokio::select! {
@@ -124,39 +116,20 @@ fn is_framed(status: StatusCode, headers: &HeaderMap) -> bool {
     bodyless || has(header::CONTENT_LENGTH) || has(header::TRANSFER_ENCODING)
 }
 
-impl Answer {
-    /// `name: value` pairs, each ended by a zero byte, as Chromium takes them: a header may come several
-    /// times and need not be text.
-    pub(super) fn header_block(&self) -> Bytes {
-        let mut block = BytesMut::new();
-        for (name, value) in self.headers.iter().filter(|(name, _)| !is_of_connection(name)) {
-            block.extend_from_slice(name.as_str().as_bytes());
-            block.extend_from_slice(b": ");
-            block.extend_from_slice(value.as_bytes());
-            block.extend_from_slice(b"\0");
-        }
-        block.freeze()
+fn remove_those_of_the_connection(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|names| names.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let always =
+        [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE, header::TRAILER];
+    let proxies = ["keep-alive", "proxy-connection", "proxy-authorization"].map(HeaderName::from_static);
+    for name in always.into_iter().chain(proxies).chain(named) {
+        headers.remove(name);
     }
-}
-
-fn copy_headers(from: &std::collections::BTreeMap<String, String>, to: &mut HeaderMap) -> Result<(), String> {
-    for (name, text) in from {
-        let name = HeaderName::try_from(name.as_str()).map_err(|_| format!("header {name} is no header"))?;
-        let replaced = [header::HOST, header::COOKIE, header::CONTENT_LENGTH, header::ACCEPT_ENCODING];
-        if !is_of_connection(&name) && !replaced.contains(&name) {
-            to.insert(name, value(text)?);
-        }
-    }
-    Ok(())
-}
-
-fn is_of_connection(name: &HeaderName) -> bool {
-    let names = [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE, header::TRAILER];
-    names.contains(name) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
-}
-
-fn value(text: &str) -> Result<HeaderValue, String> {
-    HeaderValue::from_str(text).map_err(|_| "a header has characters that cannot be sent".into())
 }
 
 fn chain(error: hyper::Error) -> String {

@@ -82,7 +82,7 @@ impl Engine {
     }
 }
 
-const QUIET: [&str; 32] = [
+const QUIET: [&str; 34] = [
     "--remote-debugging-port=0",
     "--remote-debugging-address=127.0.0.1",
     // No traffic of its own.
@@ -97,6 +97,9 @@ const QUIET: [&str; 32] = [
     "--no-pings",
     "--disable-breakpad",
     "--disable-crash-reporter",
+    // Contexts have roads of their own; the browser itself has none.
+    "--proxy-server=http://127.0.0.1:9",
+    "--proxy-bypass-list=<-loopback>",
     "--disable-features=Translate,OptimizationHints,OptimizationGuideModelDownloading,MediaRouter,\
 DialMediaRouteProvider,AutofillServerCommunication,InterestFeedContentSuggestions,\
 CertificateTransparencyComponentUpdater,HttpsUpgrades,PaintHolding",

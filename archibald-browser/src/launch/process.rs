@@ -143,7 +143,8 @@ fn command(engine: &Engine, profile: &Path, options: &LaunchOptions) -> Command 
             Command::new(&engine.path)
         }
     };
-    command.args(arguments).env("HOME", profile).process_group(0);
+    // Home and temporary files go with the profile, too.
+    command.args(arguments).env("HOME", profile).env("TMPDIR", profile).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::LaunchError;
@@ -50,6 +50,7 @@ impl Profile {
 
     /// Removes the directory. The engine's last helpers may still be writing while they die.
     pub(super) fn remove(self) {
+        end_helpers(self.folder.path());
         let path = self.folder.keep();
         if let Err(error) = remove(&path) {
             tracing::warn!(path = %path.display(), %error, "a profile directory could not be removed");
@@ -106,7 +107,24 @@ fn end_orphan(folder: &Path) -> bool {
     let Ok(command) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
     let mine = format!("--user-data-dir={}", folder.join("profile").display());
     let is_mine = command.split(|byte| *byte == 0).any(|argument| argument == mine.as_bytes());
-    is_mine && pid > 1 && killpg(Pid::from_raw(pid), Signal::SIGKILL).is_ok()
+    let ended = is_mine && pid > 1 && killpg(Pid::from_raw(pid), Signal::SIGKILL).is_ok();
+    end_helpers(folder);
+    ended
+}
+
+/// Ends what left the engine's process group, as the whole Chromium's crash handlers do: whatever has the
+/// profile on its command line.
+fn end_helpers(folder: &Path) {
+    let folder = folder.as_os_str().as_encoded_bytes();
+    let names_it = |command: &[u8]| command.windows(folder.len()).any(|part| part == folder);
+    let own = std::process::id();
+    let Ok(processes) = std::fs::read_dir("/proc") else { return };
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    for pid in pids.filter(|pid| *pid > 1 && *pid != own) {
+        if std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| names_it(&command)) {
+            let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        }
+    }
 }
 
 fn remove(path: &Path) -> io::Result<()> {

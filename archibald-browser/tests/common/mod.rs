@@ -27,6 +27,8 @@ impl Bench {
     /// Closes the browser, and fails if a process or a profile remains.
     pub async fn close(self) {
         self.browser.close(Duration::from_secs(10)).await;
+        // Killed helpers are the system's to bury.
+        eventually("no process is left", || processes_of(self.profiles.path()).is_empty()).await;
         assert_nothing_left(self.profiles.path());
     }
 }
