@@ -198,10 +198,10 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.guard.release();
-        if let Some(mut server) = self.server().take() {
-            server.bury();
-        }
+        self.stop().ok();
+        self.guard.finish();
+        // Already gone, unless somebody ended the guard.
+        fs::remove_dir_all(&self.directory).ok();
     }
 }
 

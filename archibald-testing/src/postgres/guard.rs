@@ -45,19 +45,10 @@ impl Guard {
             .map(Self)
             .map_err(|cause| ClusterError::Io { what: "starting the cluster's guard".into(), cause })
     }
-}
 
-impl Guard {
-    /// Lets it stop the server and remove everything.
-    pub(super) fn release(&mut self) {
+    /// Lets it do its work and returns when all is gone.
+    pub(super) fn finish(&mut self) {
         drop(self.0.stdin.take());
-    }
-}
-
-/// Returns when all is gone.
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.release();
         self.0.wait().ok();
     }
 }

@@ -80,13 +80,8 @@ impl Server {
             return Ok(());
         }
         run(Command::new("sh").args(["-c", "kill -QUIT \"$1\"", "sh", &self.pid().to_string()]))?;
-        self.bury();
-        Ok(())
-    }
-
-    /// Waits for the end that somebody else asked for.
-    pub(super) fn bury(&mut self) {
         self.0.wait().ok();
+        Ok(())
     }
 }
 
