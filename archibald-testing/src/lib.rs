@@ -1,5 +1,12 @@
-//! Fakes, simulated ERP and conformance suites for those who build on Archibald
+//! Fakes and conformance suites for those who build on Archibald.
+//!
+//! [`memory`] has every store port in one value that forgets all when it is dropped; [`conformance`] has
+//! the stories that every store must pass, ours and yours.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+pub mod clock;
+pub mod conformance;
+pub mod credentials;
+pub mod memory;
 #[cfg(unix)]
 pub mod postgres;
