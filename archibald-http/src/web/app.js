@@ -90,16 +90,28 @@ function applyEvent(event) {
   operations.set(event.operation, next);
 }
 
-// Many events may come in one go: the table is drawn once a frame of the screen.
+// Many events may come in one go: the table is drawn once a frame of the screen, and rows that did not
+// change stay where they are, so that nothing moves away under a finger.
 let drawing = false;
+let drawn = new Map(); // id -> { text, tr }
 function draw() {
   if (drawing) return;
   drawing = true;
   requestAnimationFrame(() => {
     drawing = false;
-    const rows = [...operations.values()].reverse().map(row);
-    $("operations").replaceChildren(...rows);
-    $("no-operations").hidden = rows.length > 0;
+    const body = $("operations");
+    const next = new Map();
+    [...operations.values()].reverse().forEach((operation, index) => {
+      const text = JSON.stringify(operation);
+      const known = drawn.get(operation.id);
+      const tr = known?.text === text ? known.tr : row(operation);
+      if (known && known.tr !== tr) known.tr.replaceWith(tr);
+      if (body.children[index] !== tr) body.insertBefore(tr, body.children[index] ?? null);
+      next.set(operation.id, { text, tr });
+    });
+    while (body.children.length > next.size) body.lastElementChild.remove();
+    drawn = next;
+    $("no-operations").hidden = next.size > 0;
   });
 }
 
