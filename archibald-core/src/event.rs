@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::id::{AgentId, OperationId};
@@ -105,6 +105,12 @@ impl NewEvent {
             origin: operation.origin.clone(),
             data: fields,
         }
+    }
+
+    /// Tells that the agent was paused.
+    #[must_use]
+    pub fn paused(why: &str) -> Self {
+        Self::plain("warning", json!({ "why": why, "paused": true }))
     }
 
     /// An event that is about no operation.

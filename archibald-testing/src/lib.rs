@@ -1,5 +1,14 @@
 //! Fakes, simulated ERP and conformance suites for those who build on Archibald.
+//!
+//! [`memory`] has every store port in one value that forgets all when it is dropped; [`conformance`] has
+//! the stories that every store must pass, ours and yours; [`erp`] is a site as slow and unpleasant as the
+//! real one, fed from [`data`].
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+pub mod clock;
+pub mod conformance;
+pub mod credentials;
 pub mod data;
 pub mod erp;
+pub mod fake_erp;
+pub mod memory;

@@ -73,7 +73,8 @@ pub enum LeaseError {
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait AgentLock: Send + Sync {
     /// Takes the agent for one operation, moves the operation to running and tells the devices, in one
-    /// transaction.
+    /// transaction. A lease of the agent whose time is over stands in nobody's way: it is ended first, as
+    /// [`Self::reap`] would.
     ///
     /// # Errors
     /// [`LeaseError`] says what stands in the way.
@@ -83,7 +84,7 @@ pub trait AgentLock: Send + Sync {
     async fn lease(&self, request: &LeaseRequest) -> Result<Leased, LeaseError>;
 
     /// Renews this worker's leases and returns those that it still has, as (agent, token). One that is not
-    /// returned is lost: its attempt must stop at once.
+    /// returned is lost: its attempt must stop at once. One whose time is over is lost, reaped or not.
     ///
     /// # Errors
     /// [`StoreError`]: nothing is known; the leases end by their own time.

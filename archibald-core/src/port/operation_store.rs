@@ -48,7 +48,7 @@ pub struct OperationPage {
 pub struct RowQuery {
     /// Which set.
     pub collection: Collection,
-    /// Only rows that contain this text, upper and lower case alike.
+    /// Only rows that contain this text, upper and lower case alike (see [`LocalRow::searchable`]).
     pub search: Option<String>,
     /// Only ids after this one.
     pub after: Option<String>,
@@ -59,7 +59,7 @@ pub struct RowQuery {
 /// A page of local rows, by id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowPage {
-    /// Id, content, and when it was last written.
+    /// Id, content, and when it was last written, also where that did not change it.
     pub rows: Vec<(String, Value, Timestamp)>,
     /// Where the next page begins: a value for [`RowQuery::after`].
     pub next: Option<String>,

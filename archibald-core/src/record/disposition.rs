@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::OperationRecord;
 use crate::effect::{EffectState, Receipt};
 use crate::error::JournalError;
+use crate::event::NewEvent;
 use crate::id::{Collection, EffectName};
-use crate::operation::{EffectAtEnd, Outcome, Step};
+use crate::operation::{EffectAtEnd, Operation, Outcome, Step};
 use crate::time::Timestamp;
 
 /// What becomes of the operation after an attempt. Pauses are counted from the store's clock.
@@ -65,6 +66,8 @@ pub enum YieldReason {
     Settling,
     /// The prober could not read what is known to exist.
     Unhealthy(String),
+    /// This worker does not know the kind: left for one that does.
+    UnknownKind,
 }
 
 /// A row of local data that an operation writes.
@@ -78,6 +81,48 @@ pub struct LocalRow {
     pub doc: Option<Value>,
     /// The type of the event that tells of it, written only when the row did change.
     pub event: Option<String>,
+}
+
+impl LocalRow {
+    /// The event that tells of it; written only when the row did change.
+    #[must_use]
+    pub fn told(&self, operation: &Operation) -> Option<NewEvent> {
+        let mut data = Map::new();
+        data.insert("collection".into(), self.collection.as_str().into());
+        data.insert("id".into(), self.id.as_str().into());
+        data.insert("doc".into(), self.doc.clone().unwrap_or(Value::Null));
+        Some(NewEvent {
+            kind: self.event.clone()?,
+            operation: Some(operation.id),
+            origin: operation.origin.clone(),
+            data,
+        })
+    }
+
+    /// What a search looks through, in lower case: the id and every text and number of the content, one
+    /// a line; the names of its fields are not part of it.
+    #[must_use]
+    pub fn searchable(id: &str, doc: &Value) -> String {
+        let mut text = id.to_lowercase();
+        add_searchable(doc, &mut text);
+        text
+    }
+}
+
+fn add_searchable(value: &Value, text: &mut String) {
+    match value {
+        Value::Null | Value::Bool(_) => {}
+        Value::Number(number) => {
+            text.push('\n');
+            text.push_str(&number.to_string());
+        }
+        Value::String(part) => {
+            text.push('\n');
+            text.push_str(&part.to_lowercase());
+        }
+        Value::Array(parts) => parts.iter().for_each(|part| add_searchable(part, text)),
+        Value::Object(fields) => fields.values().for_each(|part| add_searchable(part, text)),
+    }
 }
 
 /// What a page looked like, for a person.
@@ -173,6 +218,7 @@ impl YieldReason {
             Self::NoSession(why) => format!("no session: {why}"),
             Self::Settling => "what was sent has not settled yet".to_owned(),
             Self::Unhealthy(why) => format!("the ERP could not be read: {why}"),
+            Self::UnknownKind => "this worker does not know the kind".to_owned(),
         }
     }
 }
@@ -227,6 +273,19 @@ impl OperationRecord {
         } else {
             Step::Act
         }
+    }
+
+    /// Lists evidence that is kept with it, and returns the number of the first.
+    pub fn list_evidence(&mut self, evidence: &[Evidence], now: Timestamp) -> u32 {
+        let first = self.evidence.last().map_or(0, |last| last.n + 1);
+        self.evidence.extend((first..).zip(evidence).map(|(n, evidence)| EvidenceInfo {
+            n,
+            name: evidence.name.clone(),
+            media_type: evidence.media_type.clone(),
+            size: evidence.bytes.len() as u64,
+            at: now,
+        }));
+        first
     }
 
     fn refuse_open_effects(&self) -> Result<(), JournalError> {

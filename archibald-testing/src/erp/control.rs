@@ -1,4 +1,5 @@
-//! The control port: what tests and demos read and steer. JSON throughout, errors as `{"error": "…"}`.
+//! The control port: what tests and demos read and steer. JSON; a body that cannot be followed is answered with
+//! `{"error": "…"}`.
 
 use std::sync::Arc;
 use std::time::Duration;

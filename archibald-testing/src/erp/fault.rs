@@ -55,6 +55,8 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriteKind {
     NewOrder,
+    /// New, after the question whether a similar one was meant.
+    ConfirmedOrder,
     ChangedOrder,
     DeletedOrder,
     SentOrder,
@@ -164,10 +166,9 @@ impl Fault {
 
     fn suits(self, write: WriteKind) -> bool {
         match self {
-            Self::Half | Self::Altered => {
-                matches!(write, WriteKind::NewOrder | WriteKind::ChangedOrder | WriteKind::Customer)
-            }
-            Self::Similar | Self::StaleList => matches!(write, WriteKind::NewOrder),
+            Self::Half | Self::Altered => !matches!(write, WriteKind::DeletedOrder | WriteKind::SentOrder),
+            Self::StaleList => matches!(write, WriteKind::NewOrder | WriteKind::ConfirmedOrder),
+            Self::Similar => matches!(write, WriteKind::NewOrder),
             _ => true,
         }
     }

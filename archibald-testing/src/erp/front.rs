@@ -13,7 +13,7 @@ use super::page::{self, Page, Post, Reaction, Visit};
 use super::session::{SESSION_COOKIE, Sessions, TICKET_COOKIE};
 use super::stats::Stats;
 use super::view_state::ViewStateKey;
-use super::web::{Answer, Asked, Reply};
+use super::web::{Answer, Asked, Reply, delta};
 use super::world::{Effect, World};
 use crate::data::{Percent, mix};
 
@@ -83,6 +83,10 @@ impl Erp {
 /// Carries a request out, to its end. `gone` is cancelled when its client went away.
 pub(crate) async fn serve(erp: Arc<Erp>, asked: Asked, gone: CancellationToken) -> Reply {
     let request = erp.stats.request();
+    let Some(page) = Page::of(asked.uri.path()) else {
+        // Like static files (a browser asks for `favicon.ico`): no session, no turn, no wait.
+        return Reply::Whole(unknown(&asked));
+    };
     let behaviour = erp.behaviour();
     let cookie = asked.cookie(SESSION_COOKIE);
     let (session, turn) = erp.sessions.enter(cookie, behaviour.idle);
@@ -93,7 +97,7 @@ pub(crate) async fn serve(erp: Arc<Erp>, asked: Asked, gone: CancellationToken) 
     let reply = if erp.closed() {
         Reply::Whole(maintenance())
     } else {
-        Handling { erp: &erp, asked: &asked, session: &session, request, behaviour, gone }.reply().await
+        Handling { erp: &erp, asked: &asked, page, session: &session, request, behaviour, gone }.reply().await
     };
     match reply {
         Reply::Whole(answer) if is_new => Reply::Whole(answer.with_cookie(SESSION_COOKIE, &session)),
@@ -105,6 +109,7 @@ pub(crate) async fn serve(erp: Arc<Erp>, asked: Asked, gone: CancellationToken) 
 struct Handling<'a> {
     erp: &'a Erp,
     asked: &'a Asked,
+    page: Page,
     session: &'a str,
     request: u64,
     behaviour: Behaviour,
@@ -113,7 +118,7 @@ struct Handling<'a> {
 
 impl Handling<'_> {
     async fn reply(self) -> Reply {
-        let Some(page) = Page::of(self.asked.uri.path()) else { return Reply::Whole(unknown(self.asked)) };
+        let page = self.page;
         let ticket = self.asked.cookie(TICKET_COOKIE);
         let user = self.erp.sessions.user(self.session, ticket);
         let agent = user.and_then(|user| self.erp.books().world.agent(&user).cloned());
@@ -211,6 +216,7 @@ impl Handling<'_> {
         match page::post(visit, &books.world, post) {
             Reaction::Show(show) => visit.render(show),
             Reaction::Callback(text) => Answer::text(text),
+            Reaction::Panel { id, html, state } => visit.render_panel(id, &html, &state),
             Reaction::Invalid => Answer::yellow("Invalid postback or callback argument."),
             Reaction::LogIn { fits: true, user, to } => {
                 self.erp.stats.logged_in(true);
@@ -285,7 +291,12 @@ impl Handling<'_> {
         self.erp.stats.sent_to_login();
         let back: String =
             url::form_urlencoded::byte_serialize(self.asked.path_and_query().as_bytes()).collect();
-        Answer::redirect(format!("/Login.aspx?ReturnUrl={back}"))
+        let to = format!("/Login.aspx?ReturnUrl={back}");
+        if self.asked.form().is_async() {
+            Answer::text(delta([("pageRedirect", "", &*to)]))
+        } else {
+            Answer::redirect(to)
+        }
     }
 }
 

@@ -58,6 +58,8 @@ pub(crate) struct Post {
     /// `__EVENTARGUMENT` or `__CALLBACKPARAM`.
     pub(crate) argument: String,
     pub(crate) form: Form,
+    /// By `__CALLBACKID`: answered with text for a script, and the view state stays as it is.
+    is_callback: bool,
     state: Value,
 }
 
@@ -82,8 +84,18 @@ pub(crate) struct Show {
 pub(crate) enum Reaction {
     Show(Show),
     Callback(String),
+    /// One panel of the page anew, for a postback that leaves the rest where it is.
+    Panel {
+        id: &'static str,
+        html: String,
+        state: Value,
+    },
     Write(Effect),
-    LogIn { fits: bool, user: String, to: String },
+    LogIn {
+        fits: bool,
+        user: String,
+        to: String,
+    },
     LogOut,
     Invalid,
 }
@@ -120,7 +132,8 @@ pub(crate) fn post(visit: &Visit, world: &World, post: &Post) -> Reaction {
 /// What kind of write the postback asks for, if any.
 pub(crate) fn write_kind(visit: &Visit, post: &Post) -> Option<WriteKind> {
     match (visit.page, post.name()) {
-        (Page::Order, "Save" | "SaveAnyway") => Some(order::save_kind(post)),
+        (Page::Order, "Save") => Some(order::save_kind(post)),
+        (Page::Order, "SaveAnyway") => Some(WriteKind::ConfirmedOrder),
         (Page::Order, "Delete") => Some(WriteKind::DeletedOrder),
         (Page::Order, "Send") => Some(WriteKind::SentOrder),
         (Page::Customer, "Save") => Some(WriteKind::Customer),
@@ -146,7 +159,7 @@ pub(crate) fn refused(visit: &Visit, world: &World, post: &Post, text: &str) -> 
     }
 }
 
-/// Shows the question whether a similar order is meant; only where a new order is being saved and was not asked.
+/// Shows the question whether a similar order is meant; only where an order is being saved and that was not asked.
 pub(crate) fn similar(visit: &Visit, world: &World, post: &Post) -> Option<Show> {
     let asks = visit.page == Page::Order && post.name() == "Save";
     asks.then(|| order::similar(visit, world, post))
@@ -195,6 +208,11 @@ impl Visit {
         shell::render(self, show)
     }
 
+    /// One panel and the hidden fields, in the format of asynchronous postbacks.
+    pub(crate) fn render_panel(&self, id: &str, html: &str, state: &Value) -> Answer {
+        shell::render_panel(self, id, html, state)
+    }
+
     /// The login page comes before there is a session worth the name, so nothing there is bound to one.
     fn seal_session(&self) -> &str {
         if self.page == Page::Login { "" } else { &self.session }
@@ -211,7 +229,8 @@ impl Post {
             return None;
         }
         let (control, argument) = cause(&form);
-        Some(Self { control, argument, form, state })
+        let is_callback = !form.get("__CALLBACKID").is_empty();
+        Some(Self { control, argument, form, is_callback, state })
     }
 
     /// Last part of the control's name.

@@ -81,10 +81,23 @@ impl Form {
         self.0.iter().any(|(key, _)| key == name)
     }
 
+    /// An asynchronous postback: the answer is read by script and must not be a page.
+    pub(crate) fn is_async(&self) -> bool {
+        self.get("__ASYNCPOST") == "true"
+    }
+
     /// The value of a page's control, trimmed.
     pub(crate) fn field(&self, name: &str) -> String {
         self.get(&format!("{}{name}", super::html::MAIN)).trim().to_owned()
     }
+}
+
+/// The format of asynchronous postbacks: `length|type|id|content|` each, lengths in UTF-16 units.
+pub(crate) fn delta<'a>(parts: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> String {
+    let part = |(kind, id, content): (&str, &str, &str)| {
+        format!("{}|{kind}|{id}|{content}|", content.encode_utf16().count())
+    };
+    "1|#||4|".to_owned() + &parts.into_iter().map(part).collect::<String>()
 }
 
 impl Answer {

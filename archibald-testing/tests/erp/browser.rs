@@ -117,6 +117,12 @@ impl Browser {
         self.request(Method::POST, &page.path, body).await.unwrap()
     }
 
+    /// What an update panel does: a postback whose answer is parts of a page.
+    pub(crate) async fn post_async(&mut self, page: &Page, control: &str, argument: &str) -> Page {
+        let body = page.filled(&[], Cause::Link(control, argument)) + "&__ASYNCPOST=true";
+        self.request(Method::POST, &page.path, body).await.unwrap()
+    }
+
     /// Types a whole order into a new form, without saving it.
     pub(crate) async fn type_order(
         &mut self,

@@ -126,3 +126,25 @@ async fn the_look_up_answers_a_callback_and_leaves_the_view_state_alone() {
     let expired = browser.call_back(&page, "ctl00$Main$CustomerPopup", "").await;
     assert_eq!(expired.status, 302, "a callback of an ended session is led to the login page too");
 }
+
+#[tokio::test]
+async fn a_customer_picked_in_the_look_up_comes_by_an_update_panel() {
+    let erp = start().await;
+    let mut browser = Browser::logged_in(&erp, "nancy").await;
+    let data = data();
+    let seen = data.assignments();
+    let code = seen["nancy"].first().unwrap();
+    let name = &data.customers.iter().find(|customer| customer.code == *code).unwrap().name;
+    let page = browser.get("/Order.aspx").await;
+    let pick = format!("Pick${code}");
+    let answer = browser.post_async(&page, "ctl00$Main$CustomerPopup", &pick).await;
+    assert!(answer.body.starts_with("1|#||4|") && !answer.body.contains("<html"));
+    assert!(answer.body.contains("|updatePanel|ctl00_Main_CustomerPanel|"));
+    assert!(answer.body.contains("|hiddenField|__VIEWSTATE|"));
+    assert_eq!((answer.value("Customer"), answer.text("CustomerName")), (code.clone(), name.clone()));
+    let whole = browser.submit(&page, &[], Cause::Link("ctl00$Main$CustomerPopup", &pick)).await;
+    assert_eq!((whole.value("Customer"), whole.text("LineCount").as_str()), (code.clone(), "0"));
+    erp.expire(None);
+    let expired = browser.post_async(&page, "ctl00$Main$CustomerPopup", &pick).await;
+    assert!(expired.body.contains("|pageRedirect||/Login.aspx?ReturnUrl="), "{}", expired.body);
+}

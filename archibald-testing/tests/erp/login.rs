@@ -134,3 +134,13 @@ async fn a_changed_password_counts_from_the_next_login_on() {
     assert!(old.has("LoginError"));
     assert_eq!(Browser::new(&erp).log_in("/Login.aspx", "nancy", "new").await.status, 302);
 }
+
+#[tokio::test]
+async fn what_is_no_page_neither_waits_nor_opens_a_session() {
+    let behaviour = Behaviour { latency: Duration::from_secs(600), ..fast().behaviour };
+    let erp = ErpSimulator::start(ErpOptions { behaviour, ..fast() }).await.unwrap();
+    let mut browser = Browser::new(&erp);
+    assert_eq!(browser.get("/favicon.ico").await.status, 404);
+    assert_eq!(browser.get("/").await.location.as_deref(), Some("/Default.aspx"));
+    assert_eq!((browser.cookie_header().as_str(), erp.stats().max_parallel), ("", 0));
+}

@@ -34,7 +34,11 @@ pub(super) fn post(visit: &Visit, world: &World, post: &Post) -> Reaction {
             Some(draft) => Reaction::Show(OrderView::new(visit, world, draft, typed).show()),
             None => Reaction::Invalid,
         },
-        "CustomerPopup" => Reaction::Callback(look_up(visit, world, &post.argument)),
+        "CustomerPopup" if post.is_callback => Reaction::Callback(look_up(visit, world, &post.argument)),
+        "CustomerPopup" => match post.argument.strip_prefix("Pick$") {
+            Some(code) => pick_customer(visit, world, post, draft, typed, code),
+            None => Reaction::Invalid,
+        },
         "Save" | "SaveAnyway" => match typed.content(visit.user(), &draft, world) {
             Ok(content) => Reaction::Write(Effect::SaveOrder { number: draft.number, content }),
             Err(refusals) => {
@@ -110,6 +114,23 @@ fn change_lines(mut draft: Draft, argument: &str) -> Option<Draft> {
     draft.dirty = true;
     draft.page = at / GRID_ROWS + 1;
     Some(draft)
+}
+
+/// A row of the look-up was chosen: the customer's panel anew, or the whole page where no script asked.
+fn pick_customer(
+    visit: &Visit,
+    world: &World,
+    post: &Post,
+    draft: Draft,
+    mut typed: Typed,
+    code: &str,
+) -> Reaction {
+    code.clone_into(&mut typed.customer);
+    let view = OrderView::new(visit, world, draft, typed);
+    if !post.form.is_async() {
+        return Reaction::Show(view.show());
+    }
+    Reaction::Panel { id: "ctl00_Main_CustomerPanel", html: view.customer(""), state: view.state() }
 }
 
 /// The answer of the look-up's callback: `0|` and rows.

@@ -1,6 +1,6 @@
 //! How `Order.aspx` looks.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::order_form::{Draft, Typed};
 use super::orders::state_text;
@@ -50,9 +50,9 @@ const POPUP_SCRIPT: &str = r#"
   rows.addEventListener('click', function (event) {
     var row = event.target.closest('tr');
     if (!row) { return; }
-    el('Customer').value = row.getAttribute('data-code');
     dirty = true;
     show(false);
+    asyncPostBack('ctl00$Main$CustomerPopup', 'Pick$' + row.getAttribute('data-code'));
   });
 })();
 "#;
@@ -124,7 +124,7 @@ impl<'a> OrderView<'a> {
         Show {
             title: "Ordine",
             main: parts.join("\n"),
-            state: json!(self.draft),
+            state: self.state(),
             guarded: !sent,
             dirty: !sent && self.changed(),
             script: popup.to_owned() + if self.asks { SIMILAR_SCRIPT } else { "" },
@@ -140,22 +140,37 @@ impl<'a> OrderView<'a> {
         )
     }
 
+    /// What the customer's update panel holds.
+    pub(super) fn customer(&self, disabled: &str) -> String {
+        let code = &self.typed.customer;
+        let name = self.world.customer_of(self.visit.user(), code).map_or("", |c| &c.name);
+        [
+            input("Customer", code, disabled),
+            span("CustomerName", name),
+            validator("Customer", self.error("Customer")),
+        ]
+        .join(" ")
+    }
+
+    pub(super) fn state(&self) -> Value {
+        json!(self.draft)
+    }
+
     fn header(&self, sent: bool) -> String {
         let (typed, disabled) = (&self.typed, if sent { r#"disabled="disabled""# } else { "" });
-        let name = self.world.customer_of(self.visit.user(), &typed.customer).map_or("", |c| &c.name);
-        let look_up = if sent {
-            String::new()
-        } else {
-            format!(r#"<input type="button" id="ctl00_Main_CustomerLookup" value="…" />{POPUP}"#)
-        };
-        let customer =
-            [input("Customer", &typed.customer, disabled), look_up, span("CustomerName", name)].join(" ");
+        let look_up = format!(r#"<input type="button" id="ctl00_Main_CustomerLookup" value="…" />{POPUP}"#);
+        let customer = format!(
+            r#"<div class="row-field"><label for="ctl00_Main_Customer">Cliente</label>
+<span id="ctl00_Main_CustomerPanel">{}</span> {}</div>"#,
+            self.customer(disabled),
+            if sent { "" } else { &look_up }
+        );
         let note = format!(
             "<textarea name=\"{MAIN}Note\" id=\"ctl00_Main_Note\" rows=\"3\" cols=\"60\" {disabled}>\n{}</textarea>",
             esc(&typed.note)
         );
         [
-            row("Cliente", "Customer", &customer, self.error("Customer")),
+            customer,
             row("Data", "Date", &input("Date", &typed.date, disabled), self.error("Date")),
             row(
                 "Riferimento",

@@ -1,0 +1,137 @@
+use std::time::Duration;
+
+use archibald_core::effect::Settle;
+use archibald_core::id::WorkerId;
+
+/// How a worker works. Every field has a default that suits the simulated ERP; a real one needs longer
+/// budgets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuntimeConfig {
+    /// This process, unique among those that share a store.
+    pub worker: WorkerId,
+    /// Operations that may run together; at most what the pool can serve less [`margin`](Self::margin).
+    pub concurrency: usize,
+    /// Contexts of the pool that are kept free for logins and replacements.
+    pub margin: usize,
+    /// Slots that background operations may not take.
+    pub reserved_interactive: usize,
+    /// Preemptions after which a background operation gets one protected run.
+    pub protect_after: u32,
+    /// How long a lease lasts unless it is renewed; renewed every third of it.
+    pub lease: Duration,
+    /// What the holder's own deadline is earlier than the lease's end.
+    pub lease_margin: Duration,
+    /// From the intent to the answer of the ERP.
+    pub act_budget: Duration,
+    /// How long a verdict that leads to another act has to wait.
+    pub settle: Settle,
+    /// How long an attempt waits for its session, login included.
+    pub session_wait: Duration,
+    /// Yields in a row for want of a session, or of a healthy ERP, after which the agent is paused.
+    pub yields_before_pause: u32,
+    /// Unfinished operations that an agent may have; more are refused.
+    pub queue_limit: u64,
+    /// How often expired leases are ended and everything is read again, in case a wake-up was lost.
+    pub sweep: Duration,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            worker: WorkerId::new(format!("worker-{}", std::process::id()))
+                .expect("a number is made of allowed characters"),
+            concurrency: 10,
+            margin: 0,
+            reserved_interactive: 1,
+            protect_after: 3,
+            lease: Duration::from_secs(60),
+            lease_margin: Duration::from_secs(3),
+            act_budget: Duration::from_secs(30),
+            settle: Settle { request: Duration::from_secs(30), lists: Duration::from_secs(2) },
+            session_wait: Duration::from_secs(60),
+            yields_before_pause: 50,
+            queue_limit: 10_000,
+            sweep: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A configuration that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// More operations than sessions.
+    #[error(
+        "concurrency {concurrency} is more than the pool's {capacity} contexts less a margin of {margin}"
+    )]
+    Concurrency {
+        /// What was asked for.
+        concurrency: usize,
+        /// What the pool can serve.
+        capacity: usize,
+        /// What is kept free.
+        margin: usize,
+    },
+    /// An act could outlive its lease.
+    #[error(
+        "lease {lease:?} is too short: two thirds of it must exceed act_budget {budget:?} plus twice lease_margin {margin:?}"
+    )]
+    Lease {
+        /// The lease.
+        lease: Duration,
+        /// The act's budget.
+        budget: Duration,
+        /// The margin.
+        margin: Duration,
+    },
+    /// The scheduler's own complaint.
+    #[error(transparent)]
+    Scheduler(#[from] archibald_core::scheduler::ConfigError),
+}
+
+impl RuntimeConfig {
+    /// Whether these numbers can work with a pool of this capacity.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the arithmetic.
+    pub fn check(&self, capacity: usize) -> Result<(), ConfigError> {
+        if self.concurrency == 0 || self.concurrency > capacity.saturating_sub(self.margin) {
+            return Err(ConfigError::Concurrency {
+                concurrency: self.concurrency,
+                capacity,
+                margin: self.margin,
+            });
+        }
+        // A lease is renewed every third, so two thirds of it are left at the worst.
+        if self.lease * 2 / 3 <= self.act_budget + self.lease_margin * 2 {
+            return Err(ConfigError::Lease {
+                lease: self.lease,
+                budget: self.act_budget,
+                margin: self.lease_margin,
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_operations_than_contexts_is_refused_with_the_arithmetic() {
+        let config = RuntimeConfig { concurrency: 15, margin: 1, ..RuntimeConfig::default() };
+        let error = config.check(15).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "concurrency 15 is more than the pool's 15 contexts less a margin of 1"
+        );
+        assert_eq!(config.check(16), Ok(()));
+    }
+
+    #[test]
+    fn an_act_never_outlives_its_lease() {
+        let config = RuntimeConfig { act_budget: Duration::from_secs(40), ..RuntimeConfig::default() };
+        assert!(matches!(config.check(10), Err(ConfigError::Lease { .. })));
+    }
+}

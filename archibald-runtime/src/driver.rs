@@ -1,0 +1,266 @@
+//! The driver loop: inputs to the pure scheduler, its commands to the world.
+
+mod run;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use archibald_core::id::{AgentId, OperationId};
+use archibald_core::lease::Lease;
+use archibald_core::port::{
+    AgentLock, BrowserPool, Clock, EventBus, OperationStore, Why, WorkerWake, WorkerWakeups,
+};
+use archibald_core::scheduler::{Command, Input, Scheduler, SchedulerCounts};
+use archibald_core::time::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::RuntimeConfig;
+use crate::failpoint::Failpoints;
+use crate::registry::Registry;
+use crate::renewal::{Holdings, renew};
+use crate::stats::Stats;
+
+/// Tickets read from the store in one go.
+const PAGE: u32 = 1000;
+
+/// What every part of a worker works with.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn OperationStore>,
+    pub(crate) lock: Arc<dyn AgentLock>,
+    pub(crate) bus: Arc<dyn EventBus>,
+    pub(crate) pool: Arc<dyn BrowserPool>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) failpoints: Arc<dyn Failpoints>,
+    pub(crate) registry: Registry,
+    pub(crate) config: RuntimeConfig,
+    pub(crate) stats: Stats,
+    pub(crate) holdings: Arc<Holdings>,
+    pub(crate) draining: AtomicBool,
+    pub(crate) inbox: mpsc::UnboundedSender<Message>,
+}
+
+impl Shared {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// Pauses an agent in the store and in this worker's scheduler.
+    pub(crate) async fn pause(&self, agent: &AgentId, why: &str) {
+        tracing::warn!(%agent, why, "the agent is paused");
+        if let Err(error) = self.store.pause(agent, why).await {
+            tracing::warn!(%agent, %error, "the pause could not be stored");
+        }
+        self.tell(Input::Pause { agent: agent.clone(), why: why.to_owned() });
+    }
+
+    /// Tells the scheduler; without effect when no worker runs in this process.
+    pub(crate) fn tell(&self, input: Input) {
+        let _ = self.inbox.send(Message::Input(input));
+    }
+}
+
+/// What the driver loop is told. The channel is bounded by what sends into it: attempts (slots) and
+/// people.
+pub(crate) enum Message {
+    Input(Input),
+    EffectOpen(Lease),
+    Ended(OperationId),
+    Explain { agent: AgentId, operation: OperationId, answer: oneshot::Sender<Vec<Why>> },
+    Counts(oneshot::Sender<SchedulerCounts>),
+}
+
+/// The worker of this process. Dropping it stops nothing; [`drain`](Worker::drain) does.
+pub struct Worker {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    attempts: TaskTracker,
+    driver: JoinHandle<()>,
+    renewal: JoinHandle<()>,
+}
+
+impl Worker {
+    pub(crate) fn start(
+        shared: Arc<Shared>,
+        scheduler: Scheduler,
+        inbox: mpsc::UnboundedReceiver<Message>,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let attempts = TaskTracker::new();
+        let period = shared.config.lease / 3;
+        let renewal = tokio::spawn(renew(shared.lock.clone(), shared.holdings.clone(), period, stop.clone()));
+        let driver = Driver {
+            shared: shared.clone(),
+            scheduler,
+            attempts: attempts.clone(),
+            running: BTreeMap::new(),
+            stop: stop.clone(),
+        };
+        let driver = tokio::spawn(driver.run(inbox));
+        Self { shared, stop, attempts, driver, renewal }
+    }
+
+    /// Takes nothing more, lets what runs finish or give way, and ends. Returns whether everything ended
+    /// within `limit`; what did not is left to its lease and its journal, which is safe.
+    ///
+    /// # Cancel safety
+    /// Dropped, the worker drains on; nothing tells when it is done.
+    pub async fn drain(self, limit: Duration) -> bool {
+        self.shared.draining.store(true, Relaxed);
+        self.shared.tell(Input::Drain);
+        self.attempts.close();
+        let whole = tokio::time::timeout(limit, self.attempts.wait()).await.is_ok();
+        self.stop.cancel();
+        let _ = self.driver.await;
+        let _ = self.renewal.await;
+        whole
+    }
+
+    /// Stops at once, as a crash would: nothing is settled, no lease is renewed or given back. For tests.
+    pub fn kill(self) {
+        self.driver.abort();
+        self.renewal.abort();
+    }
+}
+
+struct Driver {
+    shared: Arc<Shared>,
+    scheduler: Scheduler,
+    attempts: TaskTracker,
+    running: BTreeMap<OperationId, CancellationToken>,
+    stop: CancellationToken,
+}
+
+impl Driver {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>) {
+        let mut wakeups = self.shared.bus.subscribe_worker();
+        let mut sweep = tokio::time::interval(self.shared.config.sweep);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            self.obey();
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                Some(message) = inbox.recv() => self.handle(message),
+                _ = sweep.tick() => self.sweep().await,
+                wake = wakeups.next() => match wake {
+                    Ok(WorkerWake::Agent(agent)) => self.read_waiting(Some(agent)).await,
+                    Ok(WorkerWake::Lost) => self.sweep().await,
+                    Err(_) => wakeups = self.subscribe_again().await,
+                },
+                () = self.alarm() => self.input(Input::Tick),
+            }
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Input(input) => self.input(input),
+            Message::EffectOpen(lease) => {
+                self.input(Input::EffectOpen { agent: lease.agent, operation: lease.operation });
+            }
+            Message::Ended(operation) => {
+                self.running.remove(&operation);
+            }
+            Message::Explain { agent, operation, answer } => {
+                let _ = answer.send(self.scheduler.explain(self.now(), &agent, operation));
+            }
+            Message::Counts(answer) => {
+                let _ = answer.send(self.scheduler.counts());
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let now = self.now();
+        self.scheduler.handle(now, input);
+    }
+
+    fn obey(&mut self) {
+        while let Some(command) = self.scheduler.poll_command() {
+            match command {
+                Command::Lease { agent, operation, step } => self.start(agent, operation, step),
+                Command::Preempt { operation, .. } => self.preempt(operation),
+            }
+        }
+    }
+
+    fn preempt(&self, operation: OperationId) {
+        if let Some(give_way) = self.running.get(&operation) {
+            give_way.cancel();
+        }
+    }
+
+    /// Ends leases whose holders are gone, and reads everything again: no lost wake-up outlives this.
+    async fn sweep(&mut self) {
+        match self.shared.lock.reap().await {
+            Ok(tickets) => {
+                for ticket in tickets {
+                    self.input(Input::Waiting(ticket));
+                }
+            }
+            Err(error) => tracing::warn!(%error, "expired leases could not be ended"),
+        }
+        self.read_paused().await;
+        self.read_waiting(None).await;
+    }
+
+    async fn read_paused(&mut self) {
+        let Ok(paused) = self.shared.store.paused().await else { return };
+        let resumed: Vec<_> = self
+            .scheduler
+            .counts()
+            .paused
+            .into_keys()
+            .filter(|agent| !paused.iter().any(|known| known.agent == *agent))
+            .collect();
+        for agent in resumed {
+            self.input(Input::Resume { agent });
+        }
+        for known in paused {
+            self.input(Input::Pause { agent: known.agent, why: known.why });
+        }
+    }
+
+    async fn read_waiting(&mut self, agent: Option<AgentId>) {
+        let mut after = None;
+        loop {
+            let page = match self.shared.store.waiting(agent.clone(), after, PAGE).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::warn!(%error, "what waits could not be read; the next sweep tries again");
+                    return;
+                }
+            };
+            after = page.last().map(|ticket| ticket.position);
+            let more = page.len() == PAGE as usize;
+            for ticket in page {
+                self.input(Input::Waiting(ticket));
+            }
+            self.obey();
+            if !more {
+                return;
+            }
+        }
+    }
+
+    async fn subscribe_again(&self) -> Box<dyn WorkerWakeups> {
+        tracing::warn!("the worker's wake-ups ended; subscribing again");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.shared.bus.subscribe_worker()
+    }
+
+    async fn alarm(&self) {
+        match self.scheduler.poll_timeout() {
+            Some(at) => tokio::time::sleep(at.since(self.now()).max(Duration::from_millis(1))).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+}

@@ -1,0 +1,321 @@
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use archibald_core::error::{EnqueueError, StoreError};
+use archibald_core::id::{AgentId, OperationId, OperationKind};
+use archibald_core::operation::NewOperation;
+use archibald_core::port::{
+    AdminError, AgentLock, BrowserPool, Clock, CredentialProvider, EnqueueRequest, Enqueued, EventBus,
+    OperationFilter, OperationPage, OperationStore, Operations, Overview, RowPage, RowQuery, Why,
+};
+use archibald_core::record::{Evidence, OperationRecord, Resolution};
+use archibald_core::scheduler::{Input, Scheduler, SchedulerConfig};
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::clock::SystemClock;
+use crate::config::{ConfigError, RuntimeConfig};
+use crate::driver::{Message, Shared, Worker};
+use crate::failpoint::{Failpoints, NoFailpoints};
+use crate::registry::{Action, Registry};
+use crate::renewal::Holdings;
+use crate::stats::Stats;
+
+/// The outside world of a process.
+#[derive(Clone)]
+pub struct Ports {
+    /// Operations, journals, local rows.
+    pub store: Arc<dyn OperationStore>,
+    /// Leases.
+    pub lock: Arc<dyn AgentLock>,
+    /// Events.
+    pub bus: Arc<dyn EventBus>,
+    /// Sessions.
+    pub pool: Arc<dyn BrowserPool>,
+    /// Who the agents are.
+    pub credentials: Arc<dyn CredentialProvider>,
+    /// The time of day, for what is due later.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Ports {
+    /// With one type that is store, lock and bus, as all adapters of ours are, and the system's clock.
+    pub fn new<S>(store: Arc<S>, pool: Arc<dyn BrowserPool>, credentials: Arc<dyn CredentialProvider>) -> Self
+    where
+        S: OperationStore + AgentLock + EventBus + 'static,
+    {
+        let clock = Arc::new(SystemClock);
+        Self { store: store.clone(), lock: store.clone(), bus: store, pool, credentials, clock }
+    }
+}
+
+/// The door of the product in this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Archibald {
+    shared: Arc<Shared>,
+    credentials: Arc<dyn CredentialProvider>,
+    inbox: Arc<Mutex<Option<mpsc::UnboundedReceiver<Message>>>>,
+    works: Arc<AtomicBool>,
+}
+
+/// Puts an [`Archibald`] together.
+pub struct Builder {
+    ports: Ports,
+    config: RuntimeConfig,
+    failpoints: Arc<dyn Failpoints>,
+    actions: Vec<Action>,
+}
+
+/// A set-up that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Two actions of one kind.
+    #[error("kind {0} is registered twice")]
+    Duplicate(OperationKind),
+    /// Numbers that do not go together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl Builder {
+    /// Registers a kind of operation.
+    #[must_use]
+    pub fn action(mut self, action: Action) -> Self {
+        self.actions.push(action);
+        self
+    }
+
+    /// Replaces the default configuration.
+    #[must_use]
+    pub fn config(mut self, config: RuntimeConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Lets a test hold, kill or fail the process at named places.
+    #[must_use]
+    pub fn failpoints(mut self, failpoints: Arc<dyn Failpoints>) -> Self {
+        self.failpoints = failpoints;
+        self
+    }
+
+    /// Checks everything and opens the door; nothing runs before [`Archibald::start`].
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub fn build(self) -> Result<Archibald, BuildError> {
+        self.config.check(self.ports.pool.capacity())?;
+        Scheduler::new(scheduler_config(&self.config)).map_err(ConfigError::from)?;
+        let mut registry = Registry::default();
+        for action in self.actions {
+            registry.add(action).map_err(BuildError::Duplicate)?;
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let shared = Shared {
+            store: self.ports.store,
+            lock: self.ports.lock,
+            bus: self.ports.bus,
+            pool: self.ports.pool,
+            clock: self.ports.clock,
+            failpoints: self.failpoints,
+            registry,
+            config: self.config,
+            stats: Stats::default(),
+            holdings: Arc::new(Holdings::default()),
+            draining: AtomicBool::new(false),
+            inbox: sender,
+        };
+        Ok(Archibald {
+            shared: Arc::new(shared),
+            credentials: self.ports.credentials,
+            inbox: Arc::new(Mutex::new(Some(receiver))),
+            works: Arc::new(AtomicBool::new(false)),
+        })
+    }
+}
+
+fn scheduler_config(config: &RuntimeConfig) -> SchedulerConfig {
+    SchedulerConfig {
+        slots: config.concurrency,
+        reserved_interactive: config.reserved_interactive,
+        protect_after_preemptions: config.protect_after,
+    }
+}
+
+impl Archibald {
+    /// Begins to put one together.
+    #[must_use]
+    pub fn builder(ports: Ports) -> Builder {
+        Builder {
+            ports,
+            config: RuntimeConfig::default(),
+            failpoints: Arc::new(NoFailpoints),
+            actions: crate::actions::all(),
+        }
+    }
+
+    /// Starts this process's worker; `None` when it was started before. Must be called within a tokio
+    /// runtime.
+    #[must_use]
+    pub fn start(&self) -> Option<Worker> {
+        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let scheduler = Scheduler::new(scheduler_config(&self.shared.config)).ok()?;
+        self.works.store(true, Relaxed);
+        Some(Worker::start(self.shared.clone(), scheduler, inbox))
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+        if !self.works.load(Relaxed) {
+            return None;
+        }
+        let (answer, answered) = oneshot::channel();
+        self.shared.inbox.send(question(answer)).ok()?;
+        answered.await.ok()
+    }
+
+    fn tell(&self, input: Input) {
+        if self.works.load(Relaxed) {
+            self.shared.tell(input);
+        }
+    }
+}
+
+#[async_trait]
+impl Operations for Archibald {
+    async fn enqueue(&self, request: EnqueueRequest) -> Result<Enqueued, EnqueueError> {
+        let (kind, action) = self.shared.registry.find(&request.kind)?;
+        if !self.knows(&request.agent) {
+            return Err(EnqueueError::UnknownAgent(request.agent.to_string()));
+        }
+        let target = action.validate(&request.payload).map_err(EnqueueError::Invalid)?;
+        let new = NewOperation {
+            id: OperationId(Uuid::now_v7()),
+            agent: request.agent,
+            kind: kind.clone(),
+            class: action.class(),
+            key: request.key,
+            target,
+            payload: request.payload,
+            run_at: request.run_at,
+            origin: request.origin,
+            queue_limit: self.shared.config.queue_limit,
+        };
+        self.shared.store.enqueue(new).await
+    }
+
+    async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
+        self.shared.store.get(agent, id).await
+    }
+
+    async fn list(&self, agent: &AgentId, filter: &OperationFilter) -> Result<OperationPage, StoreError> {
+        self.shared.store.list(agent, filter).await
+    }
+
+    async fn wait(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        limit: Duration,
+    ) -> Result<Option<OperationRecord>, StoreError> {
+        let until = Instant::now() + limit;
+        let mut wakeups = self.shared.bus.subscribe(agent);
+        loop {
+            let record = self.shared.store.get(agent, id).await?;
+            match &record {
+                Some(known) if !known.operation.is_final() && known.operation.state.name() != "in_doubt" => {}
+                _ => return Ok(record),
+            }
+            match tokio::time::timeout_at(until, wakeups.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Ok(record),
+            }
+        }
+    }
+
+    async fn cancel(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+    ) -> Result<OperationRecord, AdminError> {
+        let record = self.shared.store.cancel(agent, id, by).await?;
+        self.tell(Input::Withdrawn { agent: agent.clone(), operation: id });
+        Ok(record)
+    }
+
+    async fn retry(&self, agent: &AgentId, id: OperationId, by: &str) -> Result<OperationRecord, AdminError> {
+        self.shared.store.redrive(agent, id, by).await
+    }
+
+    async fn resolve(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+        how: &Resolution,
+    ) -> Result<OperationRecord, AdminError> {
+        let record = self.shared.store.resolve(agent, id, by, how).await?;
+        if record.operation.is_final() {
+            self.tell(Input::TargetFreed { agent: agent.clone(), operation: id });
+        }
+        Ok(record)
+    }
+
+    async fn explain(&self, agent: &AgentId, id: OperationId) -> Vec<Why> {
+        let agent = agent.clone();
+        self.ask(|answer| Message::Explain { agent, operation: id, answer }).await.unwrap_or_default()
+    }
+
+    async fn evidence(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        n: u32,
+    ) -> Result<Option<Evidence>, StoreError> {
+        self.shared.store.evidence(agent, id, n).await
+    }
+
+    async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError> {
+        self.shared.store.rows(agent, query).await
+    }
+
+    fn knows(&self, agent: &AgentId) -> bool {
+        self.credentials.credentials(agent).is_some()
+    }
+
+    fn agents(&self) -> Vec<AgentId> {
+        self.credentials.agents()
+    }
+
+    async fn overview(&self) -> Result<Overview, StoreError> {
+        let paused = self.shared.store.paused().await?;
+        let counts = self.ask(Message::Counts).await.unwrap_or_default();
+        Ok(Overview {
+            waiting: counts.waiting,
+            running: counts.running,
+            paused,
+            slots: self.shared.config.concurrency,
+            peak_running: counts.peak_in_use,
+            probes: self.shared.stats.probes.load(Relaxed),
+            preemptions: counts.preemptions,
+            draining: self.shared.is_draining(),
+            pool: self.shared.pool.occupancy(),
+        })
+    }
+
+    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError> {
+        self.shared.store.pause(agent, why).await?;
+        self.tell(Input::Pause { agent: agent.clone(), why: why.to_owned() });
+        Ok(())
+    }
+
+    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError> {
+        self.shared.store.resume(agent).await?;
+        self.tell(Input::Resume { agent: agent.clone() });
+        Ok(())
+    }
+}

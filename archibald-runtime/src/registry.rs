@@ -1,0 +1,87 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use archibald_core::error::{EnqueueError, FieldError};
+use archibald_core::id::{OperationKind, Target};
+use archibald_core::operation::{Class, Policy};
+use serde_json::Value;
+
+use crate::action::{EffectAction, ReadAction};
+
+/// A registered kind.
+#[derive(Clone)]
+pub enum Action {
+    /// Changes the ERP.
+    Effect(Arc<dyn EffectAction>),
+    /// Only reads it.
+    Read(Arc<dyn ReadAction>),
+}
+
+impl Action {
+    /// Its name.
+    #[must_use]
+    pub fn kind(&self) -> OperationKind {
+        match self {
+            Self::Effect(action) => action.kind(),
+            Self::Read(action) => action.kind(),
+        }
+    }
+
+    /// Who goes first within an agent.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Effect(action) => action.class(),
+            Self::Read(action) => action.class(),
+        }
+    }
+
+    /// How often and how soon it is tried again.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        match self {
+            Self::Effect(action) => action.policy(),
+            Self::Read(action) => action.policy(),
+        }
+    }
+
+    /// Checks a payload.
+    ///
+    /// # Errors
+    /// One [`FieldError`] for each field that cannot be accepted.
+    pub fn validate(&self, payload: &Value) -> Result<Option<Target>, Vec<FieldError>> {
+        match self {
+            Self::Effect(action) => action.validate(payload),
+            Self::Read(action) => action.validate(payload),
+        }
+    }
+}
+
+/// The kinds that a worker knows.
+#[derive(Clone, Default)]
+pub(crate) struct Registry {
+    actions: BTreeMap<OperationKind, Action>,
+}
+
+impl Registry {
+    /// Registers a kind; gives back its name when there is one of it already.
+    pub(crate) fn add(&mut self, action: Action) -> Result<(), OperationKind> {
+        let kind = action.kind();
+        if self.actions.contains_key(&kind) {
+            return Err(kind);
+        }
+        self.actions.insert(kind, action);
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, kind: &OperationKind) -> Option<&Action> {
+        self.actions.get(kind)
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Result<(&OperationKind, &Action), EnqueueError> {
+        self.actions.iter().find(|(kind, _)| kind.as_str() == name).ok_or_else(|| EnqueueError::UnknownKind {
+            kind: name.chars().take(80).collect(),
+            known: self.actions.keys().map(ToString::to_string).collect(),
+        })
+    }
+}

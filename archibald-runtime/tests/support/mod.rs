@@ -1,0 +1,134 @@
+//! A whole house in memory: real scheduler, real rules, a store and an ERP that forget nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use archibald_core::effect::Settle;
+use archibald_core::event::{Cursor, Event};
+use archibald_core::id::{AgentId, OperationId, OperationKey};
+use archibald_core::operation::OperationState;
+use archibald_core::port::{EnqueueRequest, EventBus, EventRead, Operations};
+use archibald_core::record::OperationRecord;
+use archibald_runtime::{Archibald, Failpoints, NoFailpoints, Ports, RuntimeConfig, Worker};
+use archibald_testing::clock::SystemClock;
+use archibald_testing::credentials::FixedCredentials;
+use archibald_testing::fake_erp::FakeErp;
+use archibald_testing::memory::MemoryStore;
+use serde_json::{Value, json};
+
+/// The longest that any story waits for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct House {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) erp: Arc<FakeErp>,
+    pub(crate) archibald: Archibald,
+    pub(crate) worker: Option<Worker>,
+    config: RuntimeConfig,
+}
+
+pub(crate) fn agent(name: &str) -> AgentId {
+    AgentId::new(name).unwrap()
+}
+
+pub(crate) fn quick() -> RuntimeConfig {
+    RuntimeConfig {
+        concurrency: 4,
+        settle: Settle { request: Duration::from_millis(300), lists: Duration::from_millis(50) },
+        act_budget: Duration::from_millis(500),
+        lease: Duration::from_secs(2),
+        lease_margin: Duration::from_millis(100),
+        ..RuntimeConfig::default()
+    }
+}
+
+impl House {
+    pub(crate) fn open() -> Self {
+        Self::with(quick(), Arc::new(NoFailpoints))
+    }
+
+    pub(crate) fn with(config: RuntimeConfig, failpoints: Arc<dyn Failpoints>) -> Self {
+        let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+        let erp = FakeErp::new(8);
+        let archibald = door(&store, &erp, &config, failpoints);
+        let worker = archibald.start();
+        Self { store, erp, archibald, worker, config }
+    }
+
+    /// The process is gone, and another one starts over the same store.
+    pub(crate) fn restart(&mut self) {
+        self.archibald = door(&self.store, &self.erp, &self.config, Arc::new(NoFailpoints));
+        self.worker = self.archibald.start();
+    }
+
+    pub(crate) async fn submit(&self, who: &str, key: &str) -> OperationId {
+        self.enqueue(who, "submit-order", key, order()).await
+    }
+
+    pub(crate) async fn enqueue(&self, who: &str, kind: &str, key: &str, payload: Value) -> OperationId {
+        let request = EnqueueRequest {
+            agent: agent(who),
+            kind: kind.to_owned(),
+            payload,
+            key: OperationKey::new(key).unwrap(),
+            run_at: None,
+            origin: None,
+        };
+        self.archibald.enqueue(request).await.unwrap().record.operation.id
+    }
+
+    pub(crate) async fn finished(&self, who: &str, id: OperationId) -> OperationRecord {
+        self.archibald.wait(&agent(who), id, PATIENCE).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn completed(&self, who: &str, id: OperationId) -> Value {
+        match self.finished(who, id).await.operation.state {
+            OperationState::Completed { result } => result,
+            other => panic!("not completed: {other:?}"),
+        }
+    }
+
+    /// Waits until the agent's log has an event of this type about this operation.
+    pub(crate) async fn saw(&self, who: &str, id: OperationId, kind: &str) -> Event {
+        let mut wakeups = self.store.subscribe(&agent(who));
+        let story = async {
+            loop {
+                let events = self.events(who).await;
+                let found =
+                    events.into_iter().find(|e| e.event.kind == kind && e.event.operation == Some(id));
+                match found {
+                    Some(event) => return event,
+                    None => wakeups.changed().await.unwrap(),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, story).await.unwrap_or_else(|_| panic!("no {kind} of {id}"))
+    }
+
+    pub(crate) async fn events(&self, who: &str) -> Vec<Event> {
+        let head = self.store.head(&agent(who)).await.unwrap();
+        let start = Cursor { epoch: head.epoch, seq: 0 };
+        match self.store.read(&agent(who), start, 10_000).await.unwrap() {
+            EventRead::Batch { events, .. } => events,
+            EventRead::Reset(reason) => panic!("{reason:?}"),
+        }
+    }
+}
+
+fn door(
+    store: &Arc<MemoryStore>,
+    erp: &Arc<FakeErp>,
+    config: &RuntimeConfig,
+    failpoints: Arc<dyn Failpoints>,
+) -> Archibald {
+    let agents = ["nancy", "andrew", "janet"];
+    let credentials =
+        agents.iter().fold(FixedCredentials::new(), |known, name| known.with(agent(name), *name, "secret"));
+    let ports = Ports::new(store.clone(), erp.clone(), Arc::new(credentials));
+    Archibald::builder(ports).config(config.clone()).failpoints(failpoints).build().unwrap()
+}
+
+pub(crate) fn order() -> Value {
+    json!({ "customer": "ALFKI", "date": "2026-11-22",
+        "lines": [{ "product": "A0001", "quantity": 3, "discount": "5" }] })
+}

@@ -1,0 +1,156 @@
+use std::time::Duration;
+
+use archibald_core::operation::{NewOperation, OperationState, Step};
+use archibald_core::port::LeaseError;
+use archibald_core::record::Disposition;
+use futures::future::join_all;
+
+use super::StoreUnderTest;
+use super::checks::{
+    AFTER_SHORT, LONG, SHORT, agent, available, completed, gave_way, kinds, on_target, submit,
+};
+
+/// 64 claimers, eight operations of each of two agents: one lease each. Catches locks by operation.
+pub async fn one_lease_an_agent(under: &mut dyn StoreUnderTest) {
+    let ports = under.ports();
+    for name in ["nancy", "andrew"] {
+        let agent = agent(name);
+        let records = join_all((0..8).map(|n| ports.enqueue(submit(&agent, &format!("k{n}"))))).await;
+        let claims = (0..64).map(|n| {
+            let (ports, record) = (ports.clone(), records[n % 8].clone());
+            tokio::spawn(async move { ports.try_lease(&record, &format!("w{n}"), LONG).await })
+        });
+        let answers: Vec<_> = join_all(claims).await.into_iter().map(Result::unwrap).collect();
+        let won: Vec<_> = answers.iter().flatten().collect();
+        assert_eq!(won.len(), 1);
+        for lost in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+            let LeaseError::Held { until } = lost else { panic!("{lost}") };
+            assert_eq!(*until, won[0].lease.expires_at, "it says until when");
+        }
+        let mut running = 0;
+        for record in &records {
+            let now = ports.get(record).await;
+            running += usize::from(matches!(now.operation.state, OperationState::Running { .. }));
+        }
+        assert_eq!(running, 1);
+        assert_eq!(won[0].lease.expires_at, won[0].now + LONG);
+        assert_eq!(won[0].record, ports.get(&won[0].record).await, "the record as of the lease");
+    }
+}
+
+/// Every start takes a higher token, however the last one ended.
+pub async fn tokens_only_grow(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let (record, first) = ports.running(submit(&nancy, "k"), LONG).await;
+    ports.lock.hand_back(&first).await.unwrap();
+    let second = ports.lease(&record, LONG).await;
+    ports.settle(&second, gave_way()).await;
+    let third = ports.lease(&record, SHORT).await;
+    under.advance(AFTER_SHORT).await;
+    ports.lock.reap().await.unwrap();
+    let fourth = ports.lease(&record, LONG).await;
+    ports.settle(&fourth, completed()).await;
+    let (_, fifth) = ports.running(submit(&nancy, "other"), LONG).await;
+    let tokens = [&first, &second, &third, &fourth, &fifth].map(|lease| lease.token);
+    assert!(tokens.is_sorted_by(|a, b| a < b), "{tokens:?}");
+}
+
+/// Nothing starts before its time, and the refusal says when.
+pub async fn an_operation_waits_for_its_time(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let now = ports.enqueue(submit(&nancy, "now")).await.operation.created_at;
+    let due = now + SHORT;
+    let later = ports.enqueue(NewOperation { run_at: Some(due), ..submit(&nancy, "later") }).await;
+    let refused = ports.try_lease(&later, "w1", LONG).await;
+    let Err(LeaseError::NotAvailable { due: Some(at) }) = refused else { panic!("{refused:?}") };
+    assert_eq!(at, due);
+    let tickets = ports.store.waiting(Some(nancy.clone()), None, 10).await.unwrap();
+    assert_eq!(tickets.iter().map(|ticket| ticket.at).collect::<Vec<_>>()[1], due);
+    under.advance(AFTER_SHORT).await;
+    let lease = ports.lease(&later, LONG).await;
+
+    let retry = Disposition::Retry { after: Duration::from_secs(600), why: "500".into() };
+    let settled = ports.settle(&lease, retry).await;
+    let refused = ports.try_lease(&settled, "w1", LONG).await;
+    assert!(matches!(refused, Err(LeaseError::NotAvailable { due: Some(_) })), "{refused:?}");
+    let done = ports.lease(&ports.enqueue(submit(&nancy, "done")).await, LONG).await;
+    let done = ports.settle(&done, completed()).await;
+    let refused = ports.try_lease(&done, "w1", LONG).await;
+    assert!(matches!(refused, Err(LeaseError::NotAvailable { due: None })), "{refused:?}");
+    let foreign = submit(&agent("andrew"), "never enqueued");
+    let foreign = archibald_core::record::OperationRecord::accept(foreign, 1, now).0;
+    let refused = ports.try_lease(&foreign, "w1", LONG).await;
+    assert!(matches!(refused, Err(LeaseError::NotAvailable { due: None })), "{refused:?}");
+}
+
+/// What comes later for a target waits until what came earlier is final: not while it runs, is retried or
+/// in doubt. Other targets, none, and other agents go on.
+pub async fn same_target_one_after_another(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let andrew = agent("andrew");
+    let first = ports.enqueue(on_target(submit(&nancy, "1"), "order:7")).await;
+    let second = ports.enqueue(on_target(submit(&nancy, "2"), "order:7")).await;
+    let other = ports.enqueue(on_target(submit(&nancy, "3"), "order:70")).await;
+    let none = ports.enqueue(submit(&nancy, "4")).await;
+    let foreign = ports.enqueue(on_target(submit(&andrew, "5"), "order:7")).await;
+    for free in [&other, &none, &foreign] {
+        let lease = ports.lease(free, LONG).await;
+        ports.lock.hand_back(&lease).await.unwrap();
+    }
+    let blocked = async || {
+        let refused = ports.try_lease(&second, "w1", LONG).await;
+        let Err(LeaseError::TargetBusy { by }) = refused else { panic!("{refused:?}") };
+        assert_eq!(by, first.operation.id);
+    };
+    blocked().await;
+    let lease = ports.lease(&first, LONG).await;
+    let retry = Disposition::Retry { after: Duration::from_secs(600), why: "500".into() };
+    ports.settle(&lease, retry).await;
+    blocked().await;
+    ports.store.cancel(&nancy, first.operation.id, "nancy").await.unwrap();
+    ports.lease(&second, LONG).await;
+
+    let doubted = ports.enqueue(on_target(submit(&andrew, "6"), "order:8")).await;
+    let behind = ports.enqueue(on_target(submit(&andrew, "7"), "order:8")).await;
+    let lease = ports.lease(&doubted, LONG).await;
+    ports.released(&lease).await;
+    ports.settle(&lease, Disposition::Doubt { evidence: "two bearers".into() }).await;
+    let refused = ports.try_lease(&behind, "w1", LONG).await;
+    assert!(matches!(refused, Err(LeaseError::TargetBusy { .. })), "{refused:?}");
+}
+
+/// A pause holds its agent, with its reason, over a restart too, and nobody else.
+pub async fn a_paused_agent_leases_nothing(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let mine = ports.enqueue(submit(&nancy, "k")).await;
+    let theirs = ports.enqueue(submit(&agent("andrew"), "k")).await;
+    ports.store.pause(&nancy, "the account is locked").await.unwrap();
+    assert_eq!(kinds(&ports.log(&nancy).await), ["operation.queued", "warning"]);
+    ports.lease(&theirs, LONG).await;
+    under.reopen().await;
+
+    let ports = under.ports();
+    let refused = ports.try_lease(&mine, "w1", LONG).await;
+    let Err(LeaseError::Paused { why }) = refused else { panic!("{refused:?}") };
+    assert_eq!(why, "the account is locked");
+    let paused = ports.store.paused().await.unwrap();
+    assert_eq!(paused.len(), 1);
+    assert_eq!((&paused[0].agent, paused[0].why.as_str()), (&nancy, "the account is locked"));
+    assert!(paused[0].since >= mine.operation.created_at);
+    ports.store.resume(&nancy).await.unwrap();
+    assert_eq!(ports.store.paused().await.unwrap(), []);
+    ports.lease(&mine, LONG).await;
+}
+
+/// Handing back costs nothing and frees the agent at once.
+pub async fn handed_back_is_as_if_never_taken(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let (record, lease) = ports.running(submit(&nancy, "k"), LONG).await;
+    ports.lock.hand_back(&lease).await.unwrap();
+    let back = ports.get(&record).await;
+    assert_eq!(available(&back), Some(Step::Act));
+    assert_eq!((back.operation.attempts, back.operation.yields, back.operation.preemptions), (0, 0, 0));
+    assert_eq!(back.operation.position, record.operation.position);
+    let other = ports.enqueue(submit(&nancy, "other")).await;
+    ports.lease(&other, LONG).await;
+}

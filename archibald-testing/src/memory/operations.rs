@@ -1,0 +1,268 @@
+use std::ops::Bound;
+
+use archibald_core::effect::{Intent, IntentRequest, Permit, Receipt};
+use archibald_core::error::{EnqueueError, FenceError, StoreError};
+use archibald_core::event::NewEvent;
+use archibald_core::id::{AgentId, EffectName, OperationId};
+use archibald_core::lease::Lease;
+use archibald_core::operation::{Class, IllegalChange, NewOperation};
+use archibald_core::port::{
+    AdminError, Enqueued, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage, RowQuery,
+};
+use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
+use archibald_core::scheduler::Ticket;
+use archibald_core::time::Timestamp;
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::{Agent, MemoryStore, State};
+
+#[async_trait]
+impl OperationStore for MemoryStore {
+    async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
+        self.write(|state, now| {
+            if let Some(record) = existing(state.agent(&new.agent), &new)? {
+                return Ok(Enqueued { record, replayed: true });
+            }
+            let agent = new.agent.clone();
+            let (record, events) = OperationRecord::accept(new, state.next_position(), now);
+            state.write(record.clone(), events, now);
+            state.wake_workers(&agent);
+            Ok(Enqueued { record, replayed: false })
+        })
+    }
+
+    async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
+        Ok(self.lock().agent(agent).by_id(id).cloned())
+    }
+
+    async fn list(&self, agent: &AgentId, filter: &OperationFilter) -> Result<OperationPage, StoreError> {
+        let mut state = self.lock();
+        let wanted = |record: &&OperationRecord| {
+            filter.state.as_ref().is_none_or(|state| record.operation.state.name() == state)
+                && filter.kind.as_ref().is_none_or(|kind| record.operation.kind == *kind)
+        };
+        let older = state.agent(agent).operations.range(..filter.before.unwrap_or(u64::MAX));
+        let limit = page_size(filter.limit);
+        let mut records: Vec<_> =
+            older.rev().map(|(_, record)| record).filter(wanted).take(limit + 1).cloned().collect();
+        let next = cut(&mut records, limit, |record| record.operation.position);
+        Ok(OperationPage { records, next })
+    }
+
+    async fn waiting(
+        &self,
+        agent: Option<AgentId>,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Ticket>, StoreError> {
+        let state = self.lock();
+        let from = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let asked = state.agents.iter().filter(|(id, _)| agent.as_ref().is_none_or(|agent| agent == *id));
+        let mut tickets: Vec<_> = asked.flat_map(|(_, agent)| agent.tickets(from)).collect();
+        tickets.sort_by_key(|ticket| ticket.position);
+        tickets.truncate(limit.max(1) as usize);
+        Ok(tickets)
+    }
+
+    async fn intend(&self, lease: &Lease, request: &IntentRequest) -> Result<Intent, FenceError> {
+        self.write_under(lease, |record, ends, now| record.intend(lease, ends, request, now))
+    }
+
+    async fn release(&self, intent: &Intent) -> Result<Permit, FenceError> {
+        self.write_under(intent.lease(), |record, ends, now| record.release(intent, ends, now))
+    }
+
+    async fn answered(&self, lease: &Lease, effect: &EffectName) -> Result<(), FenceError> {
+        self.write_under(lease, |record, _, now| record.answered(lease, effect, now))
+    }
+
+    async fn record(&self, lease: &Lease, effect: &EffectName, receipt: &Receipt) -> Result<(), FenceError> {
+        self.write_under(lease, |record, _, _| record.record(lease, effect, receipt))
+    }
+
+    async fn checkpoint(
+        &self,
+        lease: &Lease,
+        step: &str,
+        checkpoint: Option<Value>,
+        rows: Vec<LocalRow>,
+    ) -> Result<(), FenceError> {
+        self.write(|state, now| {
+            let agent = state.agent(&lease.agent);
+            let mut record = agent.by_id(lease.operation).cloned().ok_or(FenceError::Superseded)?;
+            let told = record.checkpoint(lease, step, checkpoint)?;
+            let mut events = agent.write_rows(&record, rows, now);
+            events.extend(told);
+            state.write(record, events, now);
+            Ok(())
+        })
+    }
+
+    async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
+        self.write(|state, now| {
+            let agent = state.agent(&lease.agent);
+            let mut record = agent.by_id(lease.operation).cloned().ok_or(FenceError::Superseded)?;
+            let told = record.settle(lease, &settlement.disposition, now)?;
+            let first = record.list_evidence(&settlement.evidence, now);
+            let numbered = (first..).map(|n| (lease.operation, n)).zip(settlement.evidence);
+            agent.evidence.extend(numbered);
+            let mut events = agent.write_rows(&record, settlement.rows, now);
+            events.extend(told);
+            agent.held = None;
+            state.write(record.clone(), events, now);
+            state.wake_workers(&lease.agent);
+            Ok(record)
+        })
+    }
+
+    async fn cancel(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+    ) -> Result<OperationRecord, AdminError> {
+        self.administer(agent, id, |record, now| record.cancel(by, now))
+    }
+
+    async fn redrive(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+    ) -> Result<OperationRecord, AdminError> {
+        self.administer(agent, id, |record, now| record.redrive(by, now))
+    }
+
+    async fn resolve(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+        how: &Resolution,
+    ) -> Result<OperationRecord, AdminError> {
+        self.administer(agent, id, |record, now| record.resolve(by, how, now))
+    }
+
+    async fn evidence(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        n: u32,
+    ) -> Result<Option<Evidence>, StoreError> {
+        Ok(self.lock().agent(agent).evidence.get(&(id, n)).cloned())
+    }
+
+    async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError> {
+        let search = query.search.as_ref().map(|text| text.to_lowercase());
+        let mut state = self.lock();
+        let mut rows: Vec<_> = state
+            .agent(agent)
+            .rows
+            .iter()
+            .filter(|((collection, id), _)| {
+                *collection == query.collection && query.after.as_ref().is_none_or(|after| id > after)
+            })
+            .filter(|((_, id), (doc, _))| {
+                search.as_ref().is_none_or(|text| LocalRow::searchable(id, doc).contains(text))
+            })
+            .map(|((_, id), (doc, at))| (id.clone(), doc.clone(), *at))
+            .take(page_size(query.limit) + 1)
+            .collect();
+        let next = cut(&mut rows, page_size(query.limit), |(id, ..)| id.clone());
+        Ok(RowPage { rows, next })
+    }
+
+    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError> {
+        self.write(|state, now| {
+            let paused = state.agent(agent);
+            paused.paused = Some((why.to_owned(), now));
+            paused.append(vec![NewEvent::paused(why)], now);
+            state.wake_devices(agent);
+            Ok(())
+        })
+    }
+
+    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError> {
+        self.write(|state, _| {
+            state.agent(agent).paused = None;
+            state.wake_workers(agent);
+            Ok(())
+        })
+    }
+
+    async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
+        let state = self.lock();
+        let paused = state.agents.iter().filter_map(|(id, agent)| {
+            let (why, since) = agent.paused.clone()?;
+            Some(PausedAgent { agent: id.clone(), why, since })
+        });
+        Ok(paused.collect())
+    }
+}
+
+impl MemoryStore {
+    /// A step of the journal: it tells no device.
+    fn write_under<T>(
+        &self,
+        lease: &Lease,
+        step: impl FnOnce(&mut OperationRecord, Timestamp, Timestamp) -> Result<T, FenceError>,
+    ) -> Result<T, FenceError> {
+        self.write(|state: &mut State, now| {
+            let agent = state.agent(&lease.agent);
+            let mut record = agent.by_id(lease.operation).cloned().ok_or(FenceError::Superseded)?;
+            let done = step(&mut record, agent.lease_ends(), now)?;
+            agent.put(record);
+            Ok(done)
+        })
+    }
+
+    fn administer(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        change: impl FnOnce(&mut OperationRecord, Timestamp) -> Result<Vec<NewEvent>, IllegalChange>,
+    ) -> Result<OperationRecord, AdminError> {
+        self.write(|state, now| {
+            let found = state.agent(agent).by_id(id).cloned();
+            let mut record = found.ok_or(AdminError::NotFound(id))?;
+            let events = change(&mut record, now)?;
+            state.write(record.clone(), events, now);
+            state.wake_workers(agent);
+            Ok(record)
+        })
+    }
+}
+
+/// The operation that answers the request already; an error where it can be neither answered nor accepted.
+fn existing(agent: &Agent, new: &NewOperation) -> Result<Option<OperationRecord>, EnqueueError> {
+    if let Some(record) = agent.by_key(&new.key) {
+        if record.is_same_request(new) {
+            return Ok(Some(record.clone()));
+        }
+        return Err(EnqueueError::KeyReused { key: new.key.to_string(), operation: record.operation.id });
+    }
+    if new.class == Class::Background {
+        let waiting = agent.waiting.iter().filter_map(|position| agent.operations.get(position));
+        if let Some(record) = waiting.into_iter().find(|record| record.operation.kind == new.kind) {
+            return Ok(Some(record.clone()));
+        }
+    }
+    if agent.unfinished.len() as u64 >= new.queue_limit {
+        return Err(EnqueueError::QueueFull { agent: new.agent.clone(), limit: new.queue_limit });
+    }
+    Ok(None)
+}
+
+fn page_size(limit: u32) -> usize {
+    limit.clamp(1, 500) as usize
+}
+
+/// Cuts what was read beyond the page; if there was any, the page's last place is where the next begins.
+fn cut<T, P>(items: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> P) -> Option<P> {
+    if items.len() <= limit {
+        return None;
+    }
+    items.truncate(limit);
+    items.last().map(place)
+}

@@ -1,0 +1,157 @@
+//! `cargo xtask bench`: the workloads by name.
+
+use std::ffi::OsString;
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use crate::cargo::Programs;
+use crate::failure::Failure;
+use crate::process;
+use crate::scratch::Scratch;
+
+/// Which workload, and how its result is printed.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Which one (`--list` names them)
+    #[arg(required_unless_present = "list")]
+    name: Option<String>,
+    /// Print the result as the one JSON line that the workload gives
+    #[arg(long)]
+    json: bool,
+    /// Name the workloads
+    #[arg(long)]
+    list: bool,
+    /// Handed to the workload's program unchanged, after `--`
+    #[arg(last = true)]
+    arguments: Vec<OsString>,
+}
+
+/// A workload: a program of the crate `benches` and its arguments.
+#[derive(Debug)]
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    program: &'static str,
+    arguments: &'static [&'static str],
+    /// What makes it so small that it only shows that it works.
+    short: &'static [&'static str],
+}
+
+const BENCHES: &[Bench] = &[Bench {
+    name: "journal",
+    about: "the rules alone: one operation from accepted to completed, with its effect, without a store",
+    program: "journal",
+    arguments: &[],
+    short: &["--operations", "1000"],
+}];
+
+/// The task; built for release, since nothing else is worth measuring.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let Some(name) = options.name.as_deref().filter(|_| !options.list) else {
+        list();
+        return Ok(());
+    };
+    let bench = find(name)?;
+    let programs = Programs::build(&["--release", "-p", "archibald-benches", "--bin", bench.program])?;
+    let results = bench.run(&programs, &options.arguments)?;
+    for (line, result) in results {
+        println!("{}", if options.json { line } else { in_rows(&result) });
+    }
+    Ok(())
+}
+
+/// All of them, only to show that they work; they are told apart from measurements by being silent.
+pub(crate) fn in_short(programs: &Programs) -> Result<(), Failure> {
+    for bench in BENCHES {
+        let short: Vec<OsString> = bench.short.iter().map(Into::into).collect();
+        eprintln!("--> {} {}", bench.name, bench.short.join(" "));
+        bench.run(programs, &short)?;
+    }
+    Ok(())
+}
+
+impl Bench {
+    fn run(&self, programs: &Programs, more: &[OsString]) -> Result<Vec<Outcome>, Failure> {
+        let scratch = Scratch::new()?;
+        let mut command = programs.command(self.program)?;
+        command.args(self.arguments).args(more).current_dir(scratch.folder());
+        scratch.mark(&mut command);
+        let output = process::output(&format!("bench {}", self.name), command);
+        scratch.finish()?;
+        results(self.name, &output?)
+    }
+}
+
+fn list() {
+    for bench in BENCHES {
+        println!("{:<16} {}", bench.name, bench.about);
+    }
+}
+
+fn find(name: &str) -> Result<&'static Bench, Failure> {
+    BENCHES.iter().find(|bench| bench.name == name).ok_or_else(|| {
+        let known: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
+        Failure::Wrong(format!("no bench is called `{name}`; there are: {}", known.join(", ")))
+    })
+}
+
+/// A line as it was printed, and what it says.
+type Outcome = (String, Map<String, Value>);
+
+/// One JSON object a line, and at least one of them.
+fn results(name: &str, output: &str) -> Result<Vec<Outcome>, Failure> {
+    let lines = output.lines().filter(|line| !line.trim().is_empty());
+    let results: Result<Vec<_>, _> =
+        lines.map(|line| Ok((line.to_owned(), serde_json::from_str(line)?))).collect();
+    match results {
+        Ok(results) if !results.is_empty() => Ok(results),
+        Ok(_) => Err(Failure::Wrong(format!("bench {name} printed no result"))),
+        Err::<_, serde_json::Error>(error) => {
+            Err(Failure::Wrong(format!("bench {name} printed something that is no result: {error}")))
+        }
+    }
+}
+
+fn in_rows(result: &Map<String, Value>) -> String {
+    let width = result.keys().map(String::len).max().unwrap_or(0);
+    let row = |(name, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{name:<width$}  {text}"),
+        value => format!("{name:<width$}  {value}"),
+    };
+    result.iter().map(row).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use cargo_metadata::{MetadataCommand, TargetKind};
+
+    use super::*;
+    use crate::cargo;
+
+    #[test]
+    fn every_program_of_the_benches_is_in_the_list_and_the_other_way_round() {
+        let metadata =
+            MetadataCommand::new().manifest_path(cargo::root().join("Cargo.toml")).no_deps().exec().unwrap();
+        let benches = metadata.packages.iter().find(|package| package.name == "archibald-benches").unwrap();
+        let targets = benches.targets.iter().filter(|target| target.kind.contains(&TargetKind::Bin));
+        let programs: BTreeSet<&str> = targets.map(|target| target.name.as_str()).collect();
+        assert_eq!(programs, BENCHES.iter().map(|bench| bench.program).collect());
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let failure = find("jurnal").unwrap_err().in_full();
+        assert!(failure.contains("`jurnal`") && failure.contains("journal"), "{failure}");
+    }
+
+    #[test]
+    fn a_result_is_one_object_a_line() {
+        let two = results("x", "{\"ops\":1}\n\n{\"ops\":2,\"store\":\"memory\"}\n").unwrap();
+        assert_eq!(in_rows(&two[1].1), "ops    2\nstore  memory");
+        assert!(results("x", "\n").unwrap_err().in_full().contains("no result"));
+        assert!(results("x", "done\n").unwrap_err().in_full().contains("something that is no result"));
+    }
+}
