@@ -12,3 +12,5 @@ pub mod data;
 pub mod erp;
 pub mod fake_erp;
 pub mod memory;
+#[cfg(unix)]
+pub mod postgres;
