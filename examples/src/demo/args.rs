@@ -182,7 +182,10 @@ mod tests {
     fn without_flags_nine_agents_and_sixty_orders() {
         let once = parse("--once").unwrap();
         assert_eq!((once.agents(), once.orders(), once.concurrency()), (9, 60, 10));
-        assert_eq!((once.timeout(), once.driver, once.store), (Duration::from_secs(600), Driver::Chromium, None));
+        assert_eq!(
+            (once.timeout(), once.driver, once.store),
+            (Duration::from_secs(600), Driver::Chromium, None)
+        );
         assert_eq!(parse("").unwrap().orders(), 18);
     }
 

@@ -49,7 +49,9 @@ impl Workload {
 
     /// Each agent's orders, also of those who have none.
     pub(super) fn by_agent(&self) -> BTreeMap<AgentId, Vec<Order>> {
-        let of = |agent: &AgentId| self.orders.iter().filter(|order| order.agent == agent.as_str()).cloned().collect();
+        let of = |agent: &AgentId| {
+            self.orders.iter().filter(|order| order.agent == agent.as_str()).cloned().collect()
+        };
         self.agents.iter().map(|agent| (agent.clone(), of(agent))).collect()
     }
 
@@ -92,8 +94,8 @@ mod tests {
 
     #[test]
     fn with_rejects_some_must_be_refused() {
-        let workload = workload("--once --agents 4 --orders 37 --rejects");
-        assert_eq!(workload.orders.len(), 37);
+        let workload = workload("--once --agents 4 --orders 800 --rejects");
+        assert_eq!(workload.orders.len(), 800);
         assert!(workload.orders.iter().any(|order| workload.is_refusable(order)));
     }
 

@@ -118,12 +118,16 @@ fn compare(asked: &Asked, effect: &Effect<'_>, found: &mut Judgement) {
     match state.as_deref() {
         Some("completed") => {
             let numbers = effect.numbers.iter();
-            let as_wanted = numbers.clone().any(|number| effect.now.get(number).is_some_and(|now| fits(order, now)));
+            let as_wanted =
+                numbers.clone().any(|number| effect.now.get(number).is_some_and(|now| fits(order, now)));
             if effect.numbers.is_empty() {
                 found.lost.push(format!("{name} is completed and the ERP has no such order"));
             } else if !as_wanted {
                 let numbers: Vec<&str> = numbers.copied().collect();
-                found.lost.push(format!("{name} is completed and reads otherwise at the ERP ({})", numbers.join(", ")));
+                found.lost.push(format!(
+                    "{name} is completed and reads otherwise at the ERP ({})",
+                    numbers.join(", ")
+                ));
             }
         }
         Some("rejected" | "failed" | "cancelled") => {
@@ -147,14 +151,13 @@ fn fits(wanted: &Order, content: &OrderContent) -> bool {
 mod tests {
     use super::*;
     use archibald_testing::data::DataSet;
-    use uuid::Uuid;
 
     const NANCY: &str = "nancy";
 
     fn asked(number: u128, state: Option<&str>) -> Asked {
         let data = DataSet::generate(1, 1, 20);
         Asked {
-            operation: OperationId(Uuid::from_u128(number)),
+            operation: format!("00000000-0000-7000-8000-{number:012}").parse().unwrap(),
             agent: AgentId::new(NANCY).unwrap(),
             order: data.workload(false)[usize::try_from(number).unwrap()].clone(),
             refusable: false,
@@ -173,7 +176,12 @@ mod tests {
     }
 
     /// An effect of nancy's, with what `change` makes of the content that was asked for.
-    fn entry(kind: EffectKind, number: &str, asked: &Asked, change: impl Fn(&mut OrderContent)) -> LedgerEntry {
+    fn entry(
+        kind: EffectKind,
+        number: &str,
+        asked: &Asked,
+        change: impl Fn(&mut OrderContent),
+    ) -> LedgerEntry {
         let mut order = content(asked);
         change(&mut order);
         LedgerEntry {
@@ -221,7 +229,8 @@ mod tests {
     fn completed_without_the_effect_or_with_another_content_is_lost() {
         let one = asked(1, Some("completed"));
         assert_eq!(counts(std::slice::from_ref(&one), &[]), (0, 1, 0));
-        let changes: [(&str, fn(&mut OrderContent)); 5] = [
+        type Change = fn(&mut OrderContent);
+        let changes: [(&str, Change); 5] = [
             ("customer", |order| order.customer.push('X')),
             ("date", |order| order.date = order.date.tomorrow().unwrap()),
             ("no lines", |order| order.lines.clear()),

@@ -56,16 +56,17 @@ impl Place {
     pub(super) fn take(&mut self, frame: &SseEvent) -> Taken {
         let data = frame.data.as_str();
         let taken = match frame.name.as_str() {
-            "hello" => read(data).map(|Hello { heartbeat_ms }| Taken {
-                heartbeat_ms: Some(heartbeat_ms),
-                ..Taken::default()
-            }),
+            "hello" => read(data)
+                .map(|Hello { heartbeat_ms }| Taken { heartbeat_ms: Some(heartbeat_ms), ..Taken::default() }),
             "snapshot" => read(data).map(|snapshot| self.snapshot(&snapshot, frame.id.as_deref())),
             "batch" => read(data).map(|batch| self.batch(batch, frame.id.as_deref())),
             "bye" => read(data).map(|Bye { retry_ms }| Taken { bye: Some(retry_ms), ..Taken::default() }),
             _ => Ok(Taken::default()),
         };
-        let unreadable = |what| Taken { holes: vec![format!("{} cannot be read: {what}", frame.name)], ..Taken::default() };
+        let unreadable = |what| Taken {
+            holes: vec![format!("{} cannot be read: {what}", frame.name)],
+            ..Taken::default()
+        };
         taken.unwrap_or_else(unreadable)
     }
 

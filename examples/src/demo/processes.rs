@@ -208,7 +208,8 @@ mod tests {
     #[tokio::test]
     async fn one_that_ends_before_it_is_ready_says_how_and_why() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Process::start(&shell("echo no browser >&2; exit 3", folder.path()), LONG).await.unwrap_err();
+        let error =
+            Process::start(&shell("echo no browser >&2; exit 3", folder.path()), LONG).await.unwrap_err();
         assert!(error.to_string().contains("no browser"), "{error}");
         assert_eq!(error.exit_code(), 3);
     }
@@ -216,7 +217,8 @@ mod tests {
     #[tokio::test]
     async fn one_that_ends_by_itself_later_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut process, _) = Process::start(&shell("echo ready; read x", folder.path()), LONG).await.unwrap();
+        let (mut process, _) =
+            Process::start(&shell("echo ready; read x", folder.path()), LONG).await.unwrap();
         let status = process.child.wait().await.unwrap();
         assert_eq!(status.code(), Some(1));
         assert!(process.check().unwrap_err().to_string().contains("ended by itself"));

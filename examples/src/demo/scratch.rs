@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use archibald_core::id::AgentId;
@@ -60,7 +60,8 @@ impl Scratch {
     /// # Errors
     /// [`DemoError::Io`].
     pub(super) fn create() -> Result<Self, DemoError> {
-        let folder = tempfile::Builder::new().prefix("archibald-demo-").tempdir();
+        let ours = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix("archibald-demo-").permissions(ours).tempdir();
         folder.map(Self).map_err(DemoError::io("a temporary folder cannot be made"))
     }
 
@@ -126,7 +127,6 @@ fn random_token() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn secrets_are_ours_alone_and_gone_with_the_run() {
@@ -139,7 +139,10 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&folder), mode(&agents), mode(&file)), (0o700, 0o600, 0o600));
         let text = std::fs::read_to_string(&agents).unwrap();
-        assert!(text.contains("[[agent]]\nid = \"nancy\"\nuser = \"nancy\"\npassword = \"nancy-secret\"\n"), "{text}");
+        assert!(
+            text.contains("[[agent]]\nid = \"nancy\"\nuser = \"nancy\"\npassword = \"nancy-secret\"\n"),
+            "{text}"
+        );
         let text = std::fs::read_to_string(&file).unwrap();
         let nancy = tokens.of(&agent);
         assert!(text.contains(&format!("[[token]]\nvalue = \"{nancy}\"\nagent = \"nancy\"\n")), "{text}");

@@ -60,7 +60,8 @@ impl SseParser {
 mod tests {
     use super::*;
 
-    const STREAM: &str = ": a comment\r\n\nevent: batch\nid: e.2\ndata: {\"a\":\ndata: 1}\n\nretry: 100\ndata:x\n\nevent: cut";
+    const STREAM: &str =
+        ": a comment\r\n\nevent: batch\nid: e.2\ndata: {\"a\":\ndata: 1}\n\nretry: 100\ndata:x\n\nevent: cut";
 
     fn read(sizes: usize) -> Vec<SseEvent> {
         let mut parser = SseParser::default();

@@ -64,7 +64,8 @@ impl Submitter {
     /// [`DemoError::Refused`] and [`DemoError::GaveUp`] name the operation, [`DemoError::UsedStore`] too.
     pub(super) async fn run(mut self) -> Result<(), DemoError> {
         let mut dice = StdRng::seed_from_u64(self.seed);
-        let sync = json!({ "kind": "sync-customers", "payload": {}, "key": format!("{}sync-1", self.prefix) });
+        let sync =
+            json!({ "kind": "sync-customers", "payload": {}, "key": format!("{}sync-1", self.prefix) });
         let sync = self.submit(&sync, None, &mut dice).await?;
         let started = self.sightings.until(|report| report.timeline.has_started(sync));
         // Whether it runs by then or not, the orders are what matters.
@@ -78,7 +79,12 @@ impl Submitter {
     }
 
     /// The same body again and again until a server has it on disk.
-    async fn submit(&self, body: &Value, order: Option<Order>, dice: &mut StdRng) -> Result<OperationId, DemoError> {
+    async fn submit(
+        &self,
+        body: &Value,
+        order: Option<Order>,
+        dice: &mut StdRng,
+    ) -> Result<OperationId, DemoError> {
         let began = Instant::now();
         let key = body["key"].as_str().unwrap_or_default();
         let what = format!("submitting {key} of {}", self.agent);
@@ -111,9 +117,7 @@ impl Submitter {
 }
 
 fn payload(order: &Order) -> Value {
-    let line = |line: &archibald_testing::data::Line| {
-        json!({ "product": line.product, "quantity": line.quantity, "discount": line.discount })
-    };
+    let line = |line: &archibald_testing::data::Line| json!({ "product": line.product, "quantity": line.quantity, "discount": line.discount });
     let lines: Vec<Value> = order.lines.iter().map(line).collect();
     json!({ "customer": order.customer, "date": order.date, "lines": lines })
 }
@@ -129,7 +133,10 @@ mod tests {
         let data = DataSet::generate(1, 1, 3);
         for order in &data.orders {
             let wanted: WantedOrder = serde_json::from_value(payload(order)).unwrap();
-            assert_eq!((wanted.customer.as_str(), wanted.lines.len()), (order.customer.as_str(), order.lines.len()));
+            assert_eq!(
+                (wanted.customer.as_str(), wanted.lines.len()),
+                (order.customer.as_str(), order.lines.len())
+            );
             assert_eq!(wanted.date.to_string(), order.date.to_string());
             assert_eq!(wanted.lines[0].discount.to_string(), order.lines[0].discount.to_string());
         }

@@ -66,7 +66,8 @@ impl Timeline {
                 self.start(agent, operation, at);
             }
             "yielded" => {
-                self.preemptions += u64::from(field("why") == Some(YieldReason::Preempted.in_words().as_str()));
+                self.preemptions +=
+                    u64::from(field("why") == Some(YieldReason::Preempted.in_words().as_str()));
                 self.stop(agent, operation, at);
             }
             "retrying" => self.stop(agent, operation, at),
@@ -170,10 +171,9 @@ mod tests {
     use super::*;
     use archibald_core::event::NewEvent;
     use serde_json::json;
-    use uuid::Uuid;
 
     fn operation(number: u128) -> OperationId {
-        OperationId(Uuid::from_u128(number))
+        format!("00000000-0000-7000-8000-{number:012}").parse().unwrap()
     }
 
     /// A line is `second agent operation change [step]`.
@@ -229,7 +229,9 @@ mod tests {
 
     #[test]
     fn probes_and_doubts_are_read_from_the_events() {
-        let timeline = timeline("1 nancy 1 started act\n2 nancy 1 retrying\n3 nancy 1 started probe\n4 nancy 1 in_doubt");
+        let timeline = timeline(
+            "1 nancy 1 started act\n2 nancy 1 retrying\n3 nancy 1 started probe\n4 nancy 1 in_doubt",
+        );
         assert_eq!((timeline.probes(), timeline.preemptions()), (1, 0));
         assert_eq!(timeline.end_of(operation(1)), Some(End::InDoubt));
         assert!(timeline.has_started(operation(1)) && !timeline.has_started(operation(2)));
