@@ -6,5 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod driver;
+pub mod erp;
 pub mod gate;
 pub mod launch;
+pub mod page_map;

@@ -1,1 +1,40 @@
-//! Store, lock and event bus of Archibald on PostgreSQL
+//! Store, lock and event bus of Archibald on PostgreSQL: [`PgStore`].
+//!
+//! For many processes on many machines. What is answered is committed and on disk; all times are the
+//! database's; one agent's locks, kept by whomever, hold up that agent alone.
+//!
+//! | where | what |
+//! | --- | --- |
+//! | `migrations/`, `migrate.rs` | the tables, in a schema of their own, and how they get there |
+//! | `sql/`, `sql.rs` | every statement, one a file, with the index that serves it |
+//! | `tx.rs` | how a write runs: in a task of its own, one transaction, tried again where that is safe |
+//! | `operations.rs`, `lock.rs`, `bus.rs` | the three ports: load, ask the record, write back |
+//! | `records.rs`, `rows.rs`, `read.rs` | what they load and write |
+//! | `hub.rs`, `wake.rs` | wake-ups within the process, and across processes |
+//!
+//! **Locks** are taken in this order: the agent's lease row, the operation's row, the agent's event counter.
+//! What is to be enqueued takes the counter alone, first, and so never waits for a running operation.
+//!
+//! **Connections**: a pool of this store's own, because its promises rest on what the pool does with a
+//! connection that comes back, and one more to listen.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod bus;
+mod codec;
+mod gate;
+mod hub;
+mod lock;
+mod migrate;
+mod operations;
+mod options;
+mod read;
+mod records;
+mod rows;
+mod sql;
+mod store;
+mod tx;
+mod wake;
+
+pub use self::options::{ConnectError, PgOptions};
+pub use self::store::PgStore;

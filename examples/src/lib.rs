@@ -1,1 +1,5 @@
-//! Programs that wire Archibald up
+//! What the example programs share.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+pub mod demo;

@@ -45,14 +45,12 @@ impl Mark {
         let documents = self.documents;
         let there = |view: &View| view.documents > documents && (view.loaded || view.unreachable.is_some());
         // The sender lives in the page; its end is told by the page's own token, which callers watch.
-        match self.view.wait_for(there).await {
-            Ok(view) => match &view.unreachable {
-                Some(url) => Err(DriverError::Navigation {
-                    url: url.clone(),
-                    text: "chromium shows an error page".into(),
-                }),
-                None => Ok(()),
-            },
+        let unreachable = self.view.wait_for(there).await.map(|view| view.unreachable.clone());
+        match unreachable {
+            Ok(Some(url)) => {
+                Err(DriverError::Navigation { url, text: "chromium shows an error page".into() })
+            }
+            Ok(None) => Ok(()),
             Err(_) => std::future::pending().await,
         }
     }

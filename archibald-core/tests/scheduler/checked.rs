@@ -1,0 +1,113 @@
+//! A scheduler with its rules beside it: every command must be allowed by the model, and nothing that the
+//! model would start may be left waiting.
+
+use archibald_core::id::{AgentId, OperationId};
+use archibald_core::operation::{Class, Step};
+use archibald_core::port::Why;
+use archibald_core::scheduler::{Command, Input, Scheduler, SchedulerConfig, SchedulerCounts};
+use archibald_core::time::Timestamp;
+
+use crate::model::Model;
+
+pub(crate) struct Checked {
+    scheduler: Scheduler,
+    pub(crate) model: Model,
+}
+
+impl Checked {
+    pub(crate) fn new(config: SchedulerConfig) -> Self {
+        Self { scheduler: Scheduler::new(config.clone()).unwrap(), model: Model::new(config) }
+    }
+
+    /// Hands the input on and checks what comes of it.
+    pub(crate) fn handle(&mut self, now: Timestamp, input: &Input) -> Result<Vec<Command>, String> {
+        self.scheduler.handle(now, input.clone());
+        self.model.take_in(now, input);
+        let mut commands = vec![];
+        while let Some(command) = self.scheduler.poll_command() {
+            self.model.obey(now, &command).map_err(|why| format!("{command:?}: {why}"))?;
+            commands.push(command);
+        }
+        self.model.nothing_is_left(now)?;
+        self.check_counts()?;
+        self.check_timeout(now)?;
+        Ok(commands)
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
+        self.scheduler.poll_timeout()
+    }
+
+    pub(crate) fn counts(&self) -> SchedulerCounts {
+        self.scheduler.counts()
+    }
+
+    pub(crate) fn explain(&self, now: Timestamp, agent: &AgentId, operation: OperationId) -> Vec<Why> {
+        self.scheduler.explain(now, agent, operation)
+    }
+
+    /// Every operation that waits can say why, and what it says is so.
+    pub(crate) fn check_explanations(&self, now: Timestamp) -> Result<(), String> {
+        for ticket in self.model.waiting() {
+            let why = self.explain(now, &ticket.agent, ticket.operation);
+            let says = |wanted: fn(&Why) -> bool| why.iter().any(wanted);
+            let truths = [
+                (!why.is_empty(), true, "has a reason"),
+                (
+                    says(|why| matches!(why, Why::AgentBusy { .. })),
+                    self.model.is_taken(&ticket.agent),
+                    "agent busy",
+                ),
+                (
+                    says(|why| matches!(why, Why::Paused { .. })),
+                    self.model.is_paused(&ticket.agent),
+                    "paused",
+                ),
+                (
+                    says(|why| matches!(why, Why::TargetBlocked { .. })),
+                    self.model.blocker_of(ticket).is_some(),
+                    "target blocked",
+                ),
+                (says(|why| matches!(why, Why::Draining)), self.model.draining, "draining"),
+            ];
+            for (said, so, what) in truths {
+                if said != so {
+                    return Err(format!("explain {}: {what} is {so}, but it says {why:?}", ticket.operation));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_counts(&self) -> Result<(), String> {
+        let counts = self.scheduler.counts();
+        let (interactive, background) = self.model.slots_in_use();
+        if counts.in_use != interactive + background {
+            return Err(format!("{} slots in use, should be {interactive} + {background}", counts.in_use));
+        }
+        let waiting: u64 = counts.waiting.values().sum();
+        if waiting != self.model.waiting().count() as u64 {
+            return Err(format!("{waiting} wait, should be {}", self.model.waiting().count()));
+        }
+        if counts.starting.len() + counts.running.len() != self.model.taken().count() {
+            return Err(format!("agents are taken otherwise than they should be: {counts:?}"));
+        }
+        Ok(())
+    }
+
+    fn check_timeout(&self, now: Timestamp) -> Result<(), String> {
+        let timeout = self.scheduler.poll_timeout();
+        if timeout.is_some_and(|at| at <= now) {
+            return Err(format!("the alarm at {timeout:?} is over and would ring for ever"));
+        }
+        let needed = self.model.next_alarm(now);
+        if needed.is_some_and(|needed| timeout.is_none_or(|at| at > needed)) {
+            return Err(format!("the alarm is at {timeout:?}, needed at {needed:?}"));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn slot_of(class: Class, step: Step) -> Option<Class> {
+    (step != Step::Commit).then_some(class)
+}

@@ -1,0 +1,108 @@
+//! The lane's whole machine as a table: what each input does to each state.
+
+use archibald_core::operation::Step;
+use archibald_core::scheduler::{
+    Command, Input, Refusal, Scheduler, SchedulerConfig, SchedulerCounts, Ticket,
+};
+
+use crate::story::{Tweak, at, order, sync};
+
+fn states() -> Vec<(&'static str, Vec<Input>)> {
+    let (act, waits) = (sync("nancy", 0), Input::Waiting(sync("nancy", 0)));
+    let refuse = |reason| refused(&act, reason);
+    let states = [
+        ("unknown", vec![]),
+        ("later", vec![Input::Waiting(act.clone().due(9))]),
+        ("starting", vec![waits.clone()]),
+        ("running", vec![waits.clone(), leased(&act)]),
+        ("effect open", vec![waits.clone(), leased(&act), effect_open(&act)]),
+        ("blocked", vec![waits.clone(), refuse(Refusal::TargetBusy { by: order("nancy", 9).operation })]),
+        ("held", vec![waits.clone(), refuse(Refusal::AgentHeld { until: at(60) })]),
+        ("unavailable", vec![waits.clone(), refuse(Refusal::Unavailable { until: at(60) })]),
+        ("paused", vec![waits, refuse(Refusal::Paused { why: "locked".into() })]),
+    ];
+    states.into_iter().collect()
+}
+
+fn inputs() -> Vec<(&'static str, Input)> {
+    let act = sync("nancy", 0);
+    let (agent, operation) = (act.agent.clone(), act.operation);
+    let settled = |next| Input::Settled { agent: agent.clone(), operation, next };
+    vec![
+        ("waiting, the same", Input::Waiting(act.clone())),
+        ("waiting, newer", Input::Waiting(act.clone().with(Step::Probe))),
+        ("waiting, an order", Input::Waiting(order("nancy", 1))),
+        ("leased", leased(&act)),
+        ("refused, gone", refused(&act, Refusal::Gone)),
+        ("refused, not due", refused(&act, Refusal::NotDue { at: at(9) })),
+        ("effect open", effect_open(&act)),
+        ("settled", settled(None)),
+        ("settled, again", settled(Some(act.clone().due(9)))),
+        ("withdrawn", Input::Withdrawn { agent: agent.clone(), operation }),
+        ("target freed", Input::TargetFreed { agent: agent.clone(), operation: order("nancy", 9).operation }),
+        ("pause", Input::Pause { agent: agent.clone(), why: "by hand".into() }),
+        ("resume", Input::Resume { agent: agent.clone() }),
+        ("drain", Input::Drain),
+        ("tick, a minute later", Input::Tick),
+    ]
+}
+
+#[test]
+fn the_whole_lane() {
+    let mut table = String::new();
+    for (state, way) in states() {
+        for (name, input) in inputs() {
+            let mut scheduler = Scheduler::new(SchedulerConfig::default()).unwrap();
+            way.iter().for_each(|input| scheduler.handle(at(0), input.clone()));
+            while scheduler.poll_command().is_some() {}
+            let now = if matches!(input, Input::Tick) { at(60) } else { at(0) };
+            scheduler.handle(now, input);
+            let commands: Vec<_> = std::iter::from_fn(|| scheduler.poll_command()).map(short).collect();
+            let line = format!(
+                "{state:<12} {name:<21} -> {:<18} {}",
+                after(&scheduler.counts()),
+                commands.join(", ")
+            );
+            table.push_str(line.trim_end());
+            table.push('\n');
+        }
+        table.push('\n');
+    }
+    insta::assert_snapshot!(table);
+}
+
+fn short(command: Command) -> String {
+    match command {
+        Command::Lease { operation, step, .. } => format!("lease {} {step:?}", name(operation)),
+        Command::Preempt { operation, .. } => format!("preempt {}", name(operation)),
+    }
+}
+
+fn name(operation: archibald_core::id::OperationId) -> &'static str {
+    if operation == order("nancy", 1).operation { "order" } else { "sync" }
+}
+
+fn after(counts: &SchedulerCounts) -> String {
+    let lane = match (counts.running.len(), counts.starting.len(), counts.paused.len()) {
+        (1, ..) => "running",
+        (_, 1, _) => "starting",
+        (.., 1) => "paused",
+        _ => "free",
+    };
+    match counts.waiting.values().sum::<u64>() {
+        0 => lane.to_owned(),
+        waiting => format!("{lane}, {waiting} waits"),
+    }
+}
+
+fn leased(ticket: &Ticket) -> Input {
+    Input::Leased { agent: ticket.agent.clone(), operation: ticket.operation }
+}
+
+fn refused(ticket: &Ticket, reason: Refusal) -> Input {
+    Input::LeaseRefused { agent: ticket.agent.clone(), operation: ticket.operation, reason }
+}
+
+fn effect_open(ticket: &Ticket) -> Input {
+    Input::EffectOpen { agent: ticket.agent.clone(), operation: ticket.operation }
+}

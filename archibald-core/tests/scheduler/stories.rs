@@ -1,0 +1,453 @@
+//! Each rule as a story. Every step says all that comes of it, at once: nothing waits for a timer that
+//! need not.
+
+use archibald_core::operation::Step;
+use archibald_core::port::Why;
+use archibald_core::scheduler::{Refusal, SchedulerConfig};
+
+use crate::story::{Tweak, at, order, slots, story, sync};
+
+// One agent, one at a time, in order.
+
+#[test]
+fn order_1_waits_while_order_0_runs_and_starts_at_once_when_it_settles() {
+    let mut story = slots(2);
+    let (first, second) = (order("nancy", 0), order("nancy", 1));
+    story.comes(&first).starts(&first);
+    story.comes(&second).nothing();
+    assert_eq!(story.why(&second), [Why::AgentBusy { operation: first.operation }]);
+    story.settles(&first).starts(&second);
+    story.settles(&second).nothing();
+    assert_eq!(story.counts().in_use, 0);
+    story.no_alarm();
+}
+
+#[test]
+fn an_agent_is_taken_from_the_moment_that_its_lease_is_asked_for() {
+    let mut story = slots(2);
+    let (first, second) = (order("nancy", 0), order("nancy", 1));
+    story.comes(&first).asks_for(&first);
+    story.comes(&second).nothing();
+    assert_eq!(story.why(&first), [Why::Starting]);
+    story.leased(&first).nothing();
+    assert_eq!(story.why(&first), []);
+}
+
+#[test]
+fn interactive_goes_before_background_and_then_whoever_came_first() {
+    let mut story = slots(1);
+    let running = order("nancy", 0);
+    let (old_sync, late, early) = (sync("nancy", 1), order("nancy", 3), order("nancy", 2));
+    story.comes(&running).starts(&running);
+    for ticket in [&late, &old_sync, &early] {
+        story.comes(ticket).nothing();
+    }
+    assert_eq!(
+        story.why(&old_sync),
+        [Why::AgentBusy { operation: running.operation }, Why::Behind { operations: 2 }]
+    );
+    story.settles(&running).starts(&early);
+    story.settles(&early).starts(&late);
+    story.settles(&late).starts(&old_sync);
+}
+
+#[test]
+fn agents_run_side_by_side() {
+    let mut story = slots(2);
+    let (nancy, andrew) = (order("nancy", 0), order("andrew", 0));
+    story.comes(&nancy).starts(&nancy);
+    story.comes(&andrew).starts(&andrew);
+}
+
+#[test]
+fn an_operation_starts_when_its_time_comes_and_not_before() {
+    let mut story = slots(1);
+    let later = order("nancy", 0).due(60);
+    story.comes(&later).nothing();
+    assert_eq!(story.why(&later), [Why::NotDue { at: at(60) }]);
+    story.alarm_at(60).starts(&later);
+    story.no_alarm();
+}
+
+#[test]
+fn a_retry_lets_the_next_one_go_first_and_keeps_its_place() {
+    let mut story = slots(1);
+    let (first, second, third) = (order("nancy", 0), order("nancy", 1), order("nancy", 2));
+    story.comes(&first).starts(&first);
+    story.comes(&second).nothing();
+    story.comes(&third).nothing();
+    story.settles_and_waits(&first.clone().due(5)).starts(&second);
+    story.alarm_at(5).nothing();
+    story.settles(&second).starts(&first);
+}
+
+#[test]
+fn a_newer_ticket_replaces_the_older_one() {
+    let mut story = slots(1);
+    let later = order("nancy", 0).due(60);
+    story.comes(&later).nothing();
+    story.comes(&later).nothing();
+    let redriven = later.clone().due(0).with(Step::Probe);
+    story.comes(&redriven).starts(&redriven);
+    story.no_alarm();
+}
+
+// The same target, one after another.
+
+#[test]
+fn an_edit_waits_for_the_submit_of_the_same_order_even_while_that_is_retried_later() {
+    let mut story = slots(2);
+    let submit = order("nancy", 0).on("order:7").due(60);
+    let edit = order("nancy", 1).on("order:7");
+    let other = order("nancy", 2).on("order:8");
+    story.comes(&submit).nothing();
+    story.comes(&edit).nothing();
+    assert_eq!(story.why(&edit), [Why::TargetBlocked { by: submit.operation }]);
+    story.comes(&other).starts(&other);
+    story.settles(&other).nothing();
+    story.alarm_at(60).starts(&submit);
+    story.settles(&submit).starts(&edit);
+}
+
+#[test]
+fn targets_of_different_agents_have_nothing_to_do_with_each_other() {
+    let mut story = slots(2);
+    let nancy = order("nancy", 0).on("customer:1").due(60);
+    let andrew = order("andrew", 1).on("customer:1");
+    story.comes(&nancy).nothing();
+    story.comes(&andrew).starts(&andrew);
+}
+
+#[test]
+fn an_earlier_ticket_that_is_heard_of_late_still_goes_first() {
+    let mut story = slots(1);
+    let other = order("andrew", 0);
+    let (submit, edit) = (order("nancy", 0).on("order:7").due(60), order("nancy", 1).on("order:7"));
+    story.comes(&other).starts(&other);
+    story.comes(&edit).nothing();
+    story.comes(&submit).nothing();
+    story.settles(&other).nothing();
+    assert_eq!(story.why(&edit), [Why::TargetBlocked { by: submit.operation }]);
+    story.withdrawn(&submit).starts(&edit);
+}
+
+#[test]
+fn behind_a_doubt_that_the_store_named_it_waits_and_starts_at_once_when_a_person_decides() {
+    let mut story = slots(1);
+    let (doubt, edit) = (order("nancy", 0).on("order:7"), order("nancy", 1).on("order:7"));
+    story.comes(&edit).asks_for(&edit);
+    story.refused(&edit, Refusal::TargetBusy { by: doubt.operation }).nothing();
+    assert_eq!(story.why(&edit), [Why::TargetBlocked { by: doubt.operation }]);
+    let other = order("nancy", 2);
+    story.comes(&other).starts(&other);
+    story.settles(&other).nothing();
+    story.comes(&edit).nothing();
+    story.target_freed(&doubt).starts(&edit);
+}
+
+#[test]
+fn should_nobody_tell_that_a_doubt_is_decided_the_store_is_asked_again_half_a_minute_later() {
+    let mut story = slots(1);
+    let (doubt, edit) = (order("nancy", 0), order("nancy", 1).on("order:7"));
+    story.comes(&edit).asks_for(&edit);
+    story.refused(&edit, Refusal::TargetBusy { by: doubt.operation }).nothing();
+    story.alarm_at(30).asks_for(&edit);
+    story.refused(&edit, Refusal::TargetBusy { by: doubt.operation }).nothing();
+    story.alarm_at(60).starts(&edit);
+}
+
+#[test]
+fn news_that_overtake_a_refusal_are_believed_over_it() {
+    let mut story = slots(1);
+    let (doubt, edit) = (order("nancy", 0), order("nancy", 1).on("order:7"));
+    story.comes(&edit).asks_for(&edit);
+    story.target_freed(&doubt).nothing();
+    story.refused(&edit, Refusal::TargetBusy { by: doubt.operation }).asks_for(&edit);
+    story.resume("nancy").nothing();
+    story.refused(&edit, Refusal::Paused { why: "locked".into() }).asks_for(&edit);
+    story.comes(&order("nancy", 2)).nothing();
+    story.refused(&edit, Refusal::AgentHeld { until: at(60) }).asks_for(&edit);
+    story.refused(&edit, Refusal::AgentHeld { until: at(60) }).nothing();
+}
+
+// Between agents.
+
+#[test]
+fn an_agent_that_just_had_its_turn_goes_behind_the_others() {
+    let mut story = slots(1);
+    let hot: Vec<_> = (0..4).map(|n| order("nancy", n)).collect();
+    let (andrew, janet) = (order("andrew", 0), order("janet", 0));
+    story.comes(&hot[0]).starts(&hot[0]);
+    for ticket in [&hot[1], &hot[2], &hot[3], &janet, &andrew] {
+        story.comes(ticket).nothing();
+    }
+    assert_eq!(story.why(&janet), [Why::NoSlot]);
+    story.settles(&hot[0]).starts(&janet);
+    story.settles(&janet).starts(&andrew);
+    let again = order("andrew", 1);
+    story.comes(&again).nothing();
+    story.settles(&andrew).starts(&hot[1]);
+    story.settles(&hot[1]).starts(&again);
+    story.settles(&again).starts(&hot[2]);
+    story.settles(&hot[2]).starts(&hot[3]);
+}
+
+#[test]
+fn with_every_slot_taken_an_order_of_another_agent_goes_before_a_sync_that_waits_longer() {
+    let mut story = slots(1);
+    let (running, waiting, order) = (sync("nancy", 0), sync("andrew", 0), order("janet", 0));
+    story.comes(&running).starts(&running);
+    story.comes(&waiting).nothing();
+    story.comes(&order).nothing();
+    story.settles(&running).starts(&order);
+    story.settles(&order).starts(&waiting);
+}
+
+#[test]
+fn syncs_never_take_the_slots_that_are_reserved_for_orders() {
+    let config = SchedulerConfig { slots: 3, reserved_interactive: 1, protect_after_preemptions: 2 };
+    let mut story = story(config);
+    let syncs = [sync("nancy", 0), sync("andrew", 0), sync("janet", 0)];
+    story.comes(&syncs[0]).starts(&syncs[0]);
+    story.comes(&syncs[1]).starts(&syncs[1]);
+    story.comes(&syncs[2]).nothing();
+    assert_eq!(story.why(&syncs[2]), [Why::NoSlot]);
+    let order = order("laura", 0);
+    story.comes(&order).starts(&order);
+    story.settles(&order).nothing();
+    story.settles(&syncs[0]).starts(&syncs[2]);
+}
+
+#[test]
+fn a_commit_needs_no_slot_but_its_agent() {
+    let mut story = slots(1);
+    let running = sync("andrew", 0);
+    let (commit, act) = (order("nancy", 0).with(Step::Commit), order("nancy", 1));
+    story.comes(&running).starts(&running);
+    story.comes(&commit).starts(&commit);
+    assert_eq!(story.counts().in_use, 1);
+    story.comes(&act).nothing();
+    story.settles(&commit).nothing();
+    assert_eq!(story.why(&act), [Why::NoSlot]);
+    story.settles(&running).starts(&act);
+}
+
+// Giving way.
+
+#[test]
+fn a_sync_gives_way_to_an_order_of_its_agent_and_goes_on_afterwards_uncharged() {
+    let mut story = slots(1);
+    let (sync, order) = (sync("nancy", 0), order("nancy", 1));
+    story.comes(&sync).starts(&sync);
+    story.comes(&order).gives_way(&sync);
+    story.comes(&crate::story::order("nancy", 2)).nothing();
+    story.withdrawn(&crate::story::order("nancy", 2)).nothing();
+    let rest = sync.clone().gave_way(1);
+    story.settles_and_waits(&rest).starts(&order);
+    story.settles(&order).starts(&rest);
+    assert_eq!(story.counts().preemptions, 1);
+}
+
+#[test]
+fn a_sync_does_not_give_way_to_another_agent_nor_to_another_sync_nor_to_what_is_not_due() {
+    let mut story = slots(1);
+    let running = sync("nancy", 0);
+    story.comes(&running).starts(&running);
+    story.comes(&order("andrew", 0)).nothing();
+    story.comes(&sync("nancy", 1)).nothing();
+    story.comes(&order("nancy", 2).due(60)).nothing();
+    story.alarm_at(60).gives_way(&running);
+}
+
+#[test]
+fn an_order_does_not_give_way() {
+    let mut story = slots(1);
+    let (running, next) = (order("nancy", 1), order("nancy", 0));
+    story.comes(&running).starts(&running);
+    story.comes(&next).nothing();
+}
+
+#[test]
+fn nothing_gives_way_once_its_effect_is_open() {
+    let mut story = slots(2);
+    let (writing, probing) = (sync("nancy", 0), sync("andrew", 0).with(Step::Probe));
+    story.comes(&writing).starts(&writing);
+    story.effect_open(&writing).nothing();
+    story.comes(&order("nancy", 1)).nothing();
+    story.comes(&probing).starts(&probing);
+    story.comes(&order("andrew", 1)).nothing();
+    story.drain().nothing();
+}
+
+#[test]
+fn what_gave_way_often_enough_gets_a_protected_run() {
+    let mut story = slots(1);
+    let tired = sync("nancy", 0).gave_way(2);
+    story.comes(&tired).starts(&tired);
+    let order = order("nancy", 1);
+    story.comes(&order).nothing();
+    story.settles(&tired).starts(&order);
+}
+
+#[test]
+fn an_order_that_comes_while_the_lease_of_a_sync_is_under_way_makes_it_give_way_at_once() {
+    let mut story = slots(1);
+    let (sync, order) = (sync("nancy", 0), order("nancy", 1));
+    story.comes(&sync).asks_for(&sync);
+    story.comes(&order).nothing();
+    story.leased(&sync).gives_way(&sync);
+    story.leased(&sync).nothing();
+}
+
+#[test]
+fn a_sync_does_not_give_way_to_an_order_that_could_not_start_in_its_place() {
+    let mut story = slots(1);
+    let sync = sync("nancy", 0).on("customer:1");
+    story.comes(&sync).starts(&sync);
+    story.comes(&order("nancy", 1).on("customer:1")).nothing();
+    story.pause("nancy", "locked").nothing();
+    story.comes(&order("nancy", 2)).nothing();
+    story.resume("nancy").gives_way(&sync);
+}
+
+// What parks an agent.
+
+#[test]
+fn an_agent_that_another_worker_holds_is_tried_when_something_is_heard_of_it() {
+    let mut story = slots(1);
+    let (first, other) = (order("nancy", 0), order("andrew", 0));
+    story.comes(&first).asks_for(&first);
+    story.refused(&first, Refusal::AgentHeld { until: at(40) }).nothing();
+    assert_eq!(story.why(&first), [Why::NotDue { at: at(40) }]);
+    story.comes(&other).starts(&other);
+    story.settles(&other).nothing();
+    story.comes(&first).asks_for(&first);
+    story.refused(&first, Refusal::AgentHeld { until: at(50) }).nothing();
+    story.alarm_at(50).starts(&first);
+}
+
+#[test]
+fn a_store_that_failed_is_left_alone_until_then_whatever_is_heard() {
+    let mut story = slots(1);
+    let first = order("nancy", 0);
+    story.comes(&first).asks_for(&first);
+    story.comes(&first).nothing();
+    story.refused(&first, Refusal::Unavailable { until: at(5) }).nothing();
+    story.comes(&first).nothing();
+    story.resume("nancy").nothing();
+    story.alarm_at(5).starts(&first);
+}
+
+#[test]
+fn a_time_that_is_over_already_does_not_make_a_busy_loop() {
+    let mut story = slots(1);
+    let first = order("nancy", 0);
+    story.time_is(100);
+    story.comes(&first).asks_for(&first);
+    story.refused(&first, Refusal::NotDue { at: at(100) }).nothing();
+    assert_ne!(story.why(&first), []);
+    story.time_is(101);
+    story.says(archibald_core::scheduler::Input::Tick).asks_for(&first);
+    story.refused(&first, Refusal::AgentHeld { until: at(90) }).nothing();
+}
+
+#[test]
+fn a_paused_agent_starts_nothing_until_it_is_resumed_and_others_do_not_care() {
+    let mut story = slots(2);
+    let (running, next, other) = (order("nancy", 0), order("nancy", 1), order("andrew", 0));
+    story.comes(&running).starts(&running);
+    story.comes(&next).nothing();
+    story.pause("nancy", "password refused").nothing();
+    story.settles(&running).nothing();
+    assert_eq!(story.why(&next), [Why::Paused { why: "password refused".into() }]);
+    story.comes(&other).starts(&other);
+    story.resume("nancy").starts(&next);
+}
+
+#[test]
+fn a_pause_that_the_store_told_of_ends_like_any_other() {
+    let mut story = slots(1);
+    let first = order("nancy", 0);
+    story.comes(&first).asks_for(&first);
+    story.refused(&first, Refusal::Paused { why: "locked".into() }).nothing();
+    story.comes(&first).nothing();
+    story.resume("nancy").starts(&first);
+}
+
+#[test]
+fn a_worker_that_drains_starts_nothing_and_lets_syncs_give_way() {
+    let mut story = slots(3);
+    let (order, sync, starting) = (order("nancy", 0), sync("andrew", 0), sync("janet", 0).gave_way(9));
+    story.comes(&order).starts(&order);
+    story.comes(&sync).starts(&sync);
+    story.comes(&starting).asks_for(&starting);
+    story.drain().gives_way(&sync);
+    story.leased(&starting).gives_way(&starting);
+    story.drain().nothing();
+    story.settles_and_waits(&sync).nothing();
+    assert_eq!(story.why(&sync), [Why::Draining]);
+    story.settles(&order).nothing();
+    story.settles_and_waits(&starting).nothing();
+    assert_eq!((story.counts().in_use, story.counts().draining), (0, true));
+}
+
+// Late, repeated and contradictory.
+
+#[test]
+fn a_ticket_that_comes_while_its_operation_runs_is_used_if_the_attempt_was_lost() {
+    let mut story = slots(1);
+    let (lost, reaped) = (order("nancy", 0), order("nancy", 0).with(Step::Probe));
+    story.comes(&lost).starts(&lost);
+    story.comes(&reaped).nothing();
+    story.settles(&lost).starts(&reaped);
+}
+
+#[test]
+fn a_stale_ticket_costs_one_refused_lease() {
+    let mut story = slots(1);
+    let (done, next) = (order("nancy", 0).on("order:7"), order("nancy", 1).on("order:7"));
+    story.comes(&done).asks_for(&done);
+    story.comes(&next).nothing();
+    story.refused(&done, Refusal::Gone).starts(&next);
+    story.settles(&next).nothing();
+    assert!(story.counts().waiting.is_empty());
+}
+
+#[test]
+fn what_nobody_asked_for_changes_nothing() {
+    let mut story = slots(2);
+    let (running, next) = (order("nancy", 0), order("nancy", 1));
+    story.leased(&running).nothing();
+    story.settles(&running).nothing();
+    story.refused(&running, Refusal::AgentHeld { until: at(60) }).nothing();
+    story.comes(&running).starts(&running);
+    story.comes(&next).nothing();
+    story.leased(&next).nothing();
+    story.settles(&next).nothing();
+    story.refused(&running, Refusal::Gone).nothing();
+    story.leased(&running).nothing();
+    assert_eq!(story.counts().running.len(), 1);
+    story.settles(&running).starts(&next);
+}
+
+#[test]
+fn an_attempt_may_be_over_before_its_lease_was_heard_of() {
+    let mut story = slots(1);
+    let (first, second) = (order("nancy", 0), order("nancy", 1));
+    story.comes(&first).asks_for(&first);
+    story.comes(&second).nothing();
+    story.settles(&first).asks_for(&second);
+    story.leased(&first).nothing();
+    story.leased(&second).nothing();
+    assert_eq!(story.counts().in_use, 1);
+}
+
+#[test]
+fn what_is_withdrawn_while_its_lease_is_under_way_is_forgotten_when_it_is_refused() {
+    let mut story = slots(1);
+    let (first, second) = (order("nancy", 0), order("nancy", 1));
+    story.comes(&first).asks_for(&first);
+    story.comes(&second).nothing();
+    story.withdrawn(&first).nothing();
+    story.refused(&first, Refusal::AgentHeld { until: at(60) }).starts(&second);
+}

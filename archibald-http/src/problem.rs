@@ -1,0 +1,187 @@
+//! Every error as RFC 9457 `application/problem+json`.
+
+use archibald_core::error::{EnqueueError, FieldError, StoreError};
+use archibald_core::id::OperationId;
+use archibald_core::port::AdminError;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// An error as clients get it. `type` is stable: programs decide by it, people read `detail`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Problem {
+    /// Its type: `key-reused` is `urn:archibald:problem:key-reused` on the wire.
+    #[serde(rename = "type", serialize_with = "as_urn")]
+    pub kind: &'static str,
+    /// The same for every problem of the type.
+    pub title: &'static str,
+    /// The HTTP status.
+    #[serde(serialize_with = "as_number")]
+    pub status: StatusCode,
+    /// What is the matter this time.
+    pub detail: String,
+    /// Field by field, where fields are the matter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// The operation that is in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
+    /// Sent as `Retry-After`, in seconds.
+    #[serde(skip)]
+    pub retry_after: Option<u32>,
+}
+
+impl Problem {
+    /// A problem of the type `urn:archibald:problem:{kind}`.
+    pub(crate) fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            title,
+            status,
+            detail: detail.into(),
+            errors: vec![],
+            operation: None,
+            retry_after: None,
+        }
+    }
+
+    /// 400: the request cannot be read.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be read", detail)
+    }
+
+    /// 422: it can be read, and these fields cannot be accepted.
+    pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
+        let words: Vec<_> = errors.iter().map(|e| format!("{} {}", e.pointer, e.detail)).collect();
+        let detail = words.join("; ").trim_start().to_owned();
+        let title = "The request cannot be accepted";
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title, detail) }
+    }
+
+    /// 422 for one field, by its JSON pointer.
+    pub(crate) fn invalid_field(pointer: &str, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError::new(pointer, detail)])
+    }
+
+    /// 401, the same for a missing and a refused token.
+    pub(crate) fn unauthorized() -> Self {
+        let detail = "send a valid token as `Authorization: Bearer TOKEN`";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Who asks is not known", detail)
+    }
+
+    /// 404, the same for what does not exist and for what the caller may not see.
+    pub(crate) fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "There is no such thing",
+            "nothing is found at this URL",
+        )
+    }
+
+    /// 405.
+    pub(crate) fn method_not_allowed() -> Self {
+        let title = "The method is not allowed here";
+        let detail = "this URL does not answer to this method; the header Allow names those that it does";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title, detail)
+    }
+
+    /// 500. What went wrong is logged, not told.
+    pub(crate) fn internal() -> Self {
+        let detail = "something went wrong here; the log has it under this answer's X-Request-Id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed", detail)
+    }
+
+    /// 503: the same request may succeed soon.
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
+        let title = "The server cannot do it now";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title, detail);
+        Self { retry_after: Some(1), ..problem }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::error!(%error, cause, "the store failed");
+        match error {
+            StoreError::Unavailable { .. } => Self::unavailable("the store is unavailable; try again"),
+            _ => Self::internal(),
+        }
+    }
+}
+
+impl From<EnqueueError> for Problem {
+    fn from(error: EnqueueError) -> Self {
+        let detail = error.to_string();
+        match error {
+            EnqueueError::Invalid(fields) => Self::invalid(fields.into_iter().map(in_payload).collect()),
+            EnqueueError::UnknownKind { .. } => Self::invalid_field("/kind", detail),
+            EnqueueError::UnknownAgent(_) => Self::not_found(),
+            EnqueueError::KeyReused { operation, .. } => {
+                let title = "The key was used for something else";
+                let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key-reused", title, detail);
+                let errors = vec![FieldError::new("/key", "was used before with another kind or payload")];
+                Self { errors, operation: Some(operation), ..problem }
+            }
+            EnqueueError::QueueFull { .. } => {
+                Self::new(StatusCode::CONFLICT, "queue-full", "The agent's queue is full", detail)
+            }
+            EnqueueError::Store(error) => error.into(),
+            other => unknown(&other),
+        }
+    }
+}
+
+impl From<AdminError> for Problem {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::NotFound(_) => Self::not_found(),
+            AdminError::State(error) => {
+                let title = "The operation's state does not allow it";
+                Self::new(StatusCode::CONFLICT, "wrong-state", title, error.to_string())
+            }
+            AdminError::Store(error) => error.into(),
+            other => unknown(&other),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+fn unknown(error: &dyn std::error::Error) -> Problem {
+    tracing::error!(%error, "an error without a status of its own");
+    Problem::internal()
+}
+
+/// Actions speak of their payload; clients of the body that it came in.
+fn in_payload(error: FieldError) -> FieldError {
+    FieldError { pointer: format!("/payload{}", error.pointer), ..error }
+}
+
+fn as_urn<S: serde::Serializer>(kind: &&'static str, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&format_args!("urn:archibald:problem:{kind}"))
+}
+
+fn as_number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u16(status.as_u16())
+}

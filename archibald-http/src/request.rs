@@ -1,0 +1,14 @@
+//! What a request says, checked: its body, its query and the headers that mean something.
+
+mod body;
+mod headers;
+mod query;
+
+use std::time::Duration;
+
+pub(crate) use self::body::JsonBody;
+pub(crate) use self::headers::{idempotency_key, last_event_id, origin, preferred_wait, wants_json};
+pub(crate) use self::query::{Query, cut_wait};
+
+/// The longest that a client may ask to wait.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(60);

@@ -1,0 +1,29 @@
+//! `/v1/me`: what a token reaches, for a page that has nothing but the token.
+
+use archibald_core::id::AgentId;
+use axum::extract::State;
+use axum::{Extension, Json};
+use serde::Serialize;
+
+use crate::auth::{Principal, Scope};
+use crate::state::ApiState;
+
+#[derive(Serialize)]
+pub(crate) struct Me {
+    name: String,
+    scope: &'static str,
+    agents: Vec<AgentId>,
+}
+
+pub(crate) async fn me(
+    State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+) -> Json<Me> {
+    let scope = match &principal.scope {
+        Scope::Agent(_) => "agent",
+        Scope::Operator => "operator",
+    };
+    let mut agents = state.operations.agents();
+    agents.retain(|agent| principal.reaches(agent));
+    Json(Me { name: principal.name, scope, agents })
+}

@@ -1,0 +1,69 @@
+//! `/v1/agents/{agent}/customers`, `products`, `prices` and `orders`: what the syncs brought.
+
+use archibald_core::id::Collection;
+use archibald_core::port::RowQuery;
+use archibald_core::time::Timestamp;
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::operations::page_size;
+use crate::auth::AgentAccess;
+use crate::problem::Problem;
+use crate::request::Query;
+use crate::state::ApiState;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RowsQuery {
+    search: Option<String>,
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Rows {
+    items: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// A row and its age.
+#[derive(Serialize)]
+pub(crate) struct Row {
+    id: String,
+    updated_at: Timestamp,
+    data: Value,
+}
+
+macro_rules! collections {
+    ($($name:ident),+) => {
+        $(
+            pub(crate) async fn $name(
+                State(state): State<ApiState>,
+                access: AgentAccess,
+                Query(query): Query<RowsQuery>,
+            ) -> Result<Json<Rows>, Problem> {
+                rows(&state, access, stringify!($name), query).await
+            }
+        )+
+    };
+}
+
+collections!(customers, products, prices, orders);
+
+async fn rows(
+    state: &ApiState,
+    AgentAccess { agent, .. }: AgentAccess,
+    collection: &str,
+    query: RowsQuery,
+) -> Result<Json<Rows>, Problem> {
+    let collection = Collection::new(collection).map_err(|_| Problem::not_found())?;
+    let limit = page_size(query.limit)?;
+    let search = query.search.filter(|text| !text.is_empty());
+    let query = RowQuery { collection, search, after: query.after, limit };
+    let page = state.operations.rows(&agent, &query).await?;
+    let items = page.rows.into_iter().map(|(id, data, updated_at)| Row { id, updated_at, data });
+    Ok(Json(Rows { items: items.collect(), next: page.next }))
+}

@@ -1,0 +1,100 @@
+//! Who reaches what: every route under `/v1`, by hand, so that a new one is added here too.
+
+use axum::http::Method;
+
+use crate::server::{Answer, JANET, NANCY, OPERATOR, Server, request};
+
+const ID: &str = "0192f0c1-2d3e-7abc-8def-0123456789ab";
+
+/// Method and path, with `{agent}` for the agent.
+fn of_agent() -> Vec<(Method, String)> {
+    let mut routes = vec![(Method::POST, "/v1/agents/{agent}/operations".to_owned())];
+    for verb in ["cancel", "retry", "resolve"] {
+        routes.push((Method::POST, format!("/v1/agents/{{agent}}/operations/{ID}/{verb}")));
+    }
+    routes.push((Method::GET, format!("/v1/agents/{{agent}}/operations/{ID}")));
+    routes.push((Method::GET, format!("/v1/agents/{{agent}}/operations/{ID}/evidence/0")));
+    for what in ["operations", "customers", "products", "prices", "orders", "snapshot", "events"] {
+        routes.push((Method::GET, format!("/v1/agents/{{agent}}/{what}")));
+    }
+    routes
+}
+
+fn of_operator() -> Vec<(Method, String)> {
+    vec![
+        (Method::GET, "/v1/admin/overview".into()),
+        (Method::POST, "/v1/admin/pause".into()),
+        (Method::POST, "/v1/admin/resume".into()),
+    ]
+}
+
+async fn ask(server: &Server, token: &str, method: &Method, path: &str) -> Answer {
+    let body = (*method == Method::POST).then(|| "{}".to_owned());
+    server.send(request(method.clone(), token, path, &[], body)).await
+}
+
+#[tokio::test]
+async fn nobody_gets_anywhere_without_a_token() {
+    let server = Server::start().await;
+    let nowhere =
+        [(Method::GET, "/v1/me"), (Method::GET, "/v1/nothing"), (Method::DELETE, "/v1/agents/nancy")];
+    let nowhere = nowhere.map(|(method, path)| (method, path.to_owned()));
+    for (method, path) in of_agent().into_iter().chain(of_operator()).chain(nowhere) {
+        let path = path.replace("{agent}", "nancy");
+        for token in ["", "wrong", "token-of-nanc", "token-of-nancy2"] {
+            let answer = ask(&server, token, &method, &path).await;
+            answer.problem(401, "unauthorized");
+            assert_eq!(answer.header("www-authenticate"), "Bearer", "{method} {path}");
+        }
+    }
+    for scheme in ["Basic dG9rZW4tb2YtbmFuY3k=", "token-of-nancy", "Bearer", "Bearer\ttoken-of-nancy"] {
+        let headers = [("authorization", scheme)];
+        let answer = server.send(request(Method::GET, "", "/v1/me", &headers, None)).await;
+        answer.problem(401, "unauthorized");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_agent_and_one_that_does_not_exist_are_the_same_404() {
+    let server = Server::start().await;
+    for (method, path) in of_agent() {
+        let foreign = ask(&server, JANET, &method, &path.replace("{agent}", "nancy")).await;
+        let problem = foreign.problem(404, "not-found");
+        for agent in ["nobody", "NANCY", "nancy%20d", "%00", "..", "%2e%2e"] {
+            for token in [JANET, OPERATOR] {
+                let answer = ask(&server, token, &method, &path.replace("{agent}", agent)).await;
+                assert_eq!(answer.problem(404, "not-found"), problem, "{method} {path} {agent}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_agent_sees_no_sign_of_what_is_the_operators() {
+    let server = Server::start().await;
+    for (method, path) in of_operator() {
+        ask(&server, NANCY, &method, &path).await.problem(404, "not-found");
+        assert_ne!(ask(&server, OPERATOR, &method, &path).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn an_operator_reaches_every_agent_and_an_agent_its_own() {
+    let server = Server::start().await;
+    for (token, agent) in [(OPERATOR, "nancy"), (OPERATOR, "janet"), (NANCY, "nancy"), (JANET, "janet")] {
+        let answer = server.get(token, &format!("/v1/agents/{agent}/snapshot")).await;
+        assert_eq!(answer.status, 200, "{token} {agent}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_tells_its_holder_what_it_reaches() {
+    let server = Server::start().await;
+    let me = server.get(NANCY, "/v1/me").await.json();
+    assert_eq!(me, serde_json::json!({ "name": "nancy", "scope": "agent", "agents": ["nancy"] }));
+    let me = server.get(OPERATOR, "/v1/me").await.json();
+    assert_eq!(
+        me,
+        serde_json::json!({ "name": "operator", "scope": "operator", "agents": ["janet", "nancy"] })
+    );
+}

@@ -1,0 +1,183 @@
+//! What a careless or hostile client can do: not much.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use archibald_core::port::EventBus;
+use archibald_http::{ApiConfig, ServeLimits, StreamConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::device::Device;
+use crate::door::{Door, agent};
+use crate::server::{NANCY, Server, config, soon};
+
+const FOLLOW: &str = "GET /v1/agents/nancy/events HTTP/1.1\r\nHost: x\r\n\
+                      Authorization: Bearer token-of-nancy\r\n\r\n";
+
+async fn limited(limits: ServeLimits) -> Server {
+    Server::start_with(config(), limits, Door::default()).await
+}
+
+/// All that comes until the server closes the connection.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = vec![];
+    let _ = soon(stream.read_to_end(&mut bytes)).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn headers_that_never_end_and_silence_are_cut_off() {
+    let limits = ServeLimits { header_time: Duration::from_millis(100), ..ServeLimits::default() };
+    let server = limited(limits).await;
+    for beginning in ["", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        assert_eq!(rest(&mut stream).await, "");
+    }
+    // The same limit ends a connection that stays silent after an answer.
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_stream_is_not_cut_off_by_the_limits_of_requests() {
+    let short = Duration::from_millis(100);
+    let limits = ServeLimits { header_time: short, ..ServeLimits::default() };
+    let config = ApiConfig { answer_time: short, body_time: short, ..config() };
+    let server = Server::start_with(config, limits, Door::default()).await;
+    let mut device = server.follow(None).await;
+    for _ in 0..3 {
+        device.expect("heartbeat").await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_a_408() {
+    let config = ApiConfig { body_time: Duration::from_millis(100), ..config() };
+    let server = Server::start_with(config, ServeLimits::default(), Door::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /v1/agents/nancy/operations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                Authorization: Bearer token-of-nancy\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 408") && answer.contains("urn:archibald:problem:too-slow"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_a_503() {
+    let config = ApiConfig { answer_time: Duration::from_millis(100), ..config() };
+    let server = Server::start_with(config, ServeLimits::default(), Door::default()).await;
+    server.bus.hangs.store(true, std::sync::atomic::Ordering::SeqCst);
+    server.get(NANCY, "/v1/agents/nancy/snapshot").await.problem(503, "unavailable");
+}
+
+#[tokio::test]
+async fn one_connection_too_many_waits_for_its_turn() {
+    let server = limited(ServeLimits { connections: 1, ..ServeLimits::default() }).await;
+    let device = server.follow(None).await;
+    let waits = tokio::time::timeout(Duration::from_millis(300), server.get("", "/healthz")).await;
+    assert!(waits.is_err(), "a second connection was served");
+    drop(device);
+    assert_eq!(soon(server.get("", "/healthz")).await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_under_way_end_before_the_server_does_and_the_rest_is_cut_off() {
+    let server = limited(ServeLimits { grace: Duration::from_millis(200), ..ServeLimits::default() }).await;
+    let (mut unread, _) = unread(&server, 20_000).await;
+    settled(&server).await;
+    server.shutdown.cancel();
+    soon(server.serving).await.unwrap();
+    let received = rest(&mut unread).await;
+    assert!(!received.contains("event: bye"), "it was cut off, having read nothing");
+    assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_cut_off() {
+    let limits = ServeLimits { write_time: Duration::from_millis(200), ..ServeLimits::default() };
+    let server = limited(limits).await;
+    let (_unread, _) = unread(&server, 20_000).await;
+    soon(async {
+        while !server.get("", "/metrics").await.text().contains("archibald_streams_open 0\n") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_costs_no_memory_and_misses_nothing() {
+    let stream = StreamConfig { batch: 20, ..config().stream };
+    let config = ApiConfig { stream, ..config() };
+    let server = Server::start_with(config, ServeLimits::default(), Door::default()).await;
+    let (mut unread, events) = unread(&server, 20_000).await;
+    let frames_in_all = events / 20;
+    let ahead = settled(&server).await;
+    assert!(ahead < frames_in_all / 2, "{ahead} of {frames_in_all} frames were made for a reader of none");
+
+    let mut seen = 0;
+    let mut text = String::new();
+    let mut bytes = vec![0; 65536];
+    while seen < events {
+        let read = soon(unread.read(&mut bytes)).await.unwrap();
+        assert_ne!(read, 0);
+        text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        seen += text[..whole].matches("\"type\":\"operation.queued\"").count() as u64;
+        text.drain(..whole);
+    }
+    assert_eq!(seen, events);
+}
+
+/// A connection with a small window, whose stream has this many events to tell and nobody who reads.
+async fn unread(server: &Server, events: u64) -> (TcpStream, u64) {
+    let nancy = agent("nancy");
+    let place = server.bus.head(&nancy).await.unwrap();
+    for number in 0..events {
+        // A long key makes a long event: some 300 bytes.
+        server.door.submit(&nancy, &format!("{number:0>180}")).await;
+    }
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let SocketAddr::V4(_) = server.address else { panic!("an IPv4 address") };
+    let mut stream = socket.connect(server.address).await.unwrap();
+    let cursor = format!("events?cursor={}.0", place.epoch.simple());
+    stream.write_all(FOLLOW.replacen("events", &cursor, 1).as_bytes()).await.unwrap();
+    (stream, events)
+}
+
+/// How many reads of the log were made, once no more are made.
+async fn settled(server: &Server) -> u64 {
+    let mut reads = 0;
+    let mut same = 0;
+    soon(async {
+        while same < 10 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            same = if server.bus.reads() == reads { same + 1 } else { 0 };
+            reads = server.bus.reads();
+        }
+    })
+    .await;
+    reads
+}
+
+#[tokio::test]
+async fn a_device_that_goes_away_leaves_nothing_behind() {
+    let server = Server::start().await;
+    for _ in 0..20 {
+        let mut device = Device::connect(server.address, NANCY, "/v1/agents/nancy/events", None).await;
+        device.expect("snapshot").await;
+    }
+    soon(async {
+        while !server.get("", "/metrics").await.text().contains("archibald_streams_open 0\n") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}

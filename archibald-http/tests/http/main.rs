@@ -1,0 +1,18 @@
+//! The whole router over real TCP, with a store that holds.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod access;
+mod admin;
+mod device;
+mod door;
+mod enqueue;
+mod events;
+mod limits;
+mod long_poll;
+mod operations;
+mod page;
+mod problems;
+mod resume;
+mod rows;
+mod server;
+mod subscription;

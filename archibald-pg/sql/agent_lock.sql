@@ -1,0 +1,10 @@
+-- Locks the agent's lease row; the time is of after any wait. Indexes: agents_pkey,
+-- blocked_renewals_of.
+with locked as materialized (
+    select token, operation, expires_at, paused_why from archibald.agents where agent = $1 for update
+)
+select token, operation, paused_why, clock_timestamp() as now, case when operation is not null then greatest(
+    expires_at,
+    (select max(b.expires_at) from archibald.blocked_renewals b where b.agent = $1 and b.token = locked.token)
+) end as ends
+from locked

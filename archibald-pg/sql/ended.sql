@@ -1,0 +1,4 @@
+-- Leases whose time seems to be over. Index: agents_ends.
+select agent from archibald.agents
+where operation is not null and expires_at <= clock_timestamp()
+order by expires_at limit 1000

@@ -1,0 +1,2 @@
+-- Events of former epochs are never read again. Every row.
+delete from archibald.events where epoch <> $1

@@ -1,0 +1,2 @@
+-- Index: store_pkey.
+select epoch from archibald.store for update

@@ -1,0 +1,2 @@
+-- Index: store_pkey.
+update archibald.store set epoch = $1

@@ -1,0 +1,2 @@
+-- Index: none.
+select nextval('archibald.positions') as position, clock_timestamp() as now

@@ -1,0 +1,133 @@
+use archibald_core::error::StoreError;
+use archibald_core::event::{Cursor, Event, Progress};
+use archibald_core::id::AgentId;
+use archibald_core::port::{EventBus, EventRead, Head, ResetReason, Snapshot, Wakeups, WorkerWakeups};
+use async_trait::async_trait;
+use futures::FutureExt;
+use sqlx::postgres::PgRow;
+use sqlx::{Connection, PgConnection, Row};
+use uuid::Uuid;
+
+use crate::codec::{At, from_json, to_i64, to_u64};
+use crate::read;
+use crate::sql::Sql;
+use crate::store::PgStore;
+use crate::tx::{How, Stop, Tx, TxError};
+
+/// Progress stays within the process that runs the operation: devices that are connected to another one see
+/// its steps, which are events, and not what is between them.
+#[async_trait]
+impl EventBus for PgStore {
+    async fn head(&self, agent: &AgentId) -> Result<Head, StoreError> {
+        self.read("reading the end of a log", agent.to_string(), |conn, sql, agent| {
+            read::head(conn, sql, agent).boxed()
+        })
+        .await
+    }
+
+    async fn read(&self, agent: &AgentId, after: Cursor, limit: u32) -> Result<EventRead, StoreError> {
+        let asked = (agent.to_string(), after, limit);
+        PgStore::read(self, "reading a log", asked, |conn, sql, (agent, after, limit)| {
+            events(conn, sql, agent, *after, *limit).boxed()
+        })
+        .await
+    }
+
+    async fn snapshot(&self, agent: &AgentId, finished: u32) -> Result<Snapshot, StoreError> {
+        let asked = (agent.to_string(), finished);
+        PgStore::read(self, "reading a snapshot", asked, |conn, sql, (agent, finished)| {
+            read::snapshot(conn, sql, agent, *finished).boxed()
+        })
+        .await
+    }
+
+    async fn prune(&self, agent: &AgentId, up_to: u64) -> Result<Head, StoreError> {
+        self.write(How::repeatable("pruning a log"), agent, up_to, |tx, up_to| prune(tx, *up_to).boxed())
+            .await
+    }
+
+    async fn new_epoch(&self) -> Result<(), StoreError> {
+        PgStore::read(self, "beginning a new epoch", Uuid::now_v7(), |conn, sql, epoch| {
+            new_epoch(conn, sql, *epoch).boxed()
+        })
+        .await?;
+        self.inner.hub.committed_everything();
+        Ok(())
+    }
+
+    fn subscribe(&self, agent: &AgentId) -> Box<dyn Wakeups> {
+        Box::new(self.inner.hub.device(agent))
+    }
+
+    fn subscribe_worker(&self) -> Box<dyn WorkerWakeups> {
+        Box::new(self.inner.hub.worker())
+    }
+
+    fn publish_progress(&self, progress: Progress) {
+        self.inner.hub.publish(progress);
+    }
+
+    fn progress(&self, agent: &AgentId) -> Vec<Progress> {
+        self.inner.hub.progress(agent)
+    }
+}
+
+async fn events(
+    conn: &mut PgConnection,
+    sql: &Sql,
+    agent: &str,
+    after: Cursor,
+    limit: u32,
+) -> Result<EventRead, Stop<StoreError>> {
+    let query =
+        sqlx::query(sql.events.clone()).bind(agent).bind(to_i64(after.seq)).bind(i64::from(limit.max(1)));
+    let rows = query.fetch_all(conn).await?;
+    let Some(first) = rows.first() else {
+        return Err(StoreError::Damaged { what: "the table store is empty".into(), cause: None }.into());
+    };
+    let head = read::head_of(first)?;
+    if let Some(why) = refused(head, after) {
+        return Ok(EventRead::Reset(why));
+    }
+    let events: Vec<Event> =
+        rows.iter().filter_map(|row| event(row).transpose()).collect::<Result<_, _>>()?;
+    let seq = events.last().map_or(after.seq, |last| last.seq);
+    Ok(EventRead::Batch { from: after, to: Cursor { epoch: head.epoch, seq }, events })
+}
+
+/// Why a place is not served.
+fn refused(head: Head, after: Cursor) -> Option<ResetReason> {
+    if after.epoch != head.epoch {
+        Some(ResetReason::Epoch)
+    } else if after.seq < head.floor {
+        Some(ResetReason::Pruned)
+    } else if after.seq > head.head {
+        Some(ResetReason::Ahead)
+    } else {
+        None
+    }
+}
+
+/// `None` where nothing follows: the row then only has the ends of the log.
+fn event(row: &PgRow) -> Result<Option<Event>, TxError> {
+    let Some(seq) = row.try_get::<Option<i64>, _>("seq")? else { return Ok(None) };
+    let event = from_json("an event", row.try_get("event")?)?;
+    Ok(Some(Event { seq: to_u64(seq), at: row.try_get::<At, _>("at")?.0, event }))
+}
+
+async fn prune(tx: &mut Tx, up_to: u64) -> Result<Head, Stop<StoreError>> {
+    tx.lock_stream().await?;
+    let query = sqlx::query(tx.sql.events_prune.clone()).bind(tx.agent.to_string()).bind(to_i64(up_to));
+    let row = query.fetch_one(tx.connection()).await?;
+    Ok(read::head_of(&row)?)
+}
+
+/// Trying again is fine: the epoch is the same.
+async fn new_epoch(conn: &mut PgConnection, sql: &Sql, epoch: Uuid) -> Result<(), Stop<StoreError>> {
+    let mut tx = conn.begin().await?;
+    sqlx::query(sql.epoch_lock.clone()).execute(&mut *tx).await?;
+    sqlx::query(sql.epoch_set.clone()).bind(epoch).execute(&mut *tx).await?;
+    sqlx::query(sql.epoch_streams.clone()).bind(epoch).execute(&mut *tx).await?;
+    sqlx::query(sql.epoch_events.clone()).bind(epoch).execute(&mut *tx).await?;
+    Ok(tx.commit().await?)
+}

@@ -1,0 +1,220 @@
+use std::collections::BTreeSet;
+
+use archibald_core::error::{FenceError, StoreError};
+use archibald_core::id::{AgentId, FencingToken};
+use archibald_core::lease::Lease;
+use archibald_core::operation::OperationState;
+use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased};
+use archibald_core::scheduler::Ticket;
+use archibald_core::time::Timestamp;
+use async_trait::async_trait;
+use futures::FutureExt;
+use sqlx::{PgConnection, Row};
+
+use crate::codec::{At, to_i64, to_u64};
+use crate::records::Locked;
+use crate::sql::Sql;
+use crate::store::PgStore;
+use crate::tx::{How, Runs, Stop, Tx, TxError, Wait};
+
+/// No lease is longer: a hundred years.
+const LONGEST_MICROS: u64 = 100 * 366 * 24 * 3600 * 1_000_000;
+
+#[async_trait]
+impl AgentLock for PgStore {
+    async fn lease(&self, request: &LeaseRequest) -> Result<Leased, LeaseError> {
+        loop {
+            let asked = request.clone();
+            let leased =
+                self.write(How::once("leasing an operation"), &request.agent, asked, |tx, request| {
+                    lease(tx, request).boxed()
+                });
+            match leased.await {
+                Ok(leased) => return Ok(leased),
+                Err(NoLease::Refused(error)) => return Err(error),
+                // In a transaction of its own, which stands whatever becomes of the lease.
+                Err(NoLease::OneIsOver) => self.expire(&request.agent, Wait::Bounded).await?,
+            };
+        }
+    }
+
+    async fn renew(&self, leases: &[Lease]) -> Result<Vec<(AgentId, FencingToken)>, StoreError> {
+        if leases.is_empty() {
+            return Ok(vec![]);
+        }
+        let asked = leases.to_vec();
+        let kept =
+            self.read("renewing leases", asked, |conn, sql, leases| renew(conn, sql, leases).boxed()).await?;
+        let kept: BTreeSet<_> = kept.into_iter().collect();
+        let (kept, lost): (Vec<_>, Vec<_>) =
+            leases.iter().partition(|lease| kept.contains(&(lease.agent.to_string(), lease.token)));
+        lost.iter().for_each(|lease| self.inner.hub.ended(&lease.agent, lease.operation));
+        Ok(kept.into_iter().map(|lease| (lease.agent.clone(), lease.token)).collect())
+    }
+
+    async fn hand_back(&self, lease: &Lease) -> Result<(), FenceError> {
+        self.write(How::once("handing back a lease"), &lease.agent, lease.clone(), |tx, lease| {
+            hand_back(tx, lease).boxed()
+        })
+        .await
+    }
+
+    async fn reap(&self) -> Result<Vec<Ticket>, StoreError> {
+        let ended =
+            self.read("looking for ended leases", (), |conn, sql, ()| ended(conn, sql).boxed()).await?;
+        let mut tickets = vec![];
+        for agent in ended {
+            match self.expire(&agent, Wait::No).await {
+                Ok(ticket) => tickets.extend(ticket),
+                // One agent's trouble is not another's: the next sweep looks at it again.
+                Err(error) => tracing::warn!(%agent, %error, "an ended lease could not be taken back"),
+            }
+        }
+        Ok(tickets)
+    }
+}
+
+/// Why there is no lease yet.
+enum NoLease {
+    Refused(LeaseError),
+    /// A lease of the agent has ended and has to be taken back first.
+    OneIsOver,
+}
+
+impl From<StoreError> for NoLease {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<LeaseError> for Stop<NoLease> {
+    fn from(error: LeaseError) -> Self {
+        Self::Said(NoLease::Refused(error))
+    }
+}
+
+impl PgStore {
+    /// Ends the agent's lease if its time is over. Returns what became available by it.
+    async fn expire(&self, agent: &AgentId, wait: Wait) -> Result<Option<Ticket>, StoreError> {
+        let how = How::repeatable("taking back a lease").waiting(wait);
+        self.write(how, agent, (), |tx, ()| expire(tx).boxed()).await
+    }
+}
+
+async fn lease(tx: &mut Tx, request: &LeaseRequest) -> Result<Leased, Stop<NoLease>> {
+    let unknown = || LeaseError::NotAvailable { due: None };
+    let agent = tx.lock_agent().await?.ok_or_else(unknown)?;
+    if let Some(why) = agent.paused {
+        return Err(LeaseError::Paused { why }.into());
+    }
+    match agent.ends.filter(|_| agent.operation.is_some()) {
+        Some(until) if until > agent.now => return Err(LeaseError::Held { until }.into()),
+        Some(_) => return Err(Stop::Said(NoLease::OneIsOver)),
+        None => {}
+    }
+    let Locked { mut record, now } = tx.lock_operation(request.operation).await?.ok_or_else(unknown)?;
+    if !record.is_due(now) {
+        return Err(LeaseError::NotAvailable { due: due(&record.operation.state) }.into());
+    }
+    if let Some(by) = tx.before_on_target(&record.operation).await? {
+        return Err(LeaseError::TargetBusy { by }.into());
+    }
+    let lease = Lease {
+        agent: request.agent.clone(),
+        operation: request.operation,
+        token: FencingToken(agent.token + 1),
+        worker: request.worker.clone(),
+        expires_at: now + request.ttl,
+        ttl: request.ttl,
+    };
+    let events = record.lease(&lease, now).map_err(|_| unknown())?;
+    tx.take_agent(&lease).await?;
+    tx.save(&record).await?;
+    tx.emit(&events, now).await?;
+    tx.runs = Some(Runs::Started(lease.operation));
+    Ok(Leased { lease, record, now })
+}
+
+fn due(state: &OperationState) -> Option<Timestamp> {
+    match state {
+        OperationState::Available { at, .. } => Some(*at),
+        _ => None,
+    }
+}
+
+async fn hand_back(tx: &mut Tx, lease: &Lease) -> Result<(), Stop<FenceError>> {
+    let (_, Locked { mut record, now }) = tx.lock_held(lease).await?;
+    let events = record.hand_back(lease, now)?;
+    tx.save(&record).await?;
+    tx.free_agent().await?;
+    tx.emit(&events, now).await?;
+    (tx.wakes_workers, tx.runs) = (true, Some(Runs::Ended(lease.operation)));
+    Ok(())
+}
+
+async fn expire(tx: &mut Tx) -> Result<Option<Ticket>, Stop<StoreError>> {
+    let Some(agent) = tx.lock_agent().await? else { return Ok(None) };
+    let (Some(operation), Some(ends)) = (agent.operation, agent.ends) else { return Ok(None) };
+    if ends > agent.now {
+        return Ok(None);
+    }
+    tx.free_agent().await?;
+    (tx.wakes_workers, tx.runs) = (true, Some(Runs::Ended(operation)));
+    let Some(Locked { mut record, now }) = tx.lock_operation(operation).await? else { return Ok(None) };
+    let events = record.expire(now).map_err(|error| StoreError::damaged("what a held agent runs", error))?;
+    tx.save(&record).await?;
+    tx.emit(&events, now).await?;
+    Ok(record.ticket())
+}
+
+impl Tx {
+    async fn take_agent(&mut self, lease: &Lease) -> Result<(), TxError> {
+        let query = sqlx::query(self.sql.agent_take.clone())
+            .bind(lease.agent.to_string())
+            .bind(to_i64(lease.token.0))
+            .bind(lease.operation.0)
+            .bind(lease.worker.to_string())
+            .bind(At(lease.expires_at));
+        query.execute(self.connection()).await?;
+        Ok(())
+    }
+}
+
+/// The leases that are kept: see `sql/renew.sql`. Renewing twice is fine, and so this may be tried again.
+async fn renew(
+    conn: &mut PgConnection,
+    sql: &Sql,
+    leases: &[Lease],
+) -> Result<Vec<(String, FencingToken)>, Stop<StoreError>> {
+    let micros = |lease: &Lease| to_i64((lease.ttl.as_micros().min(LONGEST_MICROS.into())) as u64);
+    let query = sqlx::query(sql.renew.clone())
+        .bind(leases.iter().map(|lease| lease.agent.to_string()).collect::<Vec<_>>())
+        .bind(leases.iter().map(|lease| lease.operation.0).collect::<Vec<_>>())
+        .bind(leases.iter().map(|lease| to_i64(lease.token.0)).collect::<Vec<_>>())
+        .bind(leases.iter().map(micros).collect::<Vec<_>>());
+    let (mut kept, mut noted) = (vec![], (vec![], vec![], vec![]));
+    for row in query.fetch_all(&mut *conn).await? {
+        let (agent, token): (String, i64) = (row.try_get("agent")?, row.try_get("token")?);
+        match row.try_get::<Option<At>, _>("before")? {
+            None => kept.push((agent, FencingToken(to_u64(token)))),
+            Some(before) => {
+                noted.0.push(agent);
+                noted.1.push(token);
+                noted.2.push(before);
+            }
+        }
+    }
+    if !noted.0.is_empty() {
+        let (agents, tokens, before) = noted;
+        let query = sqlx::query_as(sql.renew_noted.clone()).bind(agents).bind(tokens).bind(before);
+        let held: Vec<(String, i64)> = query.fetch_all(conn).await?;
+        kept.extend(held.into_iter().map(|(agent, token)| (agent, FencingToken(to_u64(token)))));
+    }
+    Ok(kept)
+}
+
+async fn ended(conn: &mut PgConnection, sql: &Sql) -> Result<Vec<AgentId>, Stop<StoreError>> {
+    let agents: Vec<String> = sqlx::query_scalar(sql.ended.clone()).fetch_all(conn).await?;
+    let named = |agent| AgentId::new(agent).map_err(|error| StoreError::damaged("a held agent", error));
+    Ok(agents.into_iter().map(named).collect::<Result<_, StoreError>>()?)
+}

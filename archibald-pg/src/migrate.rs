@@ -1,0 +1,100 @@
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlStr};
+
+use crate::options::ConnectError;
+use crate::sql::in_schema;
+
+/// In order, and only ever added to: what a database has once is not changed here any more.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../migrations/0001_first.sql"))];
+
+/// Brings the schema up to date, unless it is already.
+///
+/// Any number of processes may do so at once: one does it, in one transaction and under a lock that ends
+/// with it, and the others find it done. The connection is closed afterwards, so that no state of its
+/// session lives on in a pool.
+pub(crate) async fn migrate(options: &PgConnectOptions, schema: &str) -> Result<(), ConnectError> {
+    let mut connection = PgConnection::connect_with(options).await.map_err(ConnectError::Unreachable)?;
+    let migrated = check_server(&mut connection).await;
+    let migrated = match migrated {
+        Ok(()) => bring_up_to_date(&mut connection, schema).await,
+        refused => refused,
+    };
+    // What it did is committed or rolled back; how it says goodbye changes nothing.
+    connection.close().await.ok();
+    migrated
+}
+
+async fn check_server(connection: &mut PgConnection) -> Result<(), ConnectError> {
+    let asked = "select current_setting('server_version_num')::int, current_setting('server_encoding'), \
+        current_setting('fsync')";
+    let (version, encoding, fsync): (i32, String, String) =
+        sqlx::query_as(asked).fetch_one(connection).await.map_err(ConnectError::Unreachable)?;
+    if version < 130_000 {
+        return Err(ConnectError::Unsuitable(format!(
+            "be PostgreSQL 13 or newer, it is {}",
+            version / 10_000
+        )));
+    }
+    if encoding != "UTF8" {
+        return Err(ConnectError::Unsuitable(format!("be encoded in UTF8, it is in {encoding}")));
+    }
+    if fsync != "on" {
+        tracing::warn!("the database runs with fsync off: what is acknowledged is lost with the power");
+    }
+    Ok(())
+}
+
+async fn bring_up_to_date(connection: &mut PgConnection, schema: &str) -> Result<(), ConnectError> {
+    let (newest, name, _) = MIGRATIONS[MIGRATIONS.len() - 1];
+    let failed = |cause| ConnectError::Migration { version: newest, name, cause };
+    // Without a lock first: who may not create anything can still use what is there.
+    if version(connection, schema).await.map_err(failed)? >= newest {
+        return Ok(());
+    }
+    let mut tx = connection.begin().await.map_err(failed)?;
+    sqlx::query("select pg_advisory_xact_lock(hashtext('archibald migrations'), hashtext($1))")
+        .bind(schema)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    let present = version(&mut tx, schema).await.map_err(failed)?;
+    for (version, name, text) in MIGRATIONS.iter().filter(|(version, ..)| *version > present) {
+        let failed = |cause| ConnectError::Migration { version: *version, name, cause };
+        apply(&mut tx, schema, *version, name, in_schema(schema, text)).await.map_err(failed)?;
+    }
+    tx.commit().await.map_err(failed)
+}
+
+async fn apply(
+    tx: &mut PgConnection,
+    schema: &str,
+    version: i64,
+    name: &str,
+    text: SqlStr,
+) -> Result<(), sqlx::Error> {
+    if version == 1 {
+        let begin = format!(
+            "create schema if not exists {schema}; \
+             create table {schema}.migrations (version bigint primary key, name text not null, \
+             applied_at timestamptz not null default clock_timestamp())"
+        );
+        tx.execute(sqlx::raw_sql(AssertSqlSafe(begin))).await?;
+    }
+    tx.execute(sqlx::raw_sql(text)).await?;
+    let note = format!("insert into {schema}.migrations (version, name) values ($1, $2)");
+    sqlx::query(AssertSqlSafe(note)).bind(version).bind(name).execute(tx).await.map(drop)
+}
+
+/// The newest migration that was applied, 0 before the first.
+async fn version(connection: &mut PgConnection, schema: &str) -> Result<i64, sqlx::Error> {
+    let table = format!("{schema}.migrations");
+    let there: bool = sqlx::query_scalar("select to_regclass($1) is not null")
+        .bind(table.as_str())
+        .fetch_one(&mut *connection)
+        .await?;
+    if !there {
+        return Ok(0);
+    }
+    let newest = format!("select coalesce(max(version), 0) from {table}");
+    sqlx::query_scalar(AssertSqlSafe(newest)).fetch_one(connection).await
+}

@@ -1,0 +1,157 @@
+//! What is read without a lock.
+
+use archibald_core::error::StoreError;
+use archibald_core::event::Cursor;
+use archibald_core::id::{AgentId, OperationId};
+use archibald_core::port::{Head, OperationFilter, OperationPage, PausedAgent, RowPage, RowQuery, Snapshot};
+use archibald_core::record::{Evidence, OperationRecord};
+use archibald_core::scheduler::Ticket;
+use sqlx::postgres::PgRow;
+use sqlx::{Connection, PgConnection, Row};
+use uuid::Uuid;
+
+use crate::codec::{At, from_json, printable, to_i64, to_u64};
+use crate::records::{decode, decode_all};
+use crate::sql::Sql;
+use crate::tx::Stop;
+
+type Read<T> = Result<T, Stop<StoreError>>;
+
+/// One operation of an agent.
+pub(crate) async fn operation(
+    conn: &mut PgConnection,
+    sql: &Sql,
+    agent: &str,
+    id: OperationId,
+) -> Read<Option<OperationRecord>> {
+    let query = sqlx::query(sql.operation_get.clone()).bind(id.0).bind(agent);
+    let row = query.fetch_optional(conn).await?;
+    Ok(row.as_ref().map(decode).transpose()?)
+}
+
+/// A page of an agent's operations, newest first.
+pub(crate) async fn operations(
+    conn: &mut PgConnection,
+    sql: &Sql,
+    agent: &str,
+    filter: &OperationFilter,
+) -> Read<OperationPage> {
+    let limit = page_size(filter.limit);
+    let rows = sqlx::query(sql.operations_list.clone())
+        .bind(agent)
+        .bind(to_i64(filter.before.unwrap_or(u64::MAX)))
+        .bind(filter.state.as_deref().map(printable))
+        .bind(filter.kind.as_ref().map(|kind| kind.to_string()))
+        .bind(beyond(limit))
+        .fetch_all(conn)
+        .await?;
+    let mut records = decode_all(&rows)?;
+    let next = cut(&mut records, limit, |record| record.operation.position);
+    Ok(OperationPage { records, next })
+}
+
+/// What waits, by position, of one agent or of all.
+pub(crate) async fn waiting(
+    conn: &mut PgConnection,
+    sql: &Sql,
+    agent: Option<&AgentId>,
+    after: Option<u64>,
+    limit: u32,
+) -> Read<Vec<Ticket>> {
+    let statement = if agent.is_some() { sql.tickets_of_agent.clone() } else { sql.tickets.clone() };
+    let mut query =
+        sqlx::query_scalar(statement).bind(to_i64(after.unwrap_or(0))).bind(i64::from(limit.max(1)));
+    if let Some(agent) = agent {
+        query = query.bind(agent.to_string());
+    }
+    let tickets: Vec<String> = query.fetch_all(conn).await?;
+    Ok(tickets.iter().map(|text| from_json("a ticket", text)).collect::<Result<_, StoreError>>()?)
+}
+
+/// Evidence, by its number.
+pub(crate) async fn evidence(
+    conn: &mut PgConnection,
+    sql: &Sql,
+    agent: &str,
+    id: OperationId,
+    n: u32,
+) -> Read<Option<Evidence>> {
+    let query = sqlx::query_as(sql.evidence_get.clone()).bind(id.0).bind(i64::from(n)).bind(agent);
+    let row: Option<(String, String, Vec<u8>)> = query.fetch_optional(conn).await?;
+    Ok(row.map(|(name, media_type, bytes)| Evidence { name, media_type, bytes }))
+}
+
+/// A page of an agent's rows, by id.
+pub(crate) async fn rows(conn: &mut PgConnection, sql: &Sql, agent: &str, query: &RowQuery) -> Read<RowPage> {
+    let limit = page_size(query.limit);
+    let found = sqlx::query(sql.rows_list.clone())
+        .bind(agent)
+        .bind(query.collection.as_str())
+        .bind(query.after.as_deref().map(printable))
+        .bind(query.search.as_ref().map(|text| printable(&text.to_lowercase())))
+        .bind(beyond(limit))
+        .fetch_all(conn)
+        .await?;
+    let mut rows: Vec<(String, _, _)> = vec![];
+    for row in found {
+        let doc = from_json("a row", row.try_get("doc")?)?;
+        rows.push((row.try_get("id")?, doc, row.try_get::<At, _>("written_at")?.0));
+    }
+    let next = cut(&mut rows, limit, |(id, ..)| id.clone());
+    Ok(RowPage { rows, next })
+}
+
+/// Who is paused.
+pub(crate) async fn paused(conn: &mut PgConnection, sql: &Sql) -> Read<Vec<PausedAgent>> {
+    let rows: Vec<(String, String, At)> = sqlx::query_as(sql.paused.clone()).fetch_all(conn).await?;
+    let paused = rows.into_iter().map(|(agent, why, since)| {
+        let agent = AgentId::new(agent).map_err(|error| StoreError::damaged("a paused agent", error))?;
+        Ok(PausedAgent { agent, why, since: since.0 })
+    });
+    Ok(paused.collect::<Result<_, StoreError>>()?)
+}
+
+/// The ends of an agent's log.
+pub(crate) async fn head(conn: &mut PgConnection, sql: &Sql, agent: &str) -> Read<Head> {
+    let row = sqlx::query(sql.head.clone()).bind(agent).fetch_one(conn).await?;
+    Ok(head_of(&row)?)
+}
+
+/// The ends of a log, from the columns `epoch`, `head` and `floor`.
+pub(crate) fn head_of(row: &PgRow) -> Result<Head, sqlx::Error> {
+    let epoch: Uuid = row.try_get("epoch")?;
+    Ok(Head { epoch, head: to_u64(row.try_get("head")?), floor: to_u64(row.try_get("floor")?) })
+}
+
+/// State and place as of one moment.
+pub(crate) async fn snapshot(
+    conn: &mut PgConnection,
+    sql: &Sql,
+    agent: &str,
+    finished: u32,
+) -> Read<Snapshot> {
+    let mut tx = conn.begin_with("begin isolation level repeatable read read only").await?;
+    let head = head(&mut tx, sql, agent).await?;
+    let shown = sqlx::query(sql.operations_shown.clone()).bind(agent).bind(i64::from(finished));
+    let operations = decode_all(&shown.fetch_all(&mut *tx).await?)?;
+    tx.commit().await?;
+    Ok(Snapshot { cursor: Cursor { epoch: head.epoch, seq: head.head }, operations })
+}
+
+fn page_size(limit: u32) -> usize {
+    limit.clamp(1, 500) as usize
+}
+
+/// One more than the page tells whether there is a next one.
+fn beyond(limit: usize) -> i64 {
+    to_i64(limit as u64 + 1)
+}
+
+/// Cuts what was read beyond the page; if there was any, the page's last place is where the next begins.
+fn cut<T, P>(items: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> P) -> Option<P> {
+    if items.len() <= limit {
+        return None;
+    }
+    items.truncate(limit);
+    items.last().map(place)
+}

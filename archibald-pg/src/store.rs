@@ -1,0 +1,145 @@
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Executor, PgPool, SqlSafeStr, SqlStr};
+use tokio::task::JoinHandle;
+
+use crate::gate::Gates;
+use crate::hub::Hub;
+use crate::migrate::migrate;
+use crate::options::{ConnectError, PgOptions};
+use crate::sql::Sql;
+use crate::wake;
+
+/// How long a write waits for a lock that is not worth waiting for: the next sweep comes by again.
+const IN_PASSING: Duration = Duration::from_millis(100);
+
+/// All store ports in one PostgreSQL schema. Clones share one pool.
+///
+/// Any number of processes may open the same schema. What one commits wakes the others; where a notification
+/// is lost, a look at the logs every [`PgOptions::poll_every`] finds it.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), archibald_pg::ConnectError> {
+/// use std::sync::Arc;
+/// use archibald_core::port::{AgentLock, EventBus, OperationStore};
+/// use archibald_pg::{PgOptions, PgStore};
+///
+/// let opened = PgStore::connect("postgres://archibald@localhost/sales", PgOptions::default()).await?;
+/// let opened = Arc::new(opened);
+/// let store: Arc<dyn OperationStore> = opened.clone();
+/// let lock: Arc<dyn AgentLock> = opened.clone();
+/// let bus: Arc<dyn EventBus> = opened;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PgStore {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) pool: PgPool,
+    pub(crate) sql: Arc<Sql>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) gates: Gates,
+    pub(crate) options: PgOptions,
+    /// How a writing transaction begins.
+    pub(crate) begin: SqlStr,
+    /// The same for one that waits for nobody.
+    pub(crate) begin_in_passing: SqlStr,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl PgStore {
+    /// Opens the store at a URL, and makes or updates its tables.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: migrations happen whole or not at all.
+    pub async fn connect(url: &str, options: PgOptions) -> Result<Self, ConnectError> {
+        let address = PgConnectOptions::from_str(url).map_err(ConnectError::BadUrl)?;
+        Self::connect_with(address, options).await
+    }
+
+    /// As [`PgStore::connect`], with an address that was put together by hand; that of an existing pool is
+    /// `pool.connect_options().as_ref().clone()`.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: migrations happen whole or not at all.
+    pub async fn connect_with(address: PgConnectOptions, options: PgOptions) -> Result<Self, ConnectError> {
+        options.check()?;
+        migrate(&address, &options.schema).await?;
+        let pool = pool(&options).connect_with(address.clone()).await.map_err(ConnectError::Unreachable)?;
+        let durable = durable(&pool).await.map_err(ConnectError::Unreachable)?;
+        let (sql, hub) = (Arc::new(Sql::of_schema(&options.schema)), Arc::new(Hub::default()));
+        let tasks = wake::start(address, pool.clone(), &sql, &hub, &options);
+        let (begin, begin_in_passing) = (begin(options.lock_wait, durable), begin(IN_PASSING, durable));
+        let gates = Gates::default();
+        let inner = Inner { pool, sql, hub, gates, options, begin, begin_in_passing, tasks };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Tells the other processes what they have not been told yet, and closes all connections. Calls that are
+    /// made later find the store unavailable, and subscriptions end.
+    ///
+    /// # Cancel safety
+    /// Cancel safe; what is dropped half-way goes on closing when the store is dropped.
+    pub async fn close(&self) {
+        wake::flush(&self.inner.pool, &self.inner.sql, &self.inner.hub, &self.inner.options.schema).await;
+        self.inner.end();
+        self.inner.pool.close().await;
+    }
+}
+
+impl Inner {
+    fn end(&self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.hub.close();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A pool that gives nobody a connection with a transaction left open in it: one whose `BEGIN` was cancelled
+/// on its way comes back as if nothing were open, and would swallow what its next user commits.
+fn pool(options: &PgOptions) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(options.retry_for)
+        .after_connect(|connection, _| {
+            // The ROLLBACK below warns where nothing is open.
+            Box::pin(async move { connection.execute("set client_min_messages = error").await.map(drop) })
+        })
+        .after_release(|connection, _| {
+            Box::pin(async move { connection.execute("rollback").await.map(|_| true) })
+        })
+}
+
+/// Makes a commit wait for the disk where the database's default would not.
+async fn durable(pool: &PgPool) -> Result<&'static str, sqlx::Error> {
+    let configured: String = sqlx::query_scalar("show synchronous_commit").fetch_one(pool).await?;
+    Ok(if configured == "off" { "; set local synchronous_commit = on" } else { "" })
+}
+
+/// A writing transaction waits for nobody for long, and keeps nobody waiting for ever should this process
+/// freeze.
+fn begin(lock_wait: Duration, durable: &str) -> SqlStr {
+    let begin = format!(
+        "begin isolation level read committed; set local lock_timeout = {}; \
+         set local idle_in_transaction_session_timeout = 30000; set local statement_timeout = 60000{durable}",
+        lock_wait.as_millis().clamp(1, 3_600_000)
+    );
+    AssertSqlSafe(Arc::<str>::from(begin)).into_sql_str()
+}

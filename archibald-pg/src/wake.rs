@@ -1,0 +1,207 @@
+//! Wake-ups across processes: one background task tells, one listens, one looks.
+//!
+//! A notification is a hint and carries no data: who is woken reads the log. It is sent after the commit and
+//! outside its transaction, several commits in one, because a commit with a notification takes a lock that
+//! the whole database shares.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use archibald_core::id::AgentId;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::{PgPool, Row};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use crate::hub::{Hub, News};
+use crate::options::PgOptions;
+use crate::sql::Sql;
+
+/// What is committed within this time of each other is told together.
+const GATHER: Duration = Duration::from_millis(5);
+/// How often the logs are looked at for workers alone while notifications do come.
+const IDLE_POLL: Duration = Duration::from_secs(30);
+/// How soon it is tried again to listen.
+const RECONNECT: Duration = Duration::from_millis(200);
+/// PostgreSQL takes just under 8,000 bytes in one notification.
+const LONGEST: usize = 7_000;
+/// Everybody is to read everything.
+const EVERYBODY: &str = "*";
+
+/// Starts the three tasks; they end when they are aborted.
+pub(crate) fn start(
+    address: PgConnectOptions,
+    pool: PgPool,
+    sql: &Arc<Sql>,
+    hub: &Arc<Hub>,
+    options: &PgOptions,
+) -> Vec<JoinHandle<()>> {
+    let listening = Arc::new(AtomicBool::new(false));
+    let (schema, every) = (options.schema.clone(), options.poll_every);
+    vec![
+        tokio::spawn(tell(pool.clone(), sql.clone(), hub.clone(), schema.clone())),
+        tokio::spawn(listen(address, hub.clone(), channel(&schema), listening.clone())),
+        tokio::spawn(look(pool, sql.clone(), hub.clone(), every, listening)),
+    ]
+}
+
+/// Tells the other processes what they have not been told yet, if that is possible now.
+pub(crate) async fn flush(pool: &PgPool, sql: &Sql, hub: &Hub, schema: &str) -> bool {
+    let news = hub.take_news();
+    let payloads = payloads(&news, hub.id);
+    if payloads.is_empty() {
+        return true;
+    }
+    let notify = sqlx::query(sql.notify.clone()).bind(channel(schema)).bind(payloads);
+    let told = notify.execute(pool).await;
+    if let Err(error) = &told {
+        tracing::debug!(%error, "other processes could not be notified yet");
+        hub.put_back(news);
+    }
+    told.is_ok()
+}
+
+async fn tell(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, schema: String) {
+    loop {
+        hub.untold.notified().await;
+        sleep(GATHER).await;
+        while !flush(&pool, &sql, &hub, &schema).await {
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+async fn listen(address: PgConnectOptions, hub: Arc<Hub>, channel: String, listening: Arc<AtomicBool>) {
+    // Not of the other pool: its connections are rolled back, listen to nothing and are soon needed.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connect_lazy_with(address);
+    loop {
+        if let Err(error) = hear(&pool, &hub, &channel, &listening).await {
+            tracing::info!(%error, "not listening for other processes; trying again");
+        }
+        listening.store(false, Ordering::Relaxed);
+        sleep(RECONNECT).await;
+    }
+}
+
+/// Listens until the connection is lost. What was sent before it listened, or is lost with it, is made up for
+/// by waking everybody once it listens.
+async fn hear(pool: &PgPool, hub: &Hub, channel: &str, listening: &AtomicBool) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.eager_reconnect(false);
+    listener.listen(channel).await?;
+    listening.store(true, Ordering::Relaxed);
+    hub.wake_everybody();
+    // The other ways to receive hide that the connection was lost.
+    while let Some(notification) = listener.try_recv().await? {
+        heard(hub, notification.payload());
+    }
+    Ok(())
+}
+
+async fn look(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, every: Duration, listening: Arc<AtomicBool>) {
+    let mut seen = HashMap::new();
+    let mut since_all = Duration::ZERO;
+    loop {
+        sleep(every).await;
+        since_all += every;
+        let subscribed = hub.subscribed();
+        let all = subscribed.workers && (since_all >= IDLE_POLL || !listening.load(Ordering::Relaxed));
+        if !all && subscribed.devices.is_empty() {
+            continue;
+        }
+        let devices: Vec<_> = subscribed.devices.iter().map(AgentId::to_string).collect();
+        let heads = sqlx::query(sql.heads.clone()).bind(all).bind(devices).fetch_all(&pool).await;
+        let Ok(heads) = heads else { continue };
+        if all {
+            since_all = Duration::ZERO;
+        }
+        for row in heads {
+            wake_if_new(&hub, &mut seen, &row);
+        }
+    }
+}
+
+/// A log that is seen for the first time may have grown since its followers read it.
+fn wake_if_new(hub: &Hub, seen: &mut HashMap<AgentId, (Uuid, i64)>, row: &sqlx::postgres::PgRow) {
+    let read = || Some((AgentId::new(row.try_get::<&str, _>("agent").ok()?).ok()?, place(row)?));
+    let Some((agent, place)) = read() else { return };
+    if seen.insert(agent.clone(), place) != Some(place) {
+        hub.wake(&agent, true);
+    }
+}
+
+fn place(row: &sqlx::postgres::PgRow) -> Option<(Uuid, i64)> {
+    Some((row.try_get("epoch").ok()?, row.try_get("head").ok()?))
+}
+
+/// As the schema, so that stores in different schemas do not wake each other.
+fn channel(schema: &str) -> String {
+    format!("{schema}_wakes")
+}
+
+/// Who tells, and names of agents, one after the other; with `!` where workers are to wake too.
+fn payloads(news: &News, from: Uuid) -> Vec<String> {
+    if news.everybody {
+        return vec![format!("{} {EVERYBODY}", from.simple())];
+    }
+    let mut payloads: Vec<String> = vec![];
+    for (agent, workers) in &news.agents {
+        let word = format!(" {agent}{}", if *workers { "!" } else { "" });
+        match payloads.last_mut().filter(|payload| payload.len() + word.len() < LONGEST) {
+            Some(payload) => payload.push_str(&word),
+            None => payloads.push(format!("{}{word}", from.simple())),
+        }
+    }
+    payloads
+}
+
+fn heard(hub: &Hub, payload: &str) {
+    let mut words = payload.split(' ');
+    if words.next() == Some(&hub.id.simple().to_string()) {
+        return;
+    }
+    for word in words {
+        let (name, workers) = word.strip_suffix('!').map_or((word, false), |name| (name, true));
+        match AgentId::new(name) {
+            Ok(agent) => hub.wake(&agent, workers),
+            // Everybody, or of a version that says more than we understand.
+            Err(_) => hub.wake_everybody(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use archibald_core::port::{WorkerWake, WorkerWakeups};
+    use futures::FutureExt;
+
+    #[test]
+    fn what_is_told_is_heard() {
+        let (here, there) = (Hub::default(), Hub::default());
+        for n in 0..1000 {
+            let agent = AgentId::new(format!("agent-with-a-rather-long-name-{n}")).unwrap();
+            here.committed(&agent, n % 2 == 0);
+        }
+        let told = payloads(&here.take_news(), here.id);
+        assert!(told.len() > 1 && told.iter().all(|payload| payload.len() < 8000));
+        let woken = |hub: &Hub| {
+            let mut worker = hub.worker();
+            told.iter().for_each(|payload| heard(hub, payload));
+            std::iter::from_fn(move || worker.next().now_or_never()).count()
+        };
+        assert_eq!((woken(&there), woken(&here)), (500, 0), "who tells knows already");
+
+        let mut worker = there.worker();
+        here.committed_everything();
+        payloads(&here.take_news(), here.id).iter().for_each(|payload| heard(&there, payload));
+        assert_eq!(worker.next().now_or_never(), Some(Ok(WorkerWake::Lost)));
+    }
+}

@@ -1,0 +1,76 @@
+//! A cluster for the process that runs the tests, and a database for each of them.
+#![allow(dead_code, unreachable_pub)]
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use archibald_core::id::{AgentId, OperationId, OperationKey, OperationKind, WorkerId};
+use archibald_core::operation::{Class, NewOperation};
+use archibald_core::port::LeaseRequest;
+use archibald_core::record::OperationRecord;
+use archibald_pg::{PgOptions, PgStore};
+use archibald_testing::postgres::{Cluster, ClusterOptions};
+use serde_json::json;
+use uuid::Uuid;
+
+/// Stays until the process ends; its guard cleans up then.
+static CLUSTER: LazyLock<Cluster> =
+    LazyLock::new(|| Cluster::start(&ClusterOptions { fsync: false, ..ClusterOptions::default() }).unwrap());
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+/// An empty database of the process's cluster.
+pub struct Database {
+    pub name: String,
+    pub url: String,
+}
+
+pub fn database() -> Database {
+    let name = format!("t{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+    let url = CLUSTER.create_database(&name).unwrap();
+    Database { name, url }
+}
+
+impl Database {
+    /// Runs a statement, as somebody else would.
+    pub fn sql(&self, statement: &str) -> String {
+        CLUSTER.sql(&self.name, statement).unwrap()
+    }
+
+    pub async fn open(&self) -> PgStore {
+        PgStore::connect(&self.url, options()).await.unwrap()
+    }
+}
+
+/// Short waits, so that a test that waits for one is over soon.
+pub fn options() -> PgOptions {
+    PgOptions { max_connections: 8, lock_wait: Duration::from_secs(1), ..PgOptions::default() }
+}
+
+pub fn agent(name: &str) -> AgentId {
+    AgentId::new(name).unwrap()
+}
+
+pub fn submit(agent: &AgentId, key: &str) -> NewOperation {
+    NewOperation {
+        id: OperationId(Uuid::now_v7()),
+        agent: agent.clone(),
+        kind: OperationKind::new("submit-order").unwrap(),
+        class: Class::Interactive,
+        key: OperationKey::new(key).unwrap(),
+        target: None,
+        payload: json!({ "customer": "ALFKI" }),
+        run_at: None,
+        origin: None,
+        queue_limit: 1_000_000,
+    }
+}
+
+pub fn request(record: &OperationRecord, by: &str, ttl: Duration) -> LeaseRequest {
+    LeaseRequest {
+        agent: record.operation.agent.clone(),
+        operation: record.operation.id,
+        worker: WorkerId::new(by).unwrap(),
+        ttl,
+    }
+}
