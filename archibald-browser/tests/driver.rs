@@ -182,6 +182,25 @@ async fn a_navigation_that_is_given_up_never_lands_on_the_next_user() {
     bench.close().await;
 }
 
+/// Chromium forgets that it was asked to close a page when a document arrives just then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_closed_while_a_document_arrives_is_closed() {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
+    site.page("/fast", "fast");
+    site.on("/slow", Then::Slow(Duration::from_millis(100), "slow".into()));
+    let context = bench.browser.new_context(None).await.unwrap();
+    for millis in (100..126).step_by(2) {
+        let page = context.new_page().await.unwrap();
+        page.open(&seconds(20), &site.url("/fast")).await.unwrap();
+        let (limit, url) = (seconds(20), site.url("/slow"));
+        let opening = page.open(&limit, &url);
+        let _ = tokio::time::timeout(Duration::from_millis(millis), opening).await;
+        page.close(&seconds(10)).await.unwrap();
+    }
+    drop(context);
+    bench.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_that_the_site_opens_is_closed() {
     let (bench, site) = (Bench::launch().await, Site::start().await);

@@ -1,0 +1,295 @@
+//! The pool against the simulated ERP, in a real Chromium.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub, unused_imports)]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use archibald_browser::erp::Site;
+use archibald_browser::launch::LaunchOptions;
+use archibald_browser::page_map::PageMap;
+use archibald_browser::{ChromiumPool, PoolError, PoolOptions};
+use archibald_core::id::{AgentId, FencingToken};
+use archibald_core::operation::Class;
+use archibald_core::port::{
+    AcquireError, AcquireRequest, BrowserPool, ClientError, Finish, Guard, LeaseLost, LoginError,
+    SessionLease,
+};
+use archibald_testing::credentials::FixedCredentials;
+use archibald_testing::data::{DataSet, password_of};
+use archibald_testing::erp::{Behaviour, ErpOptions, ErpSimulator, RunningErp};
+use common::{assert_nothing_left, eventually, processes_of};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Holds until it is told otherwise.
+#[derive(Default)]
+struct Held(AtomicBool);
+
+impl Guard for Held {
+    fn check(&self) -> Result<Duration, LeaseLost> {
+        // Short, so that a loss is noticed soon, as with a real lease.
+        if self.0.load(Ordering::SeqCst) { Err(LeaseLost) } else { Ok(Duration::from_millis(200)) }
+    }
+}
+
+struct Office {
+    erp: RunningErp,
+    pool: Arc<ChromiumPool>,
+    credentials: Arc<FixedCredentials>,
+    agents: Vec<AgentId>,
+    profiles: tempfile::TempDir,
+}
+
+impl Office {
+    async fn open(browsers: usize, contexts: usize) -> Self {
+        let data = DataSet::generate(3, 4, 40);
+        let behaviour = Behaviour { latency: Duration::from_millis(1), ..Behaviour::default() };
+        let users: Vec<_> = data.agents.iter().map(|agent| agent.user.clone()).collect();
+        let erp = ErpSimulator::start(ErpOptions { data, behaviour, ..ErpOptions::default() }).await.unwrap();
+        let credentials = Arc::new(FixedCredentials::new());
+        let agents: Vec<_> = users.iter().map(|user| AgentId::new(user).unwrap()).collect();
+        for agent in &agents {
+            credentials.set(agent.clone(), agent.as_str(), password_of(agent.as_str()));
+        }
+        let profiles = tempfile::tempdir().unwrap();
+        let options = PoolOptions {
+            browsers,
+            contexts,
+            launch: LaunchOptions { profiles: profiles.path().into(), ..LaunchOptions::default() },
+            trust_for: Duration::ZERO,
+            ..PoolOptions::default()
+        };
+        let pool = Arc::new(ChromiumPool::start(options, site(&erp.url()), credentials.clone()).unwrap());
+        Self { erp, pool, credentials, agents, profiles }
+    }
+
+    fn request(&self, agent: usize) -> AcquireRequest {
+        AcquireRequest {
+            agent: self.agents[agent].clone(),
+            token: FencingToken(1),
+            class: Class::Interactive,
+            guard: Arc::new(Held::default()),
+            wait: Duration::from_secs(60),
+        }
+    }
+
+    async fn acquire(&self, agent: usize) -> Result<Box<dyn SessionLease>, AcquireError> {
+        self.pool.acquire(self.request(agent)).await
+    }
+
+    async fn rest(&self, agent: usize) {
+        let lease = self.acquire(agent).await.unwrap();
+        lease.client().check_health().await.unwrap();
+        lease.finish(Finish::Clean).await;
+    }
+
+    async fn in_use(&self, count: usize) {
+        eventually("so many are in use", || self.pool.occupancy().in_use == count).await;
+    }
+
+    /// Process ids of the browsers themselves.
+    fn engines(&self) -> Vec<Pid> {
+        let folders = self.profiles.path().read_dir().unwrap();
+        let pid = |folder: std::io::Result<std::fs::DirEntry>| {
+            std::fs::read_to_string(folder.ok()?.path().join("engine.pid")).ok()?.parse().ok()
+        };
+        folders.filter_map(pid).map(Pid::from_raw).collect()
+    }
+
+    async fn close(self) {
+        self.pool.shutdown(Duration::from_secs(20)).await;
+        assert!(matches!(self.acquire(0).await, Err(AcquireError::Draining)));
+        eventually("no process is left", || processes_of(self.profiles.path()).is_empty()).await;
+        assert_nothing_left(self.profiles.path());
+        self.erp.stop().await;
+    }
+}
+
+fn site(url: &str) -> Site {
+    Site::new(PageMap::simulator().unwrap(), url.parse().unwrap(), Duration::from_secs(20))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_stays_warm_and_the_one_idle_for_longest_makes_room() {
+    let office = Office::open(1, 2).await;
+    assert_eq!(office.pool.occupancy().browsers, 0, "none runs before one is needed");
+    for agent in [0, 1, 0, 1, 0] {
+        office.rest(agent).await;
+    }
+    assert_eq!(office.erp.stats().logins, 2);
+    // Agent 1 was idle for longer than agent 0.
+    office.rest(2).await;
+    office.rest(0).await;
+    office.in_use(0).await;
+    let occupancy = office.pool.occupancy();
+    assert_eq!((occupancy.logins, occupancy.evictions, occupancy.idle), (3, 1, 2));
+    assert_eq!((occupancy.browsers, office.pool.capacity()), (1, 2));
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_finds_every_context_in_use_waits_or_is_told() {
+    let office = Office::open(1, 1).await;
+    let first = office.acquire(0).await.unwrap();
+    let hasty = AcquireRequest { wait: Duration::from_millis(200), ..office.request(1) };
+    let error = office.pool.acquire(hasty).await.err().unwrap();
+    assert!(matches!(error, AcquireError::Saturated { in_use: 1 }), "{error}");
+    let (second, ()) = tokio::join!(office.acquire(1), first.finish(Finish::Clean));
+    second.unwrap().client().check_health().await.unwrap();
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_login_is_tried_once_for_all_who_wait() {
+    let office = Office::open(1, 2).await;
+    office.credentials.set(office.agents[0].clone(), office.agents[0].as_str(), "wrong");
+    let (one, two) = tokio::join!(office.acquire(0), office.acquire(0));
+    for refused in [one, two] {
+        let error = refused.err().unwrap();
+        assert!(matches!(error, AcquireError::Login(LoginError::Refused { .. })), "{error}");
+    }
+    assert_eq!(office.erp.stats().logins_refused, 1);
+    office.credentials.remove(&office.agents[1]);
+    let error = office.acquire(1).await.err().unwrap();
+    assert!(matches!(error, AcquireError::Login(LoginError::NoCredentials(_))), "{error}");
+    // Nobody else is concerned.
+    office.rest(2).await;
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_session_is_logged_in_again_before_it_is_lent() {
+    let office = Office::open(1, 2).await;
+    office.rest(0).await;
+    office.erp.expire(None);
+    office.rest(0).await;
+    assert_eq!(office.erp.stats().logins, 2);
+    // In the middle of a lease it is a typed error.
+    let lease = office.acquire(0).await.unwrap();
+    office.erp.expire(None);
+    let error = lease.client().read_customers(1).await.unwrap_err();
+    assert!(matches!(error, ClientError::SessionExpired), "{error}");
+    lease.finish(Finish::Dirty).await;
+    office.rest(0).await;
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_dropped_at_work_leaves_a_login_and_no_page() {
+    let office = Office::open(1, 1).await;
+    for millis in [0, 2, 10, 40, 150] {
+        let lease = office.acquire(0).await.unwrap();
+        office.erp.set_behaviour(Behaviour { latency: Duration::from_millis(100), ..office.erp.behaviour() });
+        let work = lease.client().read_customers(1);
+        let _ = tokio::time::timeout(Duration::from_millis(millis), work).await;
+        drop(lease);
+        office.erp.set_behaviour(Behaviour { latency: Duration::from_millis(1), ..office.erp.behaviour() });
+        office.rest(0).await;
+    }
+    assert_eq!(office.erp.stats().logins, 1);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_lease_ends_what_is_pending_and_gets_no_session() {
+    let office = Office::open(1, 1).await;
+    let guard = Arc::new(Held::default());
+    let lease =
+        office.pool.acquire(AcquireRequest { guard: guard.clone(), ..office.request(0) }).await.unwrap();
+    office.erp.set_behaviour(Behaviour { latency: Duration::from_secs(5), ..office.erp.behaviour() });
+    let began = Instant::now();
+    let lose = async {
+        tokio::task::yield_now().await;
+        guard.0.store(true, Ordering::SeqCst);
+    };
+    let (read, ()) = tokio::join!(lease.client().read_customers(1), lose);
+    assert!(matches!(read, Err(ClientError::LeaseLost(_))), "{read:?}");
+    assert!(began.elapsed() < Duration::from_secs(4));
+    lease.finish(Finish::Dirty).await;
+    let error = office.pool.acquire(AcquireRequest { guard, ..office.request(0) }).await.err().unwrap();
+    assert!(matches!(error, AcquireError::LeaseLost(_)), "{error}");
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_browser_is_replaced_and_its_agents_log_in_again() {
+    let office = Office::open(1, 2).await;
+    office.rest(1).await;
+    let lease = office.acquire(0).await.unwrap();
+    office.erp.set_behaviour(Behaviour { latency: Duration::from_secs(30), ..office.erp.behaviour() });
+    let engines = office.engines();
+    let began = Instant::now();
+    let read = lease.client().read_customers(1);
+    let killed = async { engines.iter().for_each(|engine| kill(*engine, Signal::SIGKILL).unwrap()) };
+    let (read, ()) = tokio::join!(read, killed);
+    assert!(matches!(read, Err(ClientError::PageLost(_))), "{read:?}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(lease.client().capture().await.is_empty());
+    lease.finish(Finish::Dirty).await;
+    office.erp.set_behaviour(Behaviour { latency: Duration::from_millis(1), ..office.erp.behaviour() });
+    let (zero, one) = tokio::join!(office.rest(0), office.rest(1));
+    let ((), ()) = (zero, one);
+    let occupancy = office.pool.occupancy();
+    assert_eq!((occupancy.crashes, occupancy.browsers, occupancy.logins), (1, 1, 4));
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_nobody_waits_for_any_more_becomes_an_idle_session() {
+    let office = Office::open(1, 1).await;
+    let given_up = tokio::time::timeout(Duration::from_millis(50), office.acquire(0)).await;
+    assert!(given_up.is_err());
+    eventually("the login goes on", || office.pool.occupancy().idle == 1).await;
+    office.rest(0).await;
+    assert_eq!(office.erp.stats().logins, 1);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_leases_with_many_ends_leave_counts_as_they_were() {
+    let office = Office::open(2, 1).await;
+    for round in 0..10_u64 {
+        let ends = [0, 1, 2, 3].map(|agent| {
+            let office = &office;
+            async move {
+                let lease = match (round + agent as u64) % 4 {
+                    0 => {
+                        return drop(
+                            tokio::time::timeout(Duration::from_millis(round * 7), office.acquire(agent))
+                                .await,
+                        );
+                    }
+                    _ => office.acquire(agent).await.unwrap(),
+                };
+                match (round + agent as u64) % 4 {
+                    1 => lease.finish(Finish::Clean).await,
+                    2 => lease.finish(Finish::Dirty).await,
+                    _ => drop(lease),
+                }
+            }
+        });
+        futures::future::join_all(ends).await;
+    }
+    office.in_use(0).await;
+    let occupancy = office.pool.occupancy();
+    assert!(occupancy.idle <= 2 && occupancy.browsers <= 2, "{occupancy:?}");
+    assert_eq!(occupancy.crashes, 0);
+    office.close().await;
+}
+
+#[tokio::test]
+async fn a_pool_that_cannot_serve_is_refused_at_the_start() {
+    let start = |options: PoolOptions, url: &str| {
+        ChromiumPool::start(options, site(url), Arc::new(FixedCredentials::new())).map(drop).unwrap_err()
+    };
+    let empty = start(PoolOptions { contexts: 0, ..PoolOptions::default() }, "http://erp.test/");
+    assert!(matches!(empty, PoolError::Empty { what: "contexts" }), "{empty}");
+    let launch = LaunchOptions { engine: Some("/nowhere/chrome".into()), ..LaunchOptions::default() };
+    let missing = start(PoolOptions { launch, ..PoolOptions::default() }, "http://erp.test/");
+    assert!(matches!(missing, PoolError::Engine(_)), "{missing}");
+    let tls = start(PoolOptions::default(), "https://erp.test/");
+    assert!(matches!(tls, PoolError::Rules(_)), "{tls}");
+}
