@@ -11,9 +11,9 @@
 //! - a navigation that is given up destroys its page: it could still land on the next user's.
 //!
 //! # Logs
-//! chromiumoxide writes whole messages, session cookies included, to its log target `chromiumoxide` at
-//! debug and trace level. Filter it: `chromiumoxide=warn,chromiumoxide::conn=off` ([`LOG_FILTER`]).
-//! Nothing of ours logs bodies, headers or what was typed.
+//! chromiumoxide and tungstenite write whole messages, session cookies and typed passwords included, to
+//! their log targets at debug and trace level. Filter them: [`LOG_FILTER`]. Nothing of ours logs bodies,
+//! headers or what was typed.
 
 mod browser;
 mod dialog;
@@ -36,4 +36,5 @@ pub use limit::Limit;
 pub use page::{ExpectedQuestion, Field, Page, PageState};
 
 /// The directives that a subscriber needs so that no session cookie gets into a log.
-pub const LOG_FILTER: &str = "chromiumoxide=warn,chromiumoxide::conn=off";
+pub const LOG_FILTER: &str =
+    "chromiumoxide=warn,chromiumoxide::conn=off,tungstenite=warn,async_tungstenite=warn";

@@ -51,12 +51,16 @@ struct Desk {
 
 impl Office {
     async fn open() -> Self {
+        Self::open_with(PageMap::simulator().unwrap()).await
+    }
+
+    async fn open_with(map: PageMap) -> Self {
         let data = DataSet::generate(7, 3, 60);
         let behaviour = Behaviour { latency: Duration::from_millis(1), ..Behaviour::default() };
         let options = ErpOptions { data: data.clone(), behaviour, ..ErpOptions::default() };
         let erp = ErpSimulator::start(options).await.unwrap();
         let base = format!("{}/", erp.url()).parse().unwrap();
-        let site = Arc::new(ErpSite::new(PageMap::simulator().unwrap(), base, Duration::from_secs(20)));
+        let site = Arc::new(ErpSite::new(map, base, Duration::from_secs(20)));
         let user = data.agents[0].user.clone();
         Self { erp, bench: Bench::launch().await, site, data, user }
     }
@@ -266,6 +270,38 @@ async fn a_login_is_refused_in_the_sites_own_words_and_customers_are_read_page_b
     codes.sort();
     expected.sort();
     assert_eq!(codes, expected);
+    drop(desk);
+    office.close().await;
+}
+
+#[tokio::test]
+async fn a_control_that_the_map_does_not_know_is_refused_and_named_with_evidence() {
+    let mut map = PageMap::simulator().unwrap();
+    map.orders.harmless.remove("ctl00$Main$Search");
+    let office = Office::open_with(map).await;
+    let desk = office.desk().await;
+    let error = desk.client.find_orders(&OrderQuery::default()).await.unwrap_err();
+    let said = error.to_string();
+    assert!(said.contains("page orders") && said.contains("ctl00$Main$Search"), "{said}");
+    let names: Vec<_> = desk.client.capture().await.into_iter().map(|it| it.name).collect();
+    assert_eq!(names, ["screenshot", "page"]);
+    drop(desk);
+    office.close().await;
+}
+
+/// The question is dismissed unread and kept as evidence; whether the order is there is for the probe.
+#[tokio::test]
+async fn a_question_after_the_save_is_dismissed_and_kept() {
+    let office = Office::open().await;
+    let desk = office.desk().await;
+    office.erp.script([FaultRule::next("Order.aspx", "ctl00$Main$Save", Fault::Similar)]);
+    let (outcome, _) = desk.create(1, &office.wanted(1)).await;
+    assert!(matches!(outcome, ActOutcome::Ambiguous { answered: true, .. }), "{outcome:?}");
+    let evidence = desk.client.capture().await;
+    let dialogs = evidence.iter().find(|it| it.name == "dialogs").unwrap();
+    let said = String::from_utf8_lossy(&dialogs.bytes);
+    assert!(said.contains("simile") && said.contains("accepted: false"), "{said}");
+    assert!(office.erp.ledger().is_empty());
     drop(desk);
     office.close().await;
 }

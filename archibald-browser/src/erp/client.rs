@@ -11,7 +11,7 @@ use futures::FutureExt;
 
 use super::Site;
 use super::order::Typing;
-use crate::driver::{Context, DriverError, Limit, Page};
+use crate::driver::{Context, Dialog, DriverError, Limit, Page};
 use crate::gate::{Fence, Gate, SendOutcome};
 
 /// The ERP in one agent's session, under one lease.
@@ -66,6 +66,26 @@ impl ErpClient {
 
     fn gate(&self) -> Result<&Gate, NotSent> {
         self.context.gate().ok_or_else(|| NotSent::Other("the context has no commit gate".to_owned()))
+    }
+
+    fn told<T>(&self, outcome: Result<T, ClientError>) -> Result<T, ClientError> {
+        outcome.map_err(|error| self.explained(error))
+    }
+
+    /// What the gate refused explains a page that is not what was expected better than the page does.
+    fn explained(&self, error: ClientError) -> ClientError {
+        let refusals = self.context.gate().map(Gate::take_refusals).unwrap_or_default();
+        match (&error, refusals.last()) {
+            (ClientError::Unrecognised { .. } | ClientError::Unavailable(_), Some(refusal)) => {
+                ClientError::Unrecognised {
+                    page: refusal.page.clone(),
+                    key: "writes or harmless".to_owned(),
+                    selector: refusal.control.clone(),
+                    detail: format!("the gate refused it: {}", refusal.why),
+                }
+            }
+            _ => error,
+        }
     }
 
     async fn save(
@@ -177,7 +197,9 @@ impl ArchibaldClient for ErpClient {
         match self.site.type_order(&self.page, &limit, &self.user, wanted, reference).await {
             Ok(()) => {}
             Err(Typing::Refused(text)) => return ActOutcome::Refused(text),
-            Err(Typing::Client(error)) => return ActOutcome::NotSent(before_the_gate(error)),
+            Err(Typing::Client(error)) => {
+                return ActOutcome::NotSent(before_the_gate(self.explained(error)));
+            }
         }
         let fence: Fence =
             Box::new(move || async move { gate.open(intent).await.map(|permit| permit.budget) }.boxed());
@@ -186,17 +208,18 @@ impl ArchibaldClient for ErpClient {
 
     async fn find_orders(&self, query: &OrderQuery) -> Result<Vec<OrderSummary>, ClientError> {
         self.customers_shown.store(0, Relaxed);
-        self.site.find_orders(&self.page, &self.limit(), &self.user, query).await
+        self.told(self.site.find_orders(&self.page, &self.limit(), &self.user, query).await)
     }
 
     async fn read_order(&self, number: &str) -> Result<Option<Order>, ClientError> {
         self.customers_shown.store(0, Relaxed);
-        self.site.read_order(&self.page, &self.limit(), &self.user, number).await
+        self.told(self.site.read_order(&self.page, &self.limit(), &self.user, number).await)
     }
 
     async fn read_customers(&self, page: u32) -> Result<CustomerPage, ClientError> {
         let shown = self.customers_shown.swap(0, Relaxed);
-        let read = self.site.read_customers(&self.page, &self.limit(), &self.user, page, shown).await?;
+        let read = self.site.read_customers(&self.page, &self.limit(), &self.user, page, shown).await;
+        let read = self.told(read)?;
         self.customers_shown.store(page.min(read.pages), Relaxed);
         Ok(read)
     }
@@ -219,6 +242,16 @@ impl ArchibaldClient for ErpClient {
         if let Ok(html) = self.page.content(&limit).await {
             let bytes = html.into_bytes();
             evidence.push(Evidence { name: "page".to_owned(), media_type: "text/html".to_owned(), bytes });
+        }
+        let dialogs = self.page.take_dialogs();
+        if !dialogs.is_empty() {
+            let said = |it: &Dialog| format!("{:?}, accepted: {}: {}\n", it.kind, it.accepted, it.text);
+            let bytes = dialogs.iter().map(said).collect::<String>().into_bytes();
+            evidence.push(Evidence {
+                name: "dialogs".to_owned(),
+                media_type: "text/plain".to_owned(),
+                bytes,
+            });
         }
         evidence
     }
