@@ -124,6 +124,18 @@ fn what_was_not_synced_is_forgotten() {
     assert_eq!(content(&disk, "file"), b"synced");
 }
 
+/// A test that fails leaves files open; the folder goes all the same.
+#[test]
+fn a_folder_in_use_is_given_up_too() {
+    let disk = Forgetful::default();
+    let Some(folder) = mounted(&disk) else { return };
+    let path = folder.path("");
+    let file = File::create_new(folder.path("file")).unwrap();
+    drop(folder);
+    assert!(!path.exists(), "{}", path.display());
+    drop(file);
+}
+
 fn content(disk: &Forgetful, name: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     disk.copy_to(folder.path());
