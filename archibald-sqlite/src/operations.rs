@@ -1,0 +1,261 @@
+use std::time::Duration;
+
+use archibald_core::effect::{Intent, IntentBasis, IntentRequest, Permit, Receipt};
+use archibald_core::error::{EnqueueError, FenceError, StoreError};
+use archibald_core::event::NewEvent;
+use archibald_core::id::{AgentId, EffectName, OperationId};
+use archibald_core::lease::Lease;
+use archibald_core::operation::{Class, IllegalChange, NewOperation};
+use archibald_core::port::{
+    AdminError, Enqueued, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage, RowQuery,
+};
+use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
+use archibald_core::scheduler::Ticket;
+use archibald_core::time::Timestamp;
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::code::failed;
+use crate::lock::held;
+use crate::tx::Tx;
+use crate::{SqliteStore, sql};
+
+#[async_trait]
+impl OperationStore for SqliteStore {
+    async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
+        self.write(move |tx| Box::pin(enqueue(tx, new))).await
+    }
+
+    async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
+        self.reader.operation(agent, id).await
+    }
+
+    async fn list(&self, agent: &AgentId, filter: &OperationFilter) -> Result<OperationPage, StoreError> {
+        self.reader.list(agent, filter).await
+    }
+
+    async fn waiting(
+        &self,
+        agent: Option<AgentId>,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Ticket>, StoreError> {
+        self.reader.waiting(agent.as_ref(), after, limit).await
+    }
+
+    async fn intend(&self, lease: &Lease, request: &IntentRequest) -> Result<Intent, FenceError> {
+        let (lease, request) = (lease.clone(), request.clone());
+        self.write_journal(lease.clone(), move |record, ends, now| record.intend(&lease, ends, &request, now))
+            .await
+    }
+
+    async fn release(&self, intent: &Intent) -> Result<Permit, FenceError> {
+        let asked = for_the_writer(intent);
+        self.write_journal(intent.lease().clone(), move |record, ends, now| record.release(&asked, ends, now))
+            .await
+    }
+
+    async fn answered(&self, lease: &Lease, effect: &EffectName) -> Result<(), FenceError> {
+        let (lease, effect) = (lease.clone(), effect.clone());
+        self.write_journal(lease.clone(), move |record, _, now| record.answered(&lease, &effect, now)).await
+    }
+
+    async fn record(&self, lease: &Lease, effect: &EffectName, receipt: &Receipt) -> Result<(), FenceError> {
+        let (lease, effect, receipt) = (lease.clone(), effect.clone(), receipt.clone());
+        self.write_journal(lease.clone(), move |record, _, _| record.record(&lease, &effect, &receipt)).await
+    }
+
+    async fn checkpoint(
+        &self,
+        lease: &Lease,
+        step: &str,
+        checkpoint: Option<Value>,
+        rows: Vec<LocalRow>,
+    ) -> Result<(), FenceError> {
+        let (lease, step) = (lease.clone(), step.to_owned());
+        self.write(move |tx| {
+            Box::pin(async move {
+                let mut record = held(tx, &lease).await?;
+                let told = record.checkpoint(&lease, &step, checkpoint)?;
+                let mut events = tx.write_rows(&record, rows).await?;
+                events.extend(told);
+                Ok(tx.update(&record, events).await?)
+            })
+        })
+        .await
+    }
+
+    async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
+        let lease = lease.clone();
+        self.write(move |tx| Box::pin(settle(tx, lease, settlement))).await
+    }
+
+    async fn cancel(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+    ) -> Result<OperationRecord, AdminError> {
+        let by = by.to_owned();
+        self.administer(agent, id, move |record, now| record.cancel(&by, now)).await
+    }
+
+    async fn redrive(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+    ) -> Result<OperationRecord, AdminError> {
+        let by = by.to_owned();
+        self.administer(agent, id, move |record, now| record.redrive(&by, now)).await
+    }
+
+    async fn resolve(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+        how: &Resolution,
+    ) -> Result<OperationRecord, AdminError> {
+        let (by, how) = (by.to_owned(), how.clone());
+        self.administer(agent, id, move |record, now| record.resolve(&by, &how, now)).await
+    }
+
+    async fn evidence(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        n: u32,
+    ) -> Result<Option<Evidence>, StoreError> {
+        self.reader.evidence(agent, id, n).await
+    }
+
+    async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError> {
+        self.reader.rows(agent, query).await
+    }
+
+    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError> {
+        let (agent, why) = (agent.clone(), why.to_owned());
+        self.write(move |tx| {
+            Box::pin(async move {
+                let query =
+                    sqlx::query(sql::PAUSE).bind(agent.as_str()).bind(why.as_str()).bind(tx.now.as_micros());
+                query.execute(&mut tx.conn).await.map_err(failed)?;
+                tx.append(&agent, vec![NewEvent::paused(&why)]).await
+            })
+        })
+        .await
+    }
+
+    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError> {
+        let agent = agent.clone();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let query = sqlx::query(sql::RESUME).bind(agent.as_str());
+                query.execute(&mut tx.conn).await.map_err(failed)?;
+                tx.wake_workers(&agent);
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
+        self.reader.paused().await
+    }
+}
+
+impl SqliteStore {
+    /// A step of the journal: it tells no device.
+    async fn write_journal<T: Send + 'static>(
+        &self,
+        lease: Lease,
+        step: impl FnOnce(&mut OperationRecord, Timestamp, Timestamp) -> Result<T, FenceError> + Send + 'static,
+    ) -> Result<T, FenceError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let mut record = held(tx, &lease).await?;
+                let agent = tx.agent(&lease.agent).await?.ok_or(FenceError::Superseded)?;
+                let done = step(&mut record, agent.lease_ends(), tx.now)?;
+                tx.update(&record, vec![]).await?;
+                Ok(done)
+            })
+        })
+        .await
+    }
+
+    async fn administer(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        change: impl FnOnce(&mut OperationRecord, Timestamp) -> Result<Vec<NewEvent>, IllegalChange>
+        + Send
+        + 'static,
+    ) -> Result<OperationRecord, AdminError> {
+        let agent = agent.clone();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let found = tx.operation(&agent, id).await?;
+                let mut record = found.ok_or(AdminError::NotFound(id))?;
+                let events = change(&mut record, tx.now)?;
+                tx.update(&record, events).await?;
+                tx.wake_workers(&agent);
+                Ok(record)
+            })
+        })
+        .await
+    }
+}
+
+/// What the record asks of an intent, as the writer's task needs it. It never leaves this crate.
+fn for_the_writer(intent: &Intent) -> Intent {
+    let request = IntentRequest {
+        effect: intent.effect().clone(),
+        basis: IntentBasis::NothingReleased,
+        mark: intent.mark().cloned(),
+        baseline: Value::Null,
+        budget: intent.budget(),
+        margin: Duration::ZERO,
+    };
+    Intent::issue(intent.lease().clone(), &request)
+}
+
+async fn enqueue(tx: &mut Tx, new: NewOperation) -> Result<Enqueued, EnqueueError> {
+    if let Some(record) = existing(tx, &new).await? {
+        return Ok(Enqueued { record, replayed: true });
+    }
+    if tx.unfinished(&new.agent, new.queue_limit).await? >= new.queue_limit {
+        return Err(EnqueueError::QueueFull { agent: new.agent, limit: new.queue_limit });
+    }
+    let (record, events) = OperationRecord::accept(new, tx.next_position(), tx.now);
+    tx.insert(&record, events).await?;
+    tx.wake_workers(&record.operation.agent);
+    Ok(Enqueued { record, replayed: false })
+}
+
+/// The operation that answers the request already.
+async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRecord>, EnqueueError> {
+    if let Some(record) = tx.by_key(&new.agent, new.key.as_str()).await? {
+        if record.is_same_request(new) {
+            return Ok(Some(record));
+        }
+        let operation = record.operation.id;
+        return Err(EnqueueError::KeyReused { key: new.key.to_string(), operation });
+    }
+    match new.class {
+        Class::Background => Ok(tx.waiting_of_kind(&new.agent, new.kind.as_str()).await?),
+        Class::Interactive => Ok(None),
+    }
+}
+
+async fn settle(tx: &mut Tx, lease: Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
+    let mut record = held(tx, &lease).await?;
+    let told = record.settle(&lease, &settlement.disposition, tx.now)?;
+    let first = record.list_evidence(&settlement.evidence, tx.now);
+    tx.write_evidence(&record, first, settlement.evidence).await?;
+    let mut events = tx.write_rows(&record, settlement.rows).await?;
+    events.extend(told);
+    tx.update(&record, events).await?;
+    tx.end_lease(&lease.agent).await?;
+    Ok(record)
+}

@@ -1,0 +1,210 @@
+//! Everything that only reads, on connections that cannot write.
+
+use std::path::Path;
+
+use archibald_core::error::StoreError;
+use archibald_core::event::{Cursor, Event};
+use archibald_core::id::{AgentId, OperationId, Target};
+use archibald_core::port::{
+    EventRead, Head, OperationFilter, OperationPage, PausedAgent, ResetReason, RowPage, RowQuery, Snapshot,
+};
+use archibald_core::record::{Evidence, OperationRecord};
+use archibald_core::scheduler::Ticket;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use crate::code::{column, column_time, column_u64, doc, failed, from_json, parsed, to_i64};
+use crate::sql;
+
+/// Reads on connections of its own. What was committed before a call is seen by it.
+pub(crate) struct Reader {
+    pool: SqlitePool,
+}
+
+impl Reader {
+    pub(crate) fn new(pool: SqlitePool) -> Self {
+        Self { pool }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(crate) async fn copy_to(&self, path: &Path) -> Result<(), sqlx::Error> {
+        let path = path.to_string_lossy();
+        sqlx::query(sql::COPY).bind(path.as_ref()).execute(&self.pool).await.map(drop)
+    }
+
+    pub(crate) async fn operation(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+    ) -> Result<Option<OperationRecord>, StoreError> {
+        let query = sqlx::query(sql::OPERATION).bind(id.to_string()).bind(agent.as_str());
+        query.fetch_optional(&self.pool).await.map_err(failed)?.map(|row| doc(&row)).transpose()
+    }
+
+    pub(crate) async fn list(
+        &self,
+        agent: &AgentId,
+        filter: &OperationFilter,
+    ) -> Result<OperationPage, StoreError> {
+        let limit = page_size(filter.limit);
+        let query = sqlx::query(sql::LIST)
+            .bind(agent.as_str())
+            .bind(to_i64(filter.before.unwrap_or(u64::MAX)))
+            .bind(filter.state.as_deref())
+            .bind(filter.kind.as_ref().map(|kind| kind.as_str()))
+            .bind(limit + 1);
+        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
+        let mut records: Vec<OperationRecord> = rows.iter().map(doc).collect::<Result<_, _>>()?;
+        let next = cut(&mut records, limit, |record| record.operation.position);
+        Ok(OperationPage { records, next })
+    }
+
+    pub(crate) async fn waiting(
+        &self,
+        agent: Option<&AgentId>,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Ticket>, StoreError> {
+        let statement = if agent.is_some() { sql::WAITING_OF_AGENT } else { sql::WAITING };
+        let mut query = sqlx::query(statement).bind(to_i64(after.unwrap_or(0))).bind(limit.max(1));
+        if let Some(agent) = agent {
+            query = query.bind(agent.as_str());
+        }
+        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
+        rows.iter().map(ticket).collect()
+    }
+
+    pub(crate) async fn evidence(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        n: u32,
+    ) -> Result<Option<Evidence>, StoreError> {
+        let query = sqlx::query(sql::EVIDENCE).bind(id.to_string()).bind(n).bind(agent.as_str());
+        let Some(row) = query.fetch_optional(&self.pool).await.map_err(failed)? else { return Ok(None) };
+        let (name, media_type, bytes) = (column(&row, 0)?, column(&row, 1)?, column(&row, 2)?);
+        Ok(Some(Evidence { name, media_type, bytes }))
+    }
+
+    pub(crate) async fn rows(&self, agent: &AgentId, asked: &RowQuery) -> Result<RowPage, StoreError> {
+        let limit = page_size(asked.limit);
+        let search = asked.search.as_ref().filter(|text| !text.is_empty()).map(|text| text.to_lowercase());
+        let query = sqlx::query(sql::ROWS)
+            .bind(agent.as_str())
+            .bind(asked.collection.as_str())
+            .bind(asked.after.as_deref().unwrap_or_default())
+            .bind(search)
+            .bind(limit + 1);
+        let found = query.fetch_all(&self.pool).await.map_err(failed)?;
+        let read = |row| Ok((column(row, 0)?, from_json(column(row, 1)?)?, column_time(row, 2)?));
+        let mut rows: Vec<_> = found.iter().map(read).collect::<Result<_, StoreError>>()?;
+        let next = cut(&mut rows, limit, |(id, ..): &(String, _, _)| id.clone());
+        Ok(RowPage { rows, next })
+    }
+
+    pub(crate) async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
+        let rows = sqlx::query(sql::PAUSED).fetch_all(&self.pool).await.map_err(failed)?;
+        let read = |row| {
+            let agent = parsed(column(row, 0)?)?;
+            Ok(PausedAgent { agent, why: column(row, 1)?, since: column_time(row, 2)? })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    pub(crate) async fn head(&self, agent: &AgentId) -> Result<Head, StoreError> {
+        let mut conn = self.pool.acquire().await.map_err(failed)?;
+        head(&mut conn, agent).await
+    }
+
+    /// Head and events of one moment: no pruning and no new epoch comes between them.
+    pub(crate) async fn events(
+        &self,
+        agent: &AgentId,
+        after: Cursor,
+        limit: u32,
+    ) -> Result<EventRead, StoreError> {
+        let mut moment = self.pool.begin().await.map_err(failed)?;
+        let head = head(&mut moment, agent).await?;
+        if let Some(why) = refusal(head, after) {
+            return Ok(EventRead::Reset(why));
+        }
+        let query =
+            sqlx::query(sql::EVENTS_AFTER).bind(agent.as_str()).bind(to_i64(after.seq)).bind(limit.max(1));
+        let rows = query.fetch_all(&mut *moment).await.map_err(failed)?;
+        let events: Vec<Event> = rows.iter().map(event).collect::<Result<_, _>>()?;
+        let seq = events.last().map_or(after.seq, |last| last.seq);
+        Ok(EventRead::Batch { from: after, to: Cursor { seq, ..after }, events })
+    }
+
+    pub(crate) async fn snapshot(&self, agent: &AgentId, finished: u32) -> Result<Snapshot, StoreError> {
+        let mut moment = self.pool.begin().await.map_err(failed)?;
+        let head = head(&mut moment, agent).await?;
+        let unfinished = sqlx::query(sql::ALL_UNFINISHED).bind(agent.as_str());
+        let mut rows = unfinished.fetch_all(&mut *moment).await.map_err(failed)?;
+        let last = sqlx::query(sql::LAST_FINISHED).bind(agent.as_str()).bind(finished);
+        rows.extend(last.fetch_all(&mut *moment).await.map_err(failed)?);
+        drop(moment);
+        let mut operations: Vec<OperationRecord> = rows.iter().map(doc).collect::<Result<_, _>>()?;
+        operations.sort_by_key(|record| std::cmp::Reverse(record.operation.position));
+        Ok(Snapshot { cursor: Cursor { epoch: head.epoch, seq: head.head }, operations })
+    }
+}
+
+async fn head(conn: &mut SqliteConnection, agent: &AgentId) -> Result<Head, StoreError> {
+    let query = sqlx::query(sql::HEAD).bind(agent.as_str());
+    let row = query.fetch_one(conn).await.map_err(failed)?;
+    Ok(Head { epoch: parsed(column(&row, 0)?)?, head: column_u64(&row, 1)?, floor: column_u64(&row, 2)? })
+}
+
+fn refusal(head: Head, after: Cursor) -> Option<ResetReason> {
+    if after.epoch != head.epoch {
+        Some(ResetReason::Epoch)
+    } else if after.seq < head.floor {
+        Some(ResetReason::Pruned)
+    } else if after.seq > head.head {
+        Some(ResetReason::Ahead)
+    } else {
+        None
+    }
+}
+
+fn event(row: &SqliteRow) -> Result<Event, StoreError> {
+    let (seq, at) = (column_u64(row, 0)?, column_time(row, 1)?);
+    Ok(Event { seq, at, event: from_json(column(row, 2)?)? })
+}
+
+fn ticket(row: &SqliteRow) -> Result<Ticket, StoreError> {
+    let target: Option<String> = column(row, 4)?;
+    Ok(Ticket {
+        position: column_u64(row, 0)?,
+        operation: parsed(column(row, 1)?)?,
+        agent: parsed(column(row, 2)?)?,
+        class: named(column(row, 3)?)?,
+        target: target.map(parsed::<Target>).transpose()?,
+        at: column_time(row, 5)?,
+        step: named(column(row, 6)?)?,
+        preemptions: column(row, 7)?,
+    })
+}
+
+/// A unit variant by its name on the wire.
+fn named<T: serde::de::DeserializeOwned>(name: String) -> Result<T, StoreError> {
+    let value = serde_json::Value::String(name);
+    serde_json::from_value(value).map_err(|error| StoreError::damaged("a stored name", error))
+}
+
+fn page_size(limit: u32) -> u32 {
+    limit.clamp(1, 500)
+}
+
+/// Cuts what was read beyond the page; if there was any, the page's last place is where the next begins.
+fn cut<T, P>(items: &mut Vec<T>, limit: u32, place: impl Fn(&T) -> P) -> Option<P> {
+    if items.len() <= limit as usize {
+        return None;
+    }
+    items.truncate(limit as usize);
+    items.last().map(place)
+}

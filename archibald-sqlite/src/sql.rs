@@ -1,0 +1,106 @@
+//! Every statement, in one place. The index that serves a query is named beside it where it is not the
+//! primary key.
+
+/// `application_id` of our files: "Arch".
+pub(crate) const APPLICATION_ID: i64 = 0x4172_6368;
+
+/// The schema, one script a version; each ends by setting `user_version` to its own.
+pub(crate) const MIGRATIONS: &[&str] = &[include_str!("sql/0001_schema.sql")];
+
+pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
+pub(crate) const COMMIT: &str = "COMMIT";
+pub(crate) const ROLLBACK: &str = "ROLLBACK";
+pub(crate) const SAVEPOINT: &str = "SAVEPOINT request";
+pub(crate) const KEEP: &str = "RELEASE request";
+pub(crate) const UNDO: &str = "ROLLBACK TO request";
+pub(crate) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+
+pub(crate) const COPY: &str = "VACUUM INTO ?1";
+
+pub(crate) const TABLES: &str = "SELECT count(*) FROM sqlite_schema";
+pub(crate) const LAST_POSITION: &str =
+    "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'operations'";
+
+pub(crate) const EPOCH: &str = "SELECT epoch FROM store";
+pub(crate) const SET_EPOCH: &str =
+    "INSERT INTO store (one, epoch) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET epoch = ?1";
+pub(crate) const EVENTS_WRITTEN: &str = "SELECT coalesce(sum(head), 0) FROM agents";
+pub(crate) const FORGET_EVENTS: &str = "DELETE FROM events";
+pub(crate) const FORGET_HEADS: &str = "UPDATE agents SET head = 0, floor = 0";
+
+// agents_leased
+pub(crate) const LEASES_OVER: &str =
+    "SELECT agent, lease_operation FROM agents WHERE lease_operation IS NOT NULL AND lease_expires <= ?1";
+pub(crate) const AGENT: &str =
+    "SELECT lease_operation, lease_expires, token, paused_why FROM agents WHERE agent = ?1";
+pub(crate) const TAKE_LEASE: &str =
+    "UPDATE agents SET token = ?2, lease_operation = ?3, lease_expires = ?4 WHERE agent = ?1";
+pub(crate) const RENEW_LEASE: &str = "UPDATE agents SET lease_expires = ?4
+    WHERE agent = ?1 AND token = ?2 AND lease_operation = ?3 AND lease_expires > ?5";
+pub(crate) const END_LEASE: &str =
+    "UPDATE agents SET lease_operation = NULL, lease_expires = NULL WHERE agent = ?1";
+
+pub(crate) const PAUSE: &str = "INSERT INTO agents (agent, paused_why, paused_at) VALUES (?1, ?2, ?3)
+    ON CONFLICT (agent) DO UPDATE SET paused_why = ?2, paused_at = ?3";
+pub(crate) const RESUME: &str = "UPDATE agents SET paused_why = NULL, paused_at = NULL WHERE agent = ?1";
+// agents_paused
+pub(crate) const PAUSED: &str =
+    "SELECT agent, paused_why, paused_at FROM agents WHERE paused_why IS NOT NULL ORDER BY agent";
+
+pub(crate) const COUNT_EVENTS: &str = "INSERT INTO agents (agent, head) VALUES (?1, ?2)
+    ON CONFLICT (agent) DO UPDATE SET head = head + ?2 RETURNING head";
+pub(crate) const WRITE_EVENT: &str = "INSERT INTO events (agent, seq, at, doc) VALUES (?1, ?2, ?3, ?4)";
+pub(crate) const HEAD: &str = "SELECT store.epoch, coalesce(agents.head, 0), coalesce(agents.floor, 0)
+    FROM store LEFT JOIN agents ON agents.agent = ?1";
+pub(crate) const EVENTS_AFTER: &str =
+    "SELECT seq, at, doc FROM events WHERE agent = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+pub(crate) const RAISE_FLOOR: &str =
+    "UPDATE agents SET floor = max(floor, min(?2, head)) WHERE agent = ?1 RETURNING floor";
+pub(crate) const PRUNE_EVENTS: &str = "DELETE FROM events WHERE agent = ?1 AND seq <= ?2";
+
+pub(crate) const OPERATION: &str = "SELECT doc FROM operations WHERE id = ?1 AND agent = ?2";
+pub(crate) const BY_KEY: &str = "SELECT doc FROM operations WHERE agent = ?1 AND key = ?2";
+// operations_waiting_of_agent
+pub(crate) const WAITING_OF_KIND: &str = "SELECT doc FROM operations
+    WHERE agent = ?1 AND state = 'available' AND kind = ?2 ORDER BY position LIMIT 1";
+// operations_unfinished; counts no further than the limit
+pub(crate) const UNFINISHED: &str = "SELECT count(*) FROM
+    (SELECT 1 FROM operations WHERE agent = ?1 AND unfinished = 1 LIMIT ?2)";
+// operations_unfinished
+pub(crate) const EARLIER_ON_TARGET: &str = "SELECT id FROM operations
+    WHERE agent = ?1 AND target = ?2 AND unfinished = 1 AND position < ?3 ORDER BY position LIMIT 1";
+pub(crate) const INSERT_OPERATION: &str = "INSERT INTO operations
+    (position, id, agent, key, kind, class, target, state, unfinished, at, step, preemptions, finished_at, doc)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+pub(crate) const UPDATE_OPERATION: &str = "UPDATE operations
+    SET state = ?2, unfinished = ?3, at = ?4, step = ?5, preemptions = ?6, finished_at = ?7, doc = ?8
+    WHERE position = ?1";
+
+// operations_of_agent
+pub(crate) const LIST: &str = "SELECT doc FROM operations WHERE agent = ?1 AND position < ?2
+    AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR kind = ?4) ORDER BY position DESC LIMIT ?5";
+// operations_waiting
+pub(crate) const WAITING: &str = "SELECT position, id, agent, class, target, at, step, preemptions
+    FROM operations WHERE state = 'available' AND position > ?1 ORDER BY position LIMIT ?2";
+// operations_waiting_of_agent
+pub(crate) const WAITING_OF_AGENT: &str = "SELECT position, id, agent, class, target, at, step, preemptions
+    FROM operations WHERE agent = ?3 AND state = 'available' AND position > ?1 ORDER BY position LIMIT ?2";
+// operations_unfinished
+pub(crate) const ALL_UNFINISHED: &str = "SELECT doc FROM operations WHERE agent = ?1 AND unfinished = 1";
+// operations_finished
+pub(crate) const LAST_FINISHED: &str = "SELECT doc FROM operations WHERE agent = ?1 AND unfinished = 0
+    ORDER BY finished_at DESC, position DESC LIMIT ?2";
+
+pub(crate) const ROW: &str = "SELECT doc FROM rows WHERE agent = ?1 AND collection = ?2 AND id = ?3";
+pub(crate) const WRITE_ROW: &str = "INSERT INTO rows (agent, collection, id, doc, text, at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT (agent, collection, id) DO UPDATE SET doc = ?4, text = ?5, at = ?6";
+pub(crate) const SEE_ROW: &str = "UPDATE rows SET at = ?4 WHERE agent = ?1 AND collection = ?2 AND id = ?3";
+pub(crate) const REMOVE_ROW: &str = "DELETE FROM rows WHERE agent = ?1 AND collection = ?2 AND id = ?3";
+pub(crate) const ROWS: &str = "SELECT id, doc, at FROM rows WHERE agent = ?1 AND collection = ?2 AND id > ?3
+    AND (?4 IS NULL OR instr(text, ?4) > 0) ORDER BY id LIMIT ?5";
+
+pub(crate) const WRITE_EVIDENCE: &str = "INSERT INTO evidence (operation, n, agent, name, media_type, bytes)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(crate) const EVIDENCE: &str =
+    "SELECT name, media_type, bytes FROM evidence WHERE operation = ?1 AND n = ?2 AND agent = ?3";
