@@ -209,6 +209,6 @@ async fn queued(server: &Server) -> archibald_core::id::OperationId {
         if let [ticket] = tickets.as_slice() {
             return ticket.operation;
         }
-        tokio::time::timeout(Duration::from_secs(20), wakeups.changed()).await.unwrap().unwrap();
+        tokio::time::timeout(crate::server::PATIENCE, wakeups.changed()).await.unwrap().unwrap();
     }
 }
