@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use archibald_core::record::Disposition;
 use archibald_core::time::Timestamp;
 use axum::http::Method;
