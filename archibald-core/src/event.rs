@@ -96,9 +96,7 @@ impl NewEvent {
         fields.insert("kind".into(), operation.kind.as_str().into());
         fields.insert("class".into(), serde_json::to_value(operation.class).unwrap_or_default());
         fields.insert("state".into(), operation.state.name().into());
-        if let Value::Object(more) = data {
-            fields.extend(more);
-        }
+        fields.extend(without_reserved(data));
         Self {
             kind: kind.to_owned(),
             operation: Some(operation.id),
@@ -113,12 +111,21 @@ impl NewEvent {
         Self::plain("warning", json!({ "why": why, "paused": true }))
     }
 
-    /// An event that is about no operation.
+    /// An event that is about no operation. Fields of `data` by the names that an event has by itself
+    /// (`seq`, `at`, `type`, `operation`, `origin`) are left out.
     #[must_use]
     pub fn plain(kind: &str, data: Value) -> Self {
-        let data = if let Value::Object(fields) = data { fields } else { Map::new() };
-        Self { kind: kind.to_owned(), operation: None, origin: None, data }
+        Self { kind: kind.to_owned(), operation: None, origin: None, data: without_reserved(data) }
     }
+}
+
+/// The names that an event has by itself: a second one of the same name would make its JSON unreadable.
+const RESERVED: [&str; 5] = ["seq", "at", "type", "operation", "origin"];
+
+fn without_reserved(data: Value) -> Map<String, Value> {
+    let Value::Object(mut fields) = data else { return Map::new() };
+    fields.retain(|name, _| !RESERVED.contains(&name.as_str()));
+    fields
 }
 
 /// An event of an agent's stream. `seq` is dense per agent and assigned in commit order.
@@ -153,6 +160,15 @@ pub struct Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_reads_back_whatever_its_data_is_called() {
+        let data = json!({ "seq": 9, "at": "then", "type": "x", "operation": 1, "origin": 2, "id": "C1" });
+        let event = Event { seq: 1, at: Timestamp::EPOCH, event: NewEvent::plain("customer.updated", data) };
+        let text = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event, "{text}");
+        assert_eq!(event.event.data.keys().collect::<Vec<_>>(), ["id"]);
+    }
 
     #[test]
     fn a_cursor_survives_the_wire() {

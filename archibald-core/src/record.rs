@@ -213,12 +213,10 @@ impl OperationRecord {
         self.operation.state = self.operation.state.after(Change::Expire { at: now, step })?;
         self.operation.attempts = self.operation.attempts.saturating_add(1);
         self.end_attempt("the worker was lost".to_owned(), now);
-        Ok(vec![
-            self.event(
-                "operation.retrying",
-                json!({ "why": "the worker was lost", "step": step, "at": now }),
-            ),
-        ])
+        Ok(vec![self.event(
+            "operation.retrying",
+            json!({ "why": "the worker was lost", "step": step, "run_at": now }),
+        )])
     }
 
     /// Withdraws it.

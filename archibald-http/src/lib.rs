@@ -32,6 +32,7 @@
 
 mod auth;
 mod middleware;
+mod openapi;
 mod page;
 mod problem;
 mod request;

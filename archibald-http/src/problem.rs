@@ -6,9 +6,10 @@ use archibald_core::port::AdminError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// An error as clients get it. `type` is stable: programs decide by it, people read `detail`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Problem {
     /// Its type: `key-reused` is `urn:archibald:problem:key-reused` on the wire.
     #[serde(rename = "type", serialize_with = "as_urn")]
@@ -17,18 +18,32 @@ pub struct Problem {
     pub title: &'static str,
     /// The HTTP status.
     #[serde(serialize_with = "as_number")]
+    #[schema(value_type = u16)]
     pub status: StatusCode,
     /// What is the matter this time.
     pub detail: String,
     /// Field by field, where fields are the matter.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<FieldErrorSchema>)]
     pub errors: Vec<FieldError>,
     /// The operation that is in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub operation: Option<OperationId>,
     /// Sent as `Retry-After`, in seconds.
     #[serde(skip)]
     pub retry_after: Option<u32>,
+}
+
+/// How a [`FieldError`] looks.
+#[derive(ToSchema)]
+#[schema(as = FieldError)]
+#[allow(dead_code, reason = "it is there for its schema")]
+struct FieldErrorSchema {
+    /// A JSON pointer into the body.
+    pointer: String,
+    /// What was expected there.
+    detail: String,
 }
 
 impl Problem {

@@ -8,23 +8,24 @@ mod me;
 mod operations;
 mod rows;
 
-use axum::Router;
 use axum::middleware::{from_extractor_with_state, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::get;
+use axum::{Json, Router};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::auth::{AgentAccess, OperatorAccess};
 use crate::middleware::{authenticate, envelope};
-use crate::page;
 use crate::problem::Problem;
 use crate::state::ApiState;
+use crate::{openapi, page};
 
 /// The whole API and its page. Every route under `/v1` asks for a token, those that do not exist too.
 pub fn router(state: ApiState) -> Router {
-    Router::new()
-        .nest("/v1", v1(&state))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
+    let (router, document) = with_document(&state);
+    router
+        .route("/openapi.json", get(move || async move { Json(document) }))
         .merge(page::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -32,41 +33,58 @@ pub fn router(state: ApiState) -> Router {
         .with_state(state)
 }
 
-fn v1(state: &ApiState) -> Router<ApiState> {
-    Router::new()
-        .route("/me", get(me::me))
-        .nest("/agents/{agent}", of_agent(state))
-        .nest("/admin", of_operator(state))
+/// A route is registered together with its description, so that none can be without one.
+fn with_document(state: &ApiState) -> (Router<ApiState>, OpenApi) {
+    let (v1, described) = v1(state);
+    let (open, document) = OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .split_for_parts();
+    (open.nest("/v1", v1), openapi::with_problems(document.nest("/v1", described)))
+}
+
+fn v1(state: &ApiState) -> (Router<ApiState>, OpenApi) {
+    let (of_agent, agents) = of_agent(state);
+    let (of_operator, admin) = of_operator(state);
+    let (me, mut document) = OpenApiRouter::new().routes(routes!(me::me)).split_for_parts();
+    let router = me
+        .nest("/agents/{agent}", of_agent)
+        .nest("/admin", of_operator)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(state.clone(), authenticate))
+        .layer(from_fn_with_state(state.clone(), authenticate));
+    document = document.nest("/agents/{agent}", openapi::of_agent(agents)).nest("/admin", admin);
+    (router, openapi::behind_a_token(document))
 }
 
-fn of_agent(state: &ApiState) -> Router<ApiState> {
-    Router::new()
-        .route("/operations", post(enqueue::enqueue).get(operations::list))
-        .route("/operations/{id}", get(operations::get))
-        .route("/operations/{id}/cancel", post(operations::cancel))
-        .route("/operations/{id}/retry", post(operations::retry))
-        .route("/operations/{id}/resolve", post(operations::resolve))
-        .route("/operations/{id}/evidence/{n}", get(operations::evidence))
-        .route("/customers", get(rows::customers))
-        .route("/products", get(rows::products))
-        .route("/prices", get(rows::prices))
-        .route("/orders", get(rows::orders))
-        .route("/snapshot", get(events::snapshot))
-        .route("/events", get(events::follow))
-        .method_not_allowed_fallback(method_not_allowed)
-        .route_layer(from_extractor_with_state::<AgentAccess, _>(state.clone()))
+fn of_agent(state: &ApiState) -> (Router<ApiState>, OpenApi) {
+    let (router, document) = OpenApiRouter::new()
+        .routes(routes!(enqueue::enqueue, operations::list))
+        .routes(routes!(operations::get))
+        .routes(routes!(operations::cancel))
+        .routes(routes!(operations::retry))
+        .routes(routes!(operations::resolve))
+        .routes(routes!(operations::evidence))
+        .routes(routes!(rows::customers))
+        .routes(routes!(rows::products))
+        .routes(routes!(rows::prices))
+        .routes(routes!(rows::orders))
+        .routes(routes!(events::snapshot))
+        .routes(routes!(events::follow))
+        .split_for_parts();
+    let guard = from_extractor_with_state::<AgentAccess, _>(state.clone());
+    (router.method_not_allowed_fallback(method_not_allowed).route_layer(guard), document)
 }
 
-fn of_operator(state: &ApiState) -> Router<ApiState> {
-    Router::new()
-        .route("/overview", get(admin::overview))
-        .route("/pause", post(admin::pause))
-        .route("/resume", post(admin::resume))
-        .method_not_allowed_fallback(method_not_allowed)
-        .route_layer(from_extractor_with_state::<OperatorAccess, _>(state.clone()))
+fn of_operator(state: &ApiState) -> (Router<ApiState>, OpenApi) {
+    let (router, document) = OpenApiRouter::new()
+        .routes(routes!(admin::overview))
+        .routes(routes!(admin::pause))
+        .routes(routes!(admin::resume))
+        .split_for_parts();
+    let guard = from_extractor_with_state::<OperatorAccess, _>(state.clone());
+    (router.method_not_allowed_fallback(method_not_allowed).route_layer(guard), document)
 }
 
 async fn not_found() -> Problem {

@@ -9,23 +9,30 @@ use archibald_core::operation::{Class, EffectAtEnd, OperationState, Step};
 use archibald_core::port::Why;
 use archibald_core::record::{AttemptRecord, EvidenceInfo, OperationRecord};
 use archibald_core::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// An operation. Absent fields are left out.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct OperationView {
     /// UUIDv7.
+    #[schema(value_type = String)]
     pub id: OperationId,
     /// Whose.
+    #[schema(value_type = String)]
     pub agent: AgentId,
     /// What sort.
+    #[schema(value_type = String)]
     pub kind: OperationKind,
     /// `interactive` or `background`; comes with the kind.
+    #[schema(value_type = String)]
     pub class: Class,
     /// `available`, `running`, `completed`, `rejected`, `failed`, `in_doubt` or `cancelled`.
+    #[schema(value_type = StateName)]
     pub state: &'static str,
     /// The caller's name for it.
+    #[schema(value_type = String)]
     pub key: OperationKey,
     /// What is wanted.
     pub payload: Value,
@@ -42,11 +49,14 @@ pub struct OperationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<ProgressView>,
     /// Not before this.
+    #[schema(value_type = String, format = DateTime)]
     pub run_at: Timestamp,
     /// When it was accepted.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it reached a final state.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
     /// The last ones, oldest first.
     pub attempts: Vec<AttemptView>,
@@ -56,21 +66,36 @@ pub struct OperationView {
     pub evidence: Vec<EvidenceView>,
     /// Why it is not running; only where one operation is asked for, or a list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
     pub why: Vec<Why>,
 }
 
+/// The states by their names on the wire.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StateName {
+    Available,
+    Running,
+    Completed,
+    Rejected,
+    Failed,
+    InDoubt,
+    Cancelled,
+}
+
 /// Why an operation did not complete.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ProblemView {
     /// In the words of who said so.
     pub detail: String,
     /// Of a failed one: whether the ERP may have been changed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub effect: Option<EffectAtEnd>,
 }
 
 /// How far a step is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ProgressView {
     /// The step.
     pub step: String,
@@ -83,18 +108,23 @@ pub struct ProgressView {
 }
 
 /// One run under one lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AttemptView {
     /// The lease's token.
+    #[schema(value_type = u64)]
     pub token: FencingToken,
     /// Who ran it.
+    #[schema(value_type = String)]
     pub worker: WorkerId,
     /// What it began with.
+    #[schema(value_type = String)]
     pub step: Step,
     /// When it began.
+    #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub ended_at: Option<Timestamp>,
     /// How it ended, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,36 +132,51 @@ pub struct AttemptView {
 }
 
 /// A change of the ERP and how far it has got. The baseline is left out: it can be large.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct EffectView {
     /// Its name within the operation.
+    #[schema(value_type = String)]
     pub name: EffectName,
     /// `intended`, `released`, `recorded` or `void`.
+    #[schema(value_type = String)]
     pub state: EffectState,
     /// What its bearer carries at the ERP.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub mark: Option<Mark>,
     /// How often it was intended.
     pub acts: u32,
     /// When it was last intended.
+    #[schema(value_type = String, format = DateTime)]
     pub intended_at: Timestamp,
     /// When it was last released.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub released_at: Option<Timestamp>,
     /// When the released request was answered whole.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub answered_at: Option<Timestamp>,
     /// What the ERP called it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
     pub receipt: Option<Receipt>,
 }
 
 /// Kept evidence and where to get it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EvidenceView {
-    /// Number, name, media type, size and time.
-    #[serde(flatten)]
-    pub info: EvidenceInfo,
+    /// Its number within the operation, from 0.
+    pub n: u32,
+    /// What it is, such as `screenshot`.
+    pub name: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was kept.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
     /// Its path.
     pub href: String,
 }
@@ -169,6 +214,20 @@ impl OperationView {
     }
 }
 
+impl StateName {
+    pub(crate) fn on_the_wire(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::InDoubt => "in_doubt",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// Where an operation is read.
 pub(crate) fn operation_path(agent: &AgentId, id: OperationId) -> String {
     format!("/v1/agents/{agent}/operations/{id}")
@@ -187,7 +246,8 @@ fn end_of(state: OperationState) -> (Option<Value>, Option<ProblemView>) {
 }
 
 fn evidence_view(info: EvidenceInfo, path: &str) -> EvidenceView {
-    EvidenceView { href: format!("{path}/{}", info.n), info }
+    let EvidenceInfo { n, name, media_type, size, at } = info;
+    EvidenceView { n, name, media_type, size, at, href: format!("{path}/{n}") }
 }
 
 impl From<&Progress> for ProgressView {

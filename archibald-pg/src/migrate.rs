@@ -87,14 +87,12 @@ async fn apply(
 
 /// The newest migration that was applied, 0 before the first.
 async fn version(connection: &mut PgConnection, schema: &str) -> Result<i64, sqlx::Error> {
-    let table = format!("{schema}.migrations");
-    let there: bool = sqlx::query_scalar("select to_regclass($1) is not null")
-        .bind(table.as_str())
-        .fetch_one(&mut *connection)
-        .await?;
+    // Not by `to_regclass`: it remembers what was not there when this session first asked.
+    let asked = "select exists (select from pg_tables where schemaname = $1 and tablename = 'migrations')";
+    let there: bool = sqlx::query_scalar(asked).bind(schema).fetch_one(&mut *connection).await?;
     if !there {
         return Ok(0);
     }
-    let newest = format!("select coalesce(max(version), 0) from {table}");
+    let newest = format!("select coalesce(max(version), 0) from {schema}.migrations");
     sqlx::query_scalar(AssertSqlSafe(newest)).fetch_one(connection).await
 }

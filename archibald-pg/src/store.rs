@@ -19,7 +19,8 @@ const IN_PASSING: Duration = Duration::from_millis(100);
 /// All store ports in one PostgreSQL schema. Clones share one pool.
 ///
 /// Any number of processes may open the same schema. What one commits wakes the others; where a notification
-/// is lost, a look at the logs every [`PgOptions::poll_every`] finds it.
+/// is lost, a look at the logs every [`PgOptions::poll_every`] finds it. Fine progress is the exception: it
+/// stays within the process that runs the operation, where devices of other processes see but its steps.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), archibald_pg::ConnectError> {
@@ -62,6 +63,10 @@ impl PgStore {
     /// # Cancel safety
     /// Cancel safe: migrations happen whole or not at all.
     pub async fn connect(url: &str, options: PgOptions) -> Result<Self, ConnectError> {
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            let other = sqlx::Error::Configuration("its scheme is another one".into());
+            return Err(ConnectError::BadUrl(other));
+        }
         let address = PgConnectOptions::from_str(url).map_err(ConnectError::BadUrl)?;
         Self::connect_with(address, options).await
     }
@@ -142,4 +147,29 @@ fn begin(lock_wait: Duration, durable: &str) -> SqlStr {
         lock_wait.as_millis().clamp(1, 3_600_000)
     );
     AssertSqlSafe(Arc::<str>::from(begin)).into_sql_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use archibald_testing::postgres::{Cluster, ClusterOptions};
+
+    /// A `BEGIN` that is cancelled on its way must not swallow what the next user of its connection commits.
+    #[tokio::test]
+    async fn a_cancelled_begin_takes_nobody_with_it() {
+        let cluster = Cluster::start(&ClusterOptions { fsync: false, ..Default::default() }).unwrap();
+        let options = PgOptions { max_connections: 1, ..PgOptions::default() };
+        let pool = pool(&options).connect(&cluster.url()).await.unwrap();
+        pool.execute("create table acknowledged (n int)").await.unwrap();
+        for n in 0..500 {
+            let cancelled = tokio::time::timeout(Duration::from_micros(n % 50 * 20), pool.begin()).await;
+            drop(cancelled);
+            sqlx::query("insert into acknowledged values ($1)").bind(n as i32).execute(&pool).await.unwrap();
+        }
+        let kept: i64 =
+            sqlx::query_scalar("select count(*) from acknowledged").fetch_one(&pool).await.unwrap();
+        assert_eq!(kept, 500);
+        // Seen from outside: not in a transaction that is still open.
+        assert_eq!(cluster.sql("postgres", "select count(*) from acknowledged").unwrap(), "500");
+    }
 }

@@ -4,7 +4,8 @@ use archibald_core::id::AgentId;
 use archibald_core::port::{EventBus, EventRead, Head, Snapshot, Wakeups, WorkerWakeups};
 use async_trait::async_trait;
 
-use crate::tx::{Tx, column_u64, failed, to_i64};
+use crate::code::{column_u64, failed, to_i64};
+use crate::tx::Tx;
 use crate::{SqliteStore, sql};
 
 #[async_trait]

@@ -22,12 +22,14 @@
 //! ```
 //!
 //! Beside the database live SQLite's own `-wal` and `-shm`, `….lock`, which says whose it is, and `….head`,
-//! which tells a restored backup from the database that was there. To restore one, stop the process, remove
-//! `-wal` and `-shm`, and put the file in place; `….head` stays.
+//! which tells a restored backup from the database that was there. [`SqliteStore::backup`] makes one; to
+//! restore it, stop the process, remove `-wal` and `-shm`, and put the file in place; `….head` stays.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod backup;
 mod bus;
+mod code;
 mod hub;
 mod lock;
 mod open;
@@ -39,5 +41,6 @@ mod store;
 mod tx;
 mod writer;
 
+pub use self::backup::BackupError;
 pub use self::open::OpenError;
 pub use self::store::{Durability, SqliteOptions, SqliteStore};

@@ -8,8 +8,9 @@ use archibald_core::scheduler::Ticket;
 use async_trait::async_trait;
 
 use crate::SqliteStore;
+use crate::code::{failed, to_i64};
 use crate::sql;
-use crate::tx::{Tx, failed, to_i64};
+use crate::tx::Tx;
 
 #[async_trait]
 impl AgentLock for SqliteStore {

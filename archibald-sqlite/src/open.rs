@@ -12,12 +12,13 @@ use archibald_core::error::StoreError;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 
+use crate::code::is_damage;
 use crate::hub::Hub;
 use crate::place::{Place, PlaceFile};
 use crate::read::Reader;
 use crate::sql;
 use crate::store::{Durability, SqliteOptions, SqliteStore};
-use crate::tx::{Tx, is_damage};
+use crate::tx::Tx;
 use crate::writer::{Owned, Writer};
 
 /// Why the file could not be opened as a store. Nothing of it was changed, unless the variant says so.

@@ -15,8 +15,9 @@ use archibald_core::time::Timestamp;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use crate::code::failed;
 use crate::lock::held;
-use crate::tx::{Tx, failed};
+use crate::tx::Tx;
 use crate::{SqliteStore, sql};
 
 #[async_trait]

@@ -1,5 +1,7 @@
 //! Everything that only reads, on connections that cannot write.
 
+use std::path::Path;
+
 use archibald_core::error::StoreError;
 use archibald_core::event::{Cursor, Event};
 use archibald_core::id::{AgentId, OperationId, Target};
@@ -11,8 +13,8 @@ use archibald_core::scheduler::Ticket;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
+use crate::code::{column, column_time, column_u64, doc, failed, from_json, parsed, to_i64};
 use crate::sql;
-use crate::tx::{column, column_time, column_u64, doc, failed, from_json, parsed, to_i64};
 
 /// Reads on connections of its own. What was committed before a call is seen by it.
 pub(crate) struct Reader {
@@ -26,6 +28,11 @@ impl Reader {
 
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+    }
+
+    pub(crate) async fn copy_to(&self, path: &Path) -> Result<(), sqlx::Error> {
+        let path = path.to_string_lossy();
+        sqlx::query(sql::COPY).bind(path.as_ref()).execute(&self.pool).await.map(drop)
     }
 
     pub(crate) async fn operation(

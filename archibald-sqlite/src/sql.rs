@@ -15,6 +15,8 @@ pub(crate) const KEEP: &str = "RELEASE request";
 pub(crate) const UNDO: &str = "ROLLBACK TO request";
 pub(crate) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
+pub(crate) const COPY: &str = "VACUUM INTO ?1";
+
 pub(crate) const TABLES: &str = "SELECT count(*) FROM sqlite_schema";
 pub(crate) const LAST_POSITION: &str =
     "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'operations'";

@@ -11,11 +11,12 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::code::primary_code;
 use crate::hub::Hub;
 use crate::open::FileLock;
 use crate::place::PlaceFile;
 use crate::sql;
-use crate::tx::{Effects, Tx, primary_code};
+use crate::tx::{Effects, Tx};
 
 /// Requests that share a commit at most.
 const BATCH: usize = 256;
@@ -248,4 +249,54 @@ const SQLITE_FULL: u32 = 13;
 
 fn stopped(why: &str) -> StoreError {
     StoreError::unavailable("writing to the SQLite file", why)
+}
+
+#[cfg(test)]
+mod tests {
+    use archibald_core::event::{Cursor, NewEvent};
+    use archibald_core::id::AgentId;
+    use archibald_core::port::{EventBus, EventRead};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{SqliteOptions, SqliteStore};
+
+    /// Writes an event, and then fails or not.
+    async fn write_then(store: &SqliteStore, agent: &AgentId, n: usize) -> Result<(), StoreError> {
+        let agent = agent.clone();
+        let change = store.write(move |tx| {
+            Box::pin(async move {
+                tx.append(&agent, vec![NewEvent::plain("test", json!({ "n": n }))]).await?;
+                if n.is_multiple_of(2) { Ok(()) } else { Err(stopped("it failed after it wrote")) }
+            })
+        });
+        change.await
+    }
+
+    #[tokio::test]
+    async fn what_a_failed_request_wrote_is_undone_and_nobody_is_woken_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("archibald.db");
+        let store = SqliteStore::open(path, SqliteOptions::default()).await.unwrap();
+        let (nancy, andrew) = (AgentId::new("nancy").unwrap(), AgentId::new("andrew").unwrap());
+        let mut wakes = store.subscribe(&andrew);
+        let before = store.commits();
+        let calls = (0..20).map(|n| write_then(&store, &nancy, n));
+        let failing = write_then(&store, &andrew, 1);
+        let (answers, failed) = futures::join!(futures::future::join_all(calls), failing);
+        assert!(store.commits() - before <= 2, "they shared their commits");
+        assert!(failed.is_err());
+        assert!(futures::poll!(wakes.changed()).is_pending(), "nothing was committed for andrew");
+        for (n, answer) in answers.iter().enumerate() {
+            assert_eq!(answer.is_ok(), n.is_multiple_of(2), "request {n}");
+        }
+        let start = Cursor { epoch: store.head(&nancy).await.unwrap().epoch, seq: 0 };
+        let EventRead::Batch { events, .. } = store.read(&nancy, start, 100).await.unwrap() else {
+            panic!("the beginning is served")
+        };
+        let written: Vec<_> = events.iter().map(|event| event.event.data["n"].clone()).collect();
+        assert_eq!(written, (0..20).step_by(2).map(|n| json!(n)).collect::<Vec<_>>());
+        assert_eq!(store.head(&andrew).await.unwrap().head, 0);
+        store.close().await;
+    }
 }

@@ -37,9 +37,9 @@ async fn callers_at_once_share_commits_and_a_lone_one_waits_for_nobody() {
     assert_eq!(disk.store.commits() - before, 5, "each call alone is a commit alone");
 }
 
-/// Of what is committed together, a request that fails after it wrote leaves nothing, and the others stay.
+/// Of what is committed together, those that are refused leave nothing, and the others stay.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_fails_is_undone_alone() {
+async fn a_request_that_is_refused_is_refused_alone() {
     let disk = fresh().await;
     let taken = enqueue(&disk.store, "nancy", "first").await;
     let calls = (0..90).map(|n| {
@@ -77,4 +77,26 @@ async fn a_caller_that_left_changes_nothing_in_the_outcome() {
     timeout(Duration::from_secs(10), wakes.changed()).await.expect("woken").unwrap();
     let again = disk.store.enqueue(new_operation("nancy", "k")).await.unwrap();
     assert!(again.replayed);
+}
+
+/// Readers that leave give their connections back, and hold up neither readers nor the writer.
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_that_leave_hold_nothing() {
+    let disk = fresh().await;
+    let nancy = AgentId::new("nancy").unwrap();
+    for n in 0..100 {
+        enqueue(&disk.store, "nancy", &format!("k{n}")).await;
+    }
+    for n in 0..300u64 {
+        let (store, nancy) = (disk.store.clone(), nancy.clone());
+        let read = tokio::spawn(async move { store.snapshot(&nancy, 100).await.map(drop) });
+        tokio::time::sleep(Duration::from_micros(n % 30 * 50)).await;
+        read.abort();
+    }
+    let reads = (0..16).map(|_| disk.store.snapshot(&nancy, 100));
+    for shown in timeout(Duration::from_secs(10), join_all(reads)).await.expect("readers are free") {
+        assert_eq!(shown.unwrap().operations.len(), 100);
+    }
+    enqueue(&disk.store, "nancy", "after").await;
+    assert_eq!(disk.store.head(&nancy).await.unwrap().head, 101, "readers see the present");
 }

@@ -147,11 +147,22 @@ async fn restore(disk: &mut OnDisk, backup: &[u8]) {
     disk.reopen().await;
 }
 
-async fn backup(disk: &mut OnDisk) -> Vec<u8> {
-    disk.store.close().await;
-    let backup = fs::read(disk.path()).unwrap();
-    disk.reopen().await;
-    backup
+#[tokio::test]
+async fn a_backup_is_whole_private_and_never_written_over_a_file() {
+    let disk = fresh().await;
+    let id = enqueue(&disk.store, "nancy", "kept").await;
+    let path = disk.folder.path().join("backup.db");
+    disk.store.backup(&path).await.unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let before = fs::read(&path).unwrap();
+    let again = disk.store.backup(&path).await.unwrap_err();
+    assert!(again.to_string().contains("backup.db"), "{again}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+
+    let restored = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
+    let nancy = AgentId::new("nancy").unwrap();
+    assert!(restored.get(&nancy, id).await.unwrap().is_some());
+    restored.close().await;
 }
 
 #[tokio::test]
@@ -160,8 +171,11 @@ async fn a_restored_backup_begins_a_new_epoch_and_the_same_file_does_not() {
     let mut disk = fresh().await;
     enqueue(&disk.store, "nancy", "kept").await;
     let epoch = disk.store.head(&nancy).await.unwrap().epoch;
-    let old = backup(&mut disk).await;
+    disk.reopen().await;
     assert_eq!(disk.store.head(&nancy).await.unwrap().epoch, epoch, "nothing is missing");
+    let copy = disk.folder.path().join("copy.db");
+    disk.store.backup(&copy).await.unwrap();
+    let old = fs::read(&copy).unwrap();
 
     enqueue(&disk.store, "nancy", "lost").await;
     let device = Cursor { epoch, seq: disk.store.head(&nancy).await.unwrap().head };
@@ -183,13 +197,10 @@ async fn a_restored_backup_with_work_in_hand_begins_a_new_epoch_too() {
     let id = enqueue(&disk.store, "nancy", "k").await;
     let request = child::lease_request("nancy", id);
     let leased = ports.lock.lease(&request).await.unwrap();
-    // A copy taken while the store is open, as a snapshot of the disk has it.
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.db");
-    let mut conn = SqliteConnectOptions::new().filename(disk.path()).connect().await.unwrap();
-    sqlx::query("VACUUM INTO ?1").bind(copy.to_string_lossy()).execute(&mut conn).await.unwrap();
+    disk.store.backup(&copy).await.unwrap();
     let old = fs::read(&copy).unwrap();
-    sqlx::Connection::close(conn).await.unwrap();
     ports.lock.hand_back(&leased.lease).await.unwrap();
     let epoch = ports.bus.head(&nancy).await.unwrap().epoch;
     restore(&mut disk, &old).await;

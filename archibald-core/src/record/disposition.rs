@@ -242,12 +242,12 @@ impl OperationRecord {
             }
             Disposition::Retry { after, why } => {
                 let (at, step) = (now + *after, self.next_step());
-                let data = json!({ "why": why, "at": at, "step": step });
+                let data = json!({ "why": why, "run_at": at, "step": step });
                 (Outcome::Again { at, step }, "operation.retrying", data)
             }
             Disposition::Yield { after, why } => {
                 let (at, step) = (now + *after, self.next_step());
-                let data = json!({ "why": why.in_words(), "at": at, "step": step });
+                let data = json!({ "why": why.in_words(), "run_at": at, "step": step });
                 (Outcome::Again { at, step }, "operation.yielded", data)
             }
             Disposition::Fail { why } => {

@@ -15,9 +15,9 @@ pub enum Input {
     /// An operation waits: enqueued, to be retried, redriven, or returned by a lost worker.
     ///
     /// Again for one that waits: the newer ticket replaces the older. For one that is starting or running:
-    /// kept, and used if the end of the attempt brings no newer one, so that a wake-up which overtook
-    /// the end of a lost attempt is not lost; at worst one lease is refused as `Gone`. Any ticket of an
-    /// agent that was held by another worker makes it try again.
+    /// the same ticket is an echo and changes nothing; another is kept, and used if the end of the attempt
+    /// brings no newer one, so that a wake-up which overtook the end of a lost attempt is not lost; at worst
+    /// one lease is refused as `Gone`. Any ticket of an agent that another worker holds makes it try again.
     Waiting(Ticket),
     /// The store gave the lease that was asked for.
     ///
@@ -62,7 +62,8 @@ pub enum Input {
     },
     /// It waits no more: cancelled, or found gone.
     ///
-    /// While it is starting or running the agent stays taken until the attempt ends; then it is forgotten.
+    /// While it is starting or running the agent stays taken until the attempt ends; then it is forgotten,
+    /// unless a ticket came since.
     /// Unknown: nothing but what `TargetFreed` does.
     Withdrawn {
         /// Whose.

@@ -56,6 +56,8 @@ impl Lane {
     pub(super) fn waiting(&mut self, ticket: Ticket, now: Timestamp) {
         self.hear_of_a_free_agent();
         match &mut self.run {
+            // A store moves a ticket's time whenever it waits anew, so the same one is an echo.
+            Some(run) if run.ticket == ticket => {}
             Some(run) if run.ticket.operation == ticket.operation => {
                 run.withdrawn = false;
                 run.again = Some(ticket);

@@ -6,6 +6,6 @@ mod checked;
 mod machine;
 mod model;
 mod properties;
-// mod simulation;
+mod simulation;
 mod stories;
 mod story;

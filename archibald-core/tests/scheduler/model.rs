@@ -188,14 +188,14 @@ impl Model {
     }
 
     fn leader_of(&self, ticket: &Ticket) -> Option<OperationId> {
+        let target = ticket.target.as_ref()?;
         let earlier = |other: &&Ticket| {
-            other.agent == ticket.agent
-                && other.target == ticket.target
+            other.target.as_ref() == Some(target)
                 && (other.position, other.operation) < (ticket.position, ticket.operation)
         };
-        ticket.target.as_ref()?;
         let taken = self.agents.get(&ticket.agent).and_then(|agent| agent.taken.as_ref());
-        let others = self.waiting().chain(taken.map(|taken| &taken.ticket));
+        let waiting = self.own(&ticket.agent).map(|known| &known.ticket);
+        let others = waiting.chain(taken.map(|taken| &taken.ticket));
         let leader = others.filter(earlier).min_by_key(|other| (other.position, other.operation));
         leader.map(|other| other.operation)
     }
@@ -280,8 +280,14 @@ impl Model {
     }
 
     fn first(&self, agent: &AgentId) -> Option<&Ticket> {
-        let own = self.waiting().filter(|ticket| ticket.agent == *agent);
-        own.filter(|ticket| self.may_start(ticket)).min_by_key(|ticket| rank(ticket))
+        let due = self.own(agent).filter(|known| known.due).map(|known| &known.ticket);
+        due.min_by_key(|ticket| rank(ticket))
+    }
+
+    /// What waits of one agent.
+    fn own(&self, agent: &AgentId) -> impl Iterator<Item = &Known> {
+        let from = (agent.clone(), OperationId(uuid::Uuid::nil()));
+        self.known.range(from..).take_while(move |((owner, _), _)| owner == agent).map(|(_, known)| known)
     }
 
     fn may_start(&self, ticket: &Ticket) -> bool {
@@ -317,8 +323,10 @@ impl Model {
     fn wait(&mut self, ticket: Ticket) {
         self.agent(&ticket.agent);
         if let Some(taken) = self.taken_by(&ticket.agent, ticket.operation) {
-            taken.withdrawn = false;
-            taken.again = Some(ticket);
+            if taken.ticket != ticket {
+                taken.withdrawn = false;
+                taken.again = Some(ticket);
+            }
             return;
         }
         let old = self.known.remove(&key(&ticket));
@@ -391,9 +399,7 @@ impl Model {
             }
         }
         let idle = |model: &Self, agent: &AgentId| {
-            !model.is_taken(agent)
-                && !model.is_paused(agent)
-                && !model.waiting().any(|ticket| ticket.agent == *agent)
+            !model.is_taken(agent) && !model.is_paused(agent) && model.own(agent).next().is_none()
         };
         let idle: Vec<_> = self.agents.keys().filter(|agent| idle(self, agent)).cloned().collect();
         for agent in idle {

@@ -396,10 +396,23 @@ fn a_worker_that_drains_starts_nothing_and_lets_syncs_give_way() {
 #[test]
 fn a_ticket_that_comes_while_its_operation_runs_is_used_if_the_attempt_was_lost() {
     let mut story = slots(1);
-    let (lost, reaped) = (order("nancy", 0), order("nancy", 0).with(Step::Probe));
+    let (lost, reaped) = (order("nancy", 0), order("nancy", 0).due(40).with(Step::Probe));
     story.comes(&lost).starts(&lost);
+    story.time_is(40);
     story.comes(&reaped).nothing();
     story.settles(&lost).starts(&reaped);
+}
+
+#[test]
+fn an_echo_of_the_ticket_that_runs_costs_nothing() {
+    let mut story = slots(1);
+    let first = order("nancy", 0);
+    story.comes(&first).asks_for(&first);
+    story.comes(&first).nothing();
+    story.leased(&first).nothing();
+    story.comes(&first).nothing();
+    story.settles(&first).nothing();
+    assert!(story.counts().waiting.is_empty());
 }
 
 #[test]

@@ -6,26 +6,37 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::auth::OperatorAccess;
 use crate::problem::Problem;
 use crate::request::JsonBody;
 use crate::state::ApiState;
 
-#[derive(Deserialize)]
+/// Whom to pause.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PauseBody {
+    #[schema(value_type = String)]
     agent: AgentId,
     #[serde(default)]
     why: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// Whom to resume.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResumeBody {
+    #[schema(value_type = String)]
     agent: AgentId,
 }
 
+/// What runs, what waits, who is paused, and the browsers.
+#[utoipa::path(
+    get,
+    path = "/overview",
+    responses((status = 200, body = Object)),
+)]
 pub(crate) async fn overview(
     State(state): State<ApiState>,
     _: OperatorAccess,
@@ -33,6 +44,13 @@ pub(crate) async fn overview(
     Ok(Json(state.operations.overview().await?))
 }
 
+/// Nothing of the agent is started until it is resumed.
+#[utoipa::path(
+    post,
+    path = "/pause",
+    request_body = PauseBody,
+    responses((status = 204, description = "Done"), (status = 422, body = Problem)),
+)]
 pub(crate) async fn pause(
     State(state): State<ApiState>,
     _: OperatorAccess,
@@ -44,6 +62,13 @@ pub(crate) async fn pause(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The agent goes on.
+#[utoipa::path(
+    post,
+    path = "/resume",
+    request_body = ResumeBody,
+    responses((status = 204, description = "Done"), (status = 422, body = Problem)),
+)]
 pub(crate) async fn resume(
     State(state): State<ApiState>,
     _: OperatorAccess,

@@ -12,25 +12,52 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::operations::view;
 use crate::auth::AgentAccess;
 use crate::problem::Problem;
 use crate::request::{JsonBody, idempotency_key, origin, preferred_wait};
 use crate::state::ApiState;
-use crate::wire::operation_path;
+use crate::wire::{OperationView, operation_path};
 
-#[derive(Deserialize)]
+/// What is asked for.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EnqueueBody {
+    /// Such as `submit-order`.
     kind: String,
+    /// What the kind asks for.
     payload: Value,
+    /// The same thing as the header `Idempotency-Key`; one of the two is needed.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     key: Option<OperationKey>,
+    /// Not before this.
     #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     run_at: Option<Timestamp>,
 }
 
+/// Asks for an operation. The same key twice is one operation.
+#[utoipa::path(
+    post,
+    path = "/operations",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "One of this and the body's `key` is needed"),
+        ("Prefer" = Option<String>, Header, description = "`wait=N` waits up to N seconds (at most 60)"),
+        ("X-Device-Id" = Option<String>, Header, description = "Echoed in events"),
+        ("X-Mutation-Id" = Option<String>, Header, description = "Echoed in events"),
+    ),
+    request_body = EnqueueBody,
+    responses(
+        (status = 200, description = "It existed before, or was waited for and is final", body = OperationView,
+            headers(("Location" = String), ("Idempotency-Replayed" = String))),
+        (status = 202, description = "It is on disk", body = OperationView, headers(("Location" = String))),
+        (status = 409, description = "The agent's queue is full", body = Problem),
+        (status = 422, description = "It cannot be accepted, or the key was used otherwise", body = Problem),
+    ),
+)]
 pub(crate) async fn enqueue(
     State(state): State<ApiState>,
     AgentAccess { agent, .. }: AgentAccess,

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::auth::AgentAccess;
 use crate::problem::Problem;
@@ -17,14 +18,29 @@ use crate::state::ApiState;
 use crate::stream::{Frame, Subscription, long_poll, polling, sse};
 use crate::wire::OperationView;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct EventsQuery {
+    /// Where to go on; the header `Last-Event-ID` goes first.
     cursor: Option<String>,
+    /// Seconds that a long poll waits, at most 60.
     wait: Option<u64>,
 }
 
 /// Server-sent events, or with `Accept: application/json` the next frame of them.
+#[utoipa::path(
+    get,
+    path = "/events",
+    params(EventsQuery, ("Last-Event-ID" = Option<String>, Header, description = "Where to go on")),
+    responses(
+        (status = 200, description = "Frames: hello, snapshot, batch, heartbeat, progress, bye", content(
+            (String = "text/event-stream"),
+            (Object = "application/json"),
+        )),
+        (status = 400, description = "What was sent is no cursor", body = Problem),
+    ),
+)]
 pub(crate) async fn follow(
     State(state): State<ApiState>,
     access: AgentAccess,
@@ -48,7 +64,12 @@ pub(crate) async fn follow(
     .await
 }
 
-/// All that a device shows, and the cursor from which the stream goes on.
+/// All that a device shows, and the cursor from which its stream goes on.
+#[utoipa::path(
+    get,
+    path = "/snapshot",
+    responses((status = 200, description = "`cursor` and `operations`", body = Object)),
+)]
 pub(crate) async fn snapshot(
     State(state): State<ApiState>,
     AgentAccess { agent, .. }: AgentAccess,

@@ -11,11 +11,21 @@ use crate::problem::Problem;
 use crate::state::ApiState;
 
 /// The process answers.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    responses((status = 200, body = String)),
+)]
 pub(crate) async fn alive() -> &'static str {
     "ok\n"
 }
 
 /// The store answers, and neither server nor worker is on its way out.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    responses((status = 200, body = String), (status = 503, body = Problem)),
+)]
 pub(crate) async fn ready(State(state): State<ApiState>) -> Result<&'static str, Problem> {
     if state.shutdown.is_cancelled() || state.operations.overview().await?.draining {
         return Err(Problem::unavailable("draining: nothing new is taken"));
@@ -24,6 +34,11 @@ pub(crate) async fn ready(State(state): State<ApiState>) -> Result<&'static str,
 }
 
 /// Prometheus text.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, body = String)),
+)]
 pub(crate) async fn metrics(State(state): State<ApiState>) -> Result<impl IntoResponse, Problem> {
     let overview = state.operations.overview().await?;
     let pool = &overview.pool;

@@ -4,17 +4,27 @@ use archibald_core::id::AgentId;
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::auth::{Principal, Scope};
 use crate::state::ApiState;
 
-#[derive(Serialize)]
+/// Who holds a token.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Me {
     name: String,
+    /// `agent` or `operator`.
     scope: &'static str,
+    #[schema(value_type = Vec<String>)]
     agents: Vec<AgentId>,
 }
 
+/// What the token reaches.
+#[utoipa::path(
+    get,
+    path = "/me",
+    responses((status = 200, body = Me)),
+)]
 pub(crate) async fn me(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,

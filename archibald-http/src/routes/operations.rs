@@ -12,56 +12,58 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::auth::AgentAccess;
 use crate::problem::Problem;
 use crate::request::{JsonBody, Query};
 use crate::state::ApiState;
-use crate::wire::OperationView;
+use crate::wire::{OperationView, StateName};
 
 /// The longest note to a decision.
 const NOTE_LIMIT: usize = 500;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
+    /// Only in this state.
     state: Option<StateName>,
+    /// Only of this kind.
+    #[param(value_type = Option<String>)]
     kind: Option<OperationKind>,
+    /// At most this many; 50 when absent.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
+    /// The `next` of the page before.
+    #[param(value_type = Option<String>)]
     after: Option<u64>,
 }
 
-/// The states by their names on the wire.
-#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum StateName {
-    Available,
-    Running,
-    Completed,
-    Rejected,
-    Failed,
-    InDoubt,
-    Cancelled,
-}
-
-#[derive(Serialize)]
+/// A page of operations, newest first.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Operations {
     items: Vec<OperationView>,
+    /// Where the next page begins, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// What a person decided.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResolveBody {
     outcome: OutcomeName,
+    /// What the ERP called the effect: needed with `applied`, not allowed without.
     #[serde(default)]
     receipt: Option<Value>,
+    /// For the audit.
     #[serde(default)]
+    #[schema(max_length = 500)]
     note: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OutcomeName {
     Applied,
@@ -69,6 +71,13 @@ pub(crate) enum OutcomeName {
     Abandon,
 }
 
+/// Operations of the agent, newest first.
+#[utoipa::path(
+    get,
+    path = "/operations",
+    params(ListQuery),
+    responses((status = 200, body = Operations)),
+)]
 pub(crate) async fn list(
     State(state): State<ApiState>,
     AgentAccess { agent, .. }: AgentAccess,
@@ -88,6 +97,13 @@ pub(crate) async fn list(
     Ok(Json(Operations { items, next: page.next.map(|next| next.to_string()) }))
 }
 
+/// One operation, and why it waits.
+#[utoipa::path(
+    get,
+    path = "/operations/{id}",
+    params(("id" = String, Path)),
+    responses((status = 200, body = OperationView), (status = 404, body = Problem)),
+)]
 pub(crate) async fn get(
     State(state): State<ApiState>,
     AgentAccess { agent, .. }: AgentAccess,
@@ -97,6 +113,16 @@ pub(crate) async fn get(
     Ok(Json(view(&state, record).await))
 }
 
+/// Withdraws an operation that waits and has no effect.
+#[utoipa::path(
+    post,
+    path = "/operations/{id}/cancel",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, body = OperationView),
+        (status = 409, description = "Its state does not allow it", body = Problem),
+    ),
+)]
 pub(crate) async fn cancel(
     State(state): State<ApiState>,
     AgentAccess { agent, principal }: AgentAccess,
@@ -106,6 +132,16 @@ pub(crate) async fn cancel(
     Ok(Json(view(&state, record).await))
 }
 
+/// Starts a rejected or failed operation again.
+#[utoipa::path(
+    post,
+    path = "/operations/{id}/retry",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, body = OperationView),
+        (status = 409, description = "Its state does not allow it", body = Problem),
+    ),
+)]
 pub(crate) async fn retry(
     State(state): State<ApiState>,
     AgentAccess { agent, principal }: AgentAccess,
@@ -115,6 +151,18 @@ pub(crate) async fn retry(
     Ok(Json(view(&state, record).await))
 }
 
+/// Decides a doubt.
+#[utoipa::path(
+    post,
+    path = "/operations/{id}/resolve",
+    params(("id" = String, Path)),
+    request_body = ResolveBody,
+    responses(
+        (status = 200, body = OperationView),
+        (status = 409, description = "Its state does not allow it", body = Problem),
+        (status = 422, body = Problem),
+    ),
+)]
 pub(crate) async fn resolve(
     State(state): State<ApiState>,
     AgentAccess { agent, principal }: AgentAccess,
@@ -127,6 +175,13 @@ pub(crate) async fn resolve(
     Ok(Json(view(&state, record).await))
 }
 
+/// What a page of the ERP looked like.
+#[utoipa::path(
+    get,
+    path = "/operations/{id}/evidence/{n}",
+    params(("id" = String, Path), ("n" = u32, Path)),
+    responses((status = 200, description = "The thing itself, in its own media type", content_type = "*/*")),
+)]
 pub(crate) async fn evidence(
     State(state): State<ApiState>,
     AgentAccess { agent, .. }: AgentAccess,
@@ -154,20 +209,6 @@ pub(super) fn page_size(asked: Option<u32>) -> Result<u32, Problem> {
     match asked.unwrap_or(50) {
         limit @ 1..=500 => Ok(limit),
         _ => Err(Problem::bad_request("query parameter limit must be 1 to 500")),
-    }
-}
-
-impl StateName {
-    fn on_the_wire(self) -> &'static str {
-        match self {
-            Self::Available => "available",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Rejected => "rejected",
-            Self::Failed => "failed",
-            Self::InDoubt => "in_doubt",
-            Self::Cancelled => "cancelled",
-        }
     }
 }
 

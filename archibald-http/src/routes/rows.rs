@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::operations::page_size;
 use crate::auth::AgentAccess;
@@ -14,32 +15,43 @@ use crate::problem::Problem;
 use crate::request::Query;
 use crate::state::ApiState;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct RowsQuery {
+    /// Only rows that contain this text, upper and lower case alike.
     search: Option<String>,
+    /// At most this many; 50 when absent.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
+    /// The `next` of the page before.
     after: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A page of rows, by id.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Rows {
     items: Vec<Row>,
+    /// Where the next page begins, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
 /// A row and its age.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Row {
     id: String,
+    /// When a sync or an operation last wrote it.
+    #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
     data: Value,
 }
 
 macro_rules! collections {
-    ($($name:ident),+) => {
+    ($($name:ident $path:literal),+) => {
         $(
+            /// What the syncs brought.
+            #[utoipa::path(get, path = $path, params(RowsQuery), responses((status = 200, body = Rows)))]
             pub(crate) async fn $name(
                 State(state): State<ApiState>,
                 access: AgentAccess,
@@ -51,7 +63,7 @@ macro_rules! collections {
     };
 }
 
-collections!(customers, products, prices, orders);
+collections!(customers "/customers", products "/products", prices "/prices", orders "/orders");
 
 async fn rows(
     state: &ApiState,

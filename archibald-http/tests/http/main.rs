@@ -9,6 +9,7 @@ mod enqueue;
 mod events;
 mod limits;
 mod long_poll;
+mod openapi;
 mod operations;
 mod page;
 mod problems;

@@ -87,7 +87,8 @@ pub(crate) fn main() {
                 say("opened");
                 store.close().await;
             }
-            Ok(store) => work(Arc::new(store), round).await,
+            Ok(store) if role == "work" => work(Arc::new(store), round).await,
+            Ok(store) => flood(Arc::new(store), round).await,
         }
     });
 }
@@ -108,6 +109,21 @@ async fn work_as(store: Arc<SqliteStore>, agent: String, round: u32) {
             run_through(&store, &agent, &key, id).await;
         }
     }
+}
+
+/// 64 callers for eight agents, who only enqueue.
+async fn flood(store: Arc<SqliteStore>, round: u32) {
+    let callers = (0..64).map(|caller| {
+        let (store, agent) = (store.clone(), format!("agent-{}", caller % 8));
+        tokio::spawn(async move {
+            for n in 0u32.. {
+                let key = format!("{round}-{caller}-{n}");
+                enqueue(&store, &agent, &key).await;
+                say(&format!("queued {agent} {key}"));
+            }
+        })
+    });
+    futures::future::join_all(callers).await;
 }
 
 async fn run_through(store: &SqliteStore, agent: &str, key: &str, id: OperationId) {

@@ -1,0 +1,90 @@
+//! What must hold after every step, and at the end.
+
+use archibald_core::operation::{EffectAtEnd, OperationState};
+use archibald_core::record::OperationRecord;
+
+use super::world::World;
+
+impl World {
+    /// After every step.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.one_at_a_time()?;
+        self.one_actor()
+    }
+
+    /// At the end, when the faults are over: nothing is lost, nothing is open, and the events tell it all.
+    pub(crate) fn check_the_end(&self) -> Result<(), String> {
+        for record in self.store.records.values() {
+            self.accounted_for(record)?;
+        }
+        self.events_are_whole()
+    }
+
+    pub(crate) fn all_final(&self) -> bool {
+        self.store.records.values().all(|record| record.operation.is_final())
+    }
+
+    /// What runs is what the agent's lease says, and so at most one operation of an agent.
+    fn one_at_a_time(&self) -> Result<(), String> {
+        for record in self.store.records.values() {
+            let operation = &record.operation;
+            let OperationState::Running { token, .. } = operation.state else { continue };
+            let lease = self.store.lease_of(&operation.agent);
+            if lease.is_none_or(|lease| lease.token != token || lease.operation != operation.id) {
+                return Err(format!("{} runs beside the lease {lease:?}", operation.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Over all processes, frozen ones too, one attempt of an agent believes that it may act.
+    fn one_actor(&self) -> Result<(), String> {
+        let attempts = self.workers.iter().flat_map(|worker| worker.attempts.values());
+        let mut acting: Vec<_> =
+            attempts.filter(|attempt| !attempt.settling && !self.is_over(attempt)).collect();
+        acting.sort_by_key(|attempt| &attempt.lease.agent);
+        match acting.windows(2).find(|pair| pair[0].lease.agent == pair[1].lease.agent) {
+            Some(pair) => Err(format!("two act at once: {:?} and {:?}", pair[0].lease, pair[1].lease)),
+            None => Ok(()),
+        }
+    }
+
+    fn accounted_for(&self, record: &OperationRecord) -> Result<(), String> {
+        let operation = &record.operation;
+        let reads = !operation.payload["pages"].is_null();
+        let wanted = match &operation.state {
+            OperationState::Completed { .. } => usize::from(!reads),
+            OperationState::Rejected { .. }
+            | OperationState::Cancelled { .. }
+            | OperationState::Failed { effect: EffectAtEnd::None, .. } => 0,
+            state => return Err(format!("{} ends as {}", operation.id, state.name())),
+        };
+        match self.erp.times_applied(operation.id) {
+            applied if applied == wanted => Ok(()),
+            applied => {
+                Err(format!("{} is {} and was applied {applied} times", operation.id, operation.state.name()))
+            }
+        }
+    }
+
+    /// Every agent's events are numbered without a hole, and the last of each operation tells its state.
+    fn events_are_whole(&self) -> Result<(), String> {
+        for (agent, events) in self.store.events() {
+            if let Some((n, event)) = events.iter().zip(1..).find_map(|(e, n)| (e.seq != n).then_some((n, e)))
+            {
+                return Err(format!("{agent}: event {n} has the number {}", event.seq));
+            }
+        }
+        for record in self.store.records.values() {
+            let operation = &record.operation;
+            let told = self.store.events().find(|(agent, _)| **agent == operation.agent);
+            let mut told = told.into_iter().flat_map(|(_, events)| events.iter().rev());
+            let last = told.find(|event| event.event.operation == Some(operation.id));
+            let state = last.and_then(|event| event.event.data.get("state")).and_then(|state| state.as_str());
+            if state != Some(operation.state.name()) {
+                return Err(format!("{} is {:?}, told is {state:?}", operation.id, operation.state.name()));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,261 @@
+//! One store for all workers: the records with their real rules, leases, pauses, and the events.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use archibald_core::effect::{Intent, IntentRequest, Receipt};
+use archibald_core::error::FenceError;
+use archibald_core::event::{Event, NewEvent};
+use archibald_core::id::{AgentId, EffectName, FencingToken, OperationId, WorkerId};
+use archibald_core::lease::Lease;
+use archibald_core::operation::{NewOperation, OperationState};
+use archibald_core::record::{Disposition, OperationRecord, Resolution};
+use archibald_core::scheduler::{Refusal, Ticket};
+use archibald_core::time::Timestamp;
+
+pub(crate) struct Store {
+    pub(crate) records: BTreeMap<OperationId, OperationRecord>,
+    agents: BTreeMap<AgentId, Row>,
+    position: u64,
+    /// A canary: writes are taken from whoever makes them, and whoever settles frees the agent.
+    pub(crate) ignores_tokens: bool,
+}
+
+#[derive(Default)]
+struct Row {
+    token: u64,
+    lease: Option<Lease>,
+    paused: Option<String>,
+    events: Vec<Event>,
+}
+
+impl Store {
+    pub(crate) fn new(ignores_tokens: bool) -> Self {
+        Self { records: BTreeMap::new(), agents: BTreeMap::new(), position: 0, ignores_tokens }
+    }
+
+    pub(crate) fn enqueue(&mut self, new: NewOperation, now: Timestamp) -> Option<Ticket> {
+        self.position += 1;
+        let (agent, id) = (new.agent.clone(), new.id);
+        let (record, events) = OperationRecord::accept(new, self.position, now);
+        let ticket = record.ticket();
+        self.records.insert(id, record);
+        self.write(&agent, events, now);
+        ticket
+    }
+
+    pub(crate) fn lease(
+        &mut self,
+        agent: &AgentId,
+        operation: OperationId,
+        worker: &WorkerId,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<(Lease, OperationRecord), Refusal> {
+        let busy = self.blocker(operation);
+        let row = self.agents.entry(agent.clone()).or_default();
+        let record = self.records.get_mut(&operation).ok_or(Refusal::Gone)?;
+        if let Some(why) = row.paused.clone() {
+            return Err(Refusal::Paused { why });
+        }
+        let OperationState::Available { at, .. } = record.operation.state else { return Err(Refusal::Gone) };
+        if let Some(held) = &row.lease {
+            return Err(Refusal::AgentHeld { until: held.expires_at });
+        }
+        if at > now {
+            return Err(Refusal::NotDue { at });
+        }
+        if let Some(by) = busy {
+            return Err(Refusal::TargetBusy { by });
+        }
+        row.token += 1;
+        let lease = Lease {
+            agent: agent.clone(),
+            operation,
+            token: FencingToken(row.token),
+            worker: worker.clone(),
+            expires_at: now + ttl,
+            ttl,
+        };
+        let events = record.lease(&lease, now).map_err(|_| Refusal::Gone)?;
+        row.lease = Some(lease.clone());
+        let record = record.clone();
+        self.write(agent, events, now);
+        Ok((lease, record))
+    }
+
+    /// Moves the ends of the leases that are still this worker's, and says which.
+    pub(crate) fn renew(&mut self, leases: &[Lease], now: Timestamp) -> Vec<FencingToken> {
+        let mut survivors = vec![];
+        for lease in leases {
+            let row = self.agents.entry(lease.agent.clone()).or_default();
+            let held = row.lease.as_mut().filter(|held| held.token == lease.token);
+            if let Some(held) = held.filter(|held| held.expires_at > now) {
+                held.expires_at = now + held.ttl;
+                survivors.push(held.token);
+            }
+        }
+        survivors
+    }
+
+    /// Ends the leases whose time is over.
+    pub(crate) fn reap(&mut self, now: Timestamp) -> Vec<Ticket> {
+        let over = |row: &mut Row| row.lease.take_if(|lease| lease.expires_at <= now);
+        let over: Vec<Lease> = self.agents.values_mut().filter_map(over).collect();
+        let mut tickets = vec![];
+        for lease in over {
+            let Some(record) = self.records.get_mut(&lease.operation) else { continue };
+            if let Ok(events) = record.expire(now) {
+                tickets.extend(record.ticket());
+                self.write(&lease.agent, events, now);
+            }
+        }
+        tickets
+    }
+
+    pub(crate) fn intend(
+        &mut self,
+        lease: &Lease,
+        request: &IntentRequest,
+        now: Timestamp,
+    ) -> Result<Intent, FenceError> {
+        let (lease, ends) = self.as_seen(lease);
+        self.record_mut(&lease).intend(&lease, ends, request, now)
+    }
+
+    pub(crate) fn release(
+        &mut self,
+        intent: &Intent,
+        request: &IntentRequest,
+        now: Timestamp,
+    ) -> Result<(), FenceError> {
+        let (lease, ends) = self.as_seen(intent.lease());
+        let intent = Intent::issue(lease.clone(), request);
+        self.record_mut(&lease).release(&intent, ends, now).map(|_| ())
+    }
+
+    pub(crate) fn answered(
+        &mut self,
+        lease: &Lease,
+        effect: &EffectName,
+        now: Timestamp,
+    ) -> Result<(), FenceError> {
+        let (lease, _) = self.as_seen(lease);
+        self.record_mut(&lease).answered(&lease, effect, now)
+    }
+
+    pub(crate) fn keep(
+        &mut self,
+        lease: &Lease,
+        effect: &EffectName,
+        receipt: &Receipt,
+    ) -> Result<(), FenceError> {
+        let (lease, _) = self.as_seen(lease);
+        self.record_mut(&lease).record(&lease, effect, receipt)
+    }
+
+    pub(crate) fn checkpoint(&mut self, lease: &Lease, page: u64, now: Timestamp) -> Result<(), FenceError> {
+        let (lease, _) = self.as_seen(lease);
+        let step = format!("page {page}");
+        let events = self.record_mut(&lease).checkpoint(&lease, &step, Some(page.into()))?;
+        self.write(&lease.agent, events, now);
+        Ok(())
+    }
+
+    pub(crate) fn settle(
+        &mut self,
+        lease: &Lease,
+        disposition: &Disposition,
+        now: Timestamp,
+    ) -> Result<OperationRecord, FenceError> {
+        let (lease, _) = self.as_seen(lease);
+        if self.ignores_tokens {
+            self.agents.entry(lease.agent.clone()).or_default().lease = None;
+        }
+        let record = self.record_mut(&lease);
+        let events = record.settle(&lease, disposition, now)?;
+        let record = record.clone();
+        self.agents.entry(lease.agent.clone()).or_default().lease = None;
+        self.write(&lease.agent, events, now);
+        Ok(record)
+    }
+
+    pub(crate) fn cancel(&mut self, id: OperationId, now: Timestamp) -> Option<OperationRecord> {
+        let record = self.records.get_mut(&id)?;
+        let events = record.cancel("a person", now).ok()?;
+        let record = record.clone();
+        self.write(&record.operation.agent, events, now);
+        Some(record)
+    }
+
+    pub(crate) fn resolve(
+        &mut self,
+        id: OperationId,
+        how: &Resolution,
+        now: Timestamp,
+    ) -> Option<OperationRecord> {
+        let record = self.records.get_mut(&id)?;
+        let events = record.resolve("a person", how, now).ok()?;
+        let record = record.clone();
+        self.write(&record.operation.agent, events, now);
+        Some(record)
+    }
+
+    pub(crate) fn pause(&mut self, agent: &AgentId, why: Option<&str>) {
+        self.agents.entry(agent.clone()).or_default().paused = why.map(str::to_owned);
+    }
+
+    pub(crate) fn paused(&self) -> Vec<(AgentId, String)> {
+        let paused = |(agent, row): (&AgentId, &Row)| Some((agent.clone(), row.paused.clone()?));
+        self.agents.iter().filter_map(paused).collect()
+    }
+
+    /// What waits, of one agent or of all.
+    pub(crate) fn waiting(&self, agent: Option<&AgentId>) -> Vec<Ticket> {
+        let tickets = self.records.values().filter_map(OperationRecord::ticket);
+        tickets.filter(|ticket| agent.is_none_or(|agent| ticket.agent == *agent)).collect()
+    }
+
+    pub(crate) fn lease_of(&self, agent: &AgentId) -> Option<&Lease> {
+        self.agents.get(agent)?.lease.as_ref()
+    }
+
+    pub(crate) fn events(&self) -> impl Iterator<Item = (&AgentId, &[Event])> {
+        self.agents.iter().map(|(agent, row)| (agent, row.events.as_slice()))
+    }
+
+    /// The earliest unfinished operation of the same agent and target, if it is another one.
+    pub(crate) fn blocker(&self, id: OperationId) -> Option<OperationId> {
+        let own = &self.records.get(&id)?.operation;
+        own.target.as_ref()?;
+        let others = self.records.values().map(|record| &record.operation).filter(|other| {
+            !other.is_final()
+                && other.agent == own.agent
+                && other.target == own.target
+                && other.position < own.position
+        });
+        others.min_by_key(|other| other.position).map(|other| other.id)
+    }
+
+    /// Events get their place in the transaction that writes them.
+    fn write(&mut self, agent: &AgentId, events: Vec<NewEvent>, now: Timestamp) {
+        let log = &mut self.agents.entry(agent.clone()).or_default().events;
+        for event in events {
+            log.push(Event { seq: log.len() as u64 + 1, at: now, event });
+        }
+    }
+
+    /// The lease as the writer has it, and when the agent's lease ends; the canary believes any writer.
+    fn as_seen(&self, lease: &Lease) -> (Lease, Timestamp) {
+        let held = self.lease_of(&lease.agent);
+        let ends = held.map_or(Timestamp::EPOCH, |held| held.expires_at);
+        match held.filter(|held| self.ignores_tokens && held.operation == lease.operation) {
+            Some(held) => (held.clone(), ends),
+            None => (lease.clone(), ends),
+        }
+    }
+
+    fn record_mut(&mut self, lease: &Lease) -> &mut OperationRecord {
+        self.records.get_mut(&lease.operation).expect("leases are given for records that exist")
+    }
+}

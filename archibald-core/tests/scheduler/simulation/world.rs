@@ -1,0 +1,492 @@
+//! Time, the workers, and everything that is under way between them, the store and the ERP.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use archibald_core::effect::{Intent, IntentRequest, Receipt, Settle};
+use archibald_core::id::{AgentId, FencingToken, OperationId, WorkerId};
+use archibald_core::lease::Lease;
+use archibald_core::operation::NewOperation;
+use archibald_core::record::{Disposition, OperationRecord};
+use archibald_core::scheduler::{Command, Input, Refusal, SchedulerConfig, Ticket};
+use archibald_core::time::Timestamp;
+
+use super::attempt::Attempt;
+use super::chance::{Chance, Rates};
+use super::erp::Erp;
+use super::store::Store;
+use super::{Counters, Mutant};
+use crate::checked::Checked;
+
+pub(crate) const TTL: Duration = Duration::from_secs(8);
+pub(crate) const BUDGET: Duration = Duration::from_secs(2);
+pub(crate) const MARGIN: Duration = Duration::from_millis(500);
+/// Longer than the longest way of a request (3.5 s) and the longest lag of a list together.
+pub(crate) const SETTLE: Settle =
+    Settle { request: Duration::from_millis(4_500), lists: Duration::from_secs(1) };
+pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(15);
+
+pub(crate) struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) chance: Chance,
+    pub(crate) rates: Rates,
+    pub(crate) mutant: Option<Mutant>,
+    pub(crate) store: Store,
+    pub(crate) erp: Erp,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) counters: Counters,
+    pub(crate) config: SchedulerConfig,
+    pub(crate) calm: bool,
+    coming: BTreeMap<(Timestamp, u64), Happening>,
+    sequence: u64,
+}
+
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) incarnation: u64,
+    pub(crate) alive: bool,
+    pub(crate) draining: bool,
+    pub(crate) scheduler: Checked,
+    pub(crate) attempts: BTreeMap<AgentId, Attempt>,
+    frozen_until: Timestamp,
+    /// How far its idea of the store's time is off, in ms, plus 200.
+    skew: u64,
+    tick_at: Option<Timestamp>,
+}
+
+/// A worker's process: what is sent to an earlier one is lost.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Address {
+    pub(crate) worker: usize,
+    pub(crate) incarnation: u64,
+}
+
+pub(crate) enum Happening {
+    Enqueue(Box<NewOperation>),
+    AtStore(Address, Call),
+    AtWorker(Address, Note),
+    Applied { operation: OperationId, list_lag: Duration },
+    Read { to: Address, agent: AgentId, token: FencingToken, began: Timestamp },
+    Restart(usize),
+    Person,
+}
+
+/// A statement on its way to the store.
+pub(crate) enum Call {
+    Lease { agent: AgentId, operation: OperationId, asked_at: Timestamp },
+    Attempt { agent: AgentId, lease: Lease, write: Box<Write> },
+    Renew { leases: Vec<Lease>, asked_at: Timestamp },
+    Waiting { agent: AgentId, ended: Option<OperationId> },
+    Sweep,
+}
+
+/// A write of an attempt, under its lease.
+pub(crate) enum Write {
+    Intend(IntentRequest),
+    Release(Intent, IntentRequest),
+    Answered,
+    Record(Receipt),
+    Checkpoint(u64),
+    Settle(Disposition),
+}
+
+/// Something that reaches a worker.
+pub(crate) enum Note {
+    Input(Input),
+    Lease {
+        agent: AgentId,
+        operation: OperationId,
+        asked_at: Timestamp,
+        answer: Box<Result<(Lease, OperationRecord), Refusal>>,
+    },
+    Written(AgentId, FencingToken, Reply),
+    Seen(AgentId, FencingToken, Seen),
+    WriteAgain(AgentId, FencingToken, Write),
+    Renewed {
+        leases: Vec<Lease>,
+        asked_at: Timestamp,
+        survivors: Option<Vec<FencingToken>>,
+    },
+    Heard {
+        tickets: Vec<Ticket>,
+        agent: AgentId,
+        ended: Option<OperationId>,
+    },
+    Swept {
+        tickets: Vec<Ticket>,
+        paused: Vec<(AgentId, String)>,
+    },
+    Tick,
+    RenewTime,
+    SweepTime,
+}
+
+/// How a write went.
+pub(crate) enum Reply {
+    Intended(Intent, IntentRequest),
+    Released,
+    Done,
+    Settled(Box<OperationRecord>),
+    Superseded,
+    TooShort,
+    Unavailable(Option<Write>),
+}
+
+/// What a page showed.
+pub(crate) enum Seen {
+    Page,
+    Done,
+    Error { whole: bool },
+    Refused,
+    Maintenance,
+    Probe { began: Timestamp, found: Option<Receipt>, unclear: bool },
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, mutant: Option<Mutant>) -> Self {
+        let mut chance = Chance::new(seed);
+        let rates = Rates::draw(&mut chance);
+        let slots = chance.within(1..5) as usize;
+        let config = SchedulerConfig {
+            slots,
+            reserved_interactive: chance.below(slots as u64) as usize,
+            protect_after_preemptions: chance.below(4) as u32,
+        };
+        let mut world = Self {
+            now: Timestamp::EPOCH + Duration::from_secs(1_000_000),
+            chance,
+            rates,
+            mutant,
+            store: Store::new(mutant == Some(Mutant::IgnoreTokens)),
+            erp: Erp::default(),
+            workers: vec![],
+            counters: Counters::default(),
+            config,
+            calm: false,
+            coming: BTreeMap::new(),
+            sequence: 0,
+        };
+        for n in 0..world.chance.within(1..5) as usize {
+            let worker = world.new_worker(n);
+            world.workers.push(worker);
+            world.begin(n);
+        }
+        world.plan_work();
+        world.after(Duration::from_secs(2), Happening::Person);
+        world
+    }
+
+    fn new_worker(&mut self, n: usize) -> Worker {
+        Worker {
+            id: WorkerId::new(format!("w{n}")).unwrap(),
+            incarnation: 0,
+            alive: true,
+            draining: false,
+            scheduler: Checked::new(self.config.clone()),
+            attempts: BTreeMap::new(),
+            frozen_until: Timestamp::EPOCH,
+            skew: self.chance.below(400),
+            tick_at: None,
+        }
+    }
+
+    fn begin(&mut self, worker: usize) {
+        let to = self.address(worker);
+        self.after(Duration::from_millis(1), Happening::AtWorker(to, Note::SweepTime));
+        self.after(RENEW_EVERY, Happening::AtWorker(to, Note::RenewTime));
+    }
+
+    pub(crate) fn seen(&mut self, what: &'static str) {
+        *self.counters.0.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn address(&self, worker: usize) -> Address {
+        Address { worker, incarnation: self.workers[worker].incarnation }
+    }
+
+    pub(crate) fn at(&mut self, time: Timestamp, happening: Happening) {
+        self.sequence += 1;
+        self.coming.insert((time.max(self.now), self.sequence), happening);
+    }
+
+    pub(crate) fn after(&mut self, delay: Duration, happening: Happening) {
+        self.at(self.now + delay, happening);
+    }
+
+    /// Sends a statement to the store; it takes a while, at times longer than a lease lasts.
+    pub(crate) fn call(&mut self, from: Address, call: Call) {
+        let slow = self.chance.happens(self.rates.slow_statement);
+        if slow {
+            self.seen("statement slower than a lease");
+        }
+        let delay = self.chance.millis(if slow { 8_000..14_000 } else { 2..40 });
+        self.after(delay, Happening::AtStore(from, call));
+    }
+
+    pub(crate) fn tell(&mut self, to: Address, note: Note) {
+        let delay = self.chance.millis(1..30);
+        self.after(delay, Happening::AtWorker(to, note));
+    }
+
+    /// Carries out what comes next. False when nothing does.
+    pub(crate) fn step(&mut self) -> Result<bool, String> {
+        let Some(((time, _), happening)) = self.coming.pop_first() else { return Ok(false) };
+        self.now = time;
+        match happening {
+            Happening::Enqueue(new) => self.enqueue(*new),
+            Happening::AtStore(from, call) => self.at_store(from, call)?,
+            Happening::AtWorker(to, note) => self.at_worker(to, note)?,
+            Happening::Applied { operation, list_lag } => self.apply(operation, list_lag)?,
+            Happening::Read { to, agent, token, began } => self.read(to, agent, token, began),
+            Happening::Restart(worker) => self.restart(worker),
+            Happening::Person => self.person()?,
+        }
+        self.check()?;
+        Ok(true)
+    }
+
+    fn enqueue(&mut self, new: NewOperation) {
+        let agent = new.agent.clone();
+        let ticket = self.store.enqueue(new, self.now);
+        let worker = self.chance.below(self.workers.len() as u64) as usize;
+        let to = self.address(worker);
+        if let Some(ticket) = ticket {
+            self.notice(to, Input::Waiting(ticket));
+        }
+        self.wake(&agent, None);
+    }
+
+    /// A notice within a process that may be lost or repeated like any other.
+    pub(crate) fn notice(&mut self, to: Address, input: Input) {
+        for _ in 0..self.copies() {
+            self.tell(to, Note::Input(input.clone()));
+        }
+    }
+
+    /// Tells every worker that something of the agent may have become available.
+    pub(crate) fn wake(&mut self, agent: &AgentId, ended: Option<OperationId>) {
+        for worker in 0..self.workers.len() {
+            let from = self.address(worker);
+            for _ in 0..self.copies() {
+                self.call(from, Call::Waiting { agent: agent.clone(), ended });
+            }
+        }
+    }
+
+    fn copies(&mut self) -> u32 {
+        if self.chance.happens(self.rates.lost_wake) {
+            self.seen("lost wake-up");
+            0
+        } else if self.chance.happens(self.rates.repeated_wake) {
+            self.seen("repeated wake-up");
+            2
+        } else {
+            1
+        }
+    }
+
+    fn at_worker(&mut self, to: Address, note: Note) -> Result<(), String> {
+        if to != self.address(to.worker) || !self.workers[to.worker].alive {
+            return Ok(());
+        }
+        let thaws = self.workers[to.worker].frozen_until;
+        if thaws > self.now {
+            self.at(thaws, Happening::AtWorker(to, note));
+            return Ok(());
+        }
+        if self.chance.happens(self.rates.crash) {
+            self.seen("crash");
+            self.crash(to.worker);
+            return Ok(());
+        }
+        if self.chance.happens(self.rates.freeze) {
+            self.seen("freeze");
+            let pause = self.chance.millis(500..12_000);
+            self.workers[to.worker].frozen_until = self.now + pause;
+        }
+        self.take_note(to, note)
+    }
+
+    fn take_note(&mut self, to: Address, note: Note) -> Result<(), String> {
+        match note {
+            Note::Input(input) => self.input(to, input),
+            Note::Lease { agent, operation, asked_at, answer } => {
+                self.lease_answered(to, agent, operation, asked_at, *answer)
+            }
+            Note::Written(agent, token, reply) => self.written(to, &agent, token, reply),
+            Note::Seen(agent, token, seen) => self.looked(to, &agent, token, seen),
+            Note::WriteAgain(agent, token, write) => self.write_again(to, &agent, token, write),
+            Note::Renewed { leases, asked_at, survivors } => self.renewed(to, &leases, asked_at, survivors),
+            Note::Heard { tickets, agent, ended } => {
+                if let Some(operation) = ended {
+                    self.input(to, Input::TargetFreed { agent, operation })?;
+                }
+                tickets.into_iter().try_for_each(|ticket| self.input(to, Input::Waiting(ticket)))
+            }
+            Note::Swept { tickets, paused } => self.swept(to, tickets, paused),
+            Note::Tick => {
+                self.workers[to.worker].tick_at = None;
+                self.input(to, Input::Tick)
+            }
+            Note::RenewTime => self.renew_time(to),
+            Note::SweepTime => self.sweep_time(to),
+        }
+    }
+
+    /// Hands an input to the worker's scheduler and does what it says.
+    pub(crate) fn input(&mut self, to: Address, input: Input) -> Result<(), String> {
+        let now = self.now;
+        let worker = &mut self.workers[to.worker];
+        let now = now + Duration::from_millis(worker.skew) - Duration::from_millis(200);
+        let commands = worker
+            .scheduler
+            .handle(now, &input)
+            .map_err(|why| format!("{input:?} at {}: {why}", worker.id))?;
+        for command in commands {
+            self.obey(to, command);
+        }
+        self.set_alarm(to);
+        Ok(())
+    }
+
+    fn obey(&mut self, to: Address, command: Command) {
+        match command {
+            Command::Lease { .. } if self.mutant == Some(Mutant::LoseCommands) => {}
+            Command::Lease { agent, operation, .. } => {
+                let asked_at = self.now;
+                self.call(to, Call::Lease { agent, operation, asked_at });
+            }
+            Command::Preempt { agent, .. } => {
+                self.seen("asked to give way");
+                if let Some(attempt) = self.workers[to.worker].attempts.get_mut(&agent) {
+                    attempt.give_way = true;
+                }
+            }
+        }
+    }
+
+    fn set_alarm(&mut self, to: Address) {
+        let worker = &mut self.workers[to.worker];
+        let Some(at) = worker.scheduler.poll_timeout() else { return };
+        let at = at + Duration::from_millis(200) - Duration::from_millis(worker.skew);
+        if worker.tick_at.is_none_or(|known| at < known) {
+            worker.tick_at = Some(at);
+            self.at(at, Happening::AtWorker(to, Note::Tick));
+        }
+    }
+
+    fn renew_time(&mut self, to: Address) -> Result<(), String> {
+        self.after(RENEW_EVERY, Happening::AtWorker(to, Note::RenewTime));
+        let worker = &self.workers[to.worker];
+        let over: Vec<_> = worker.attempts.values().filter(|attempt| self.is_over(attempt)).collect();
+        let over: Vec<_> = over.iter().map(|attempt| attempt.lease.clone()).collect();
+        for lease in over {
+            self.lose(to, &lease.agent, lease.token)?;
+        }
+        let held = self.workers[to.worker].attempts.values();
+        let leases: Vec<_> = held.map(|attempt| attempt.lease.clone()).collect();
+        if !leases.is_empty() {
+            let asked_at = self.now;
+            self.call(to, Call::Renew { leases, asked_at });
+        }
+        Ok(())
+    }
+
+    fn renewed(
+        &mut self,
+        to: Address,
+        leases: &[Lease],
+        asked_at: Timestamp,
+        survivors: Option<Vec<FencingToken>>,
+    ) -> Result<(), String> {
+        let Some(survivors) = survivors else { return Ok(()) };
+        for lease in leases {
+            let attempts = &mut self.workers[to.worker].attempts;
+            let attempt = attempts.get_mut(&lease.agent).filter(|attempt| attempt.lease.token == lease.token);
+            match attempt {
+                Some(attempt) if survivors.contains(&lease.token) => {
+                    attempt.deadline = attempt.deadline.max(asked_at + TTL - MARGIN);
+                }
+                Some(_) => {
+                    self.seen("lease found lost at renewal");
+                    self.lose(to, &lease.agent, lease.token)?;
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn sweep_time(&mut self, to: Address) -> Result<(), String> {
+        self.after(SWEEP_EVERY, Happening::AtWorker(to, Note::SweepTime));
+        self.call(to, Call::Sweep);
+        let drained = self.workers[to.worker].draining && self.workers[to.worker].attempts.is_empty();
+        if drained && self.workers[to.worker].scheduler.counts().in_use == 0 {
+            self.seen("drained and restarted");
+            self.crash(to.worker);
+        } else if self.chance.happens(self.rates.drain) {
+            self.workers[to.worker].draining = true;
+            self.input(to, Input::Drain)?;
+        }
+        Ok(())
+    }
+
+    fn swept(
+        &mut self,
+        to: Address,
+        tickets: Vec<Ticket>,
+        paused: Vec<(AgentId, String)>,
+    ) -> Result<(), String> {
+        let now: BTreeSet<_> = paused.iter().map(|(agent, _)| agent.clone()).collect();
+        let known = self.workers[to.worker].scheduler.counts().paused;
+        for (agent, why) in paused.into_iter().filter(|(agent, _)| !known.contains_key(agent)) {
+            self.input(to, Input::Pause { agent, why })?;
+        }
+        for agent in known.into_keys().filter(|agent| !now.contains(agent)) {
+            self.input(to, Input::Resume { agent })?;
+        }
+        tickets.into_iter().try_for_each(|ticket| self.input(to, Input::Waiting(ticket)))?;
+        self.workers[to.worker].scheduler.check_explanations(self.now)
+    }
+
+    fn crash(&mut self, worker: usize) {
+        self.workers[worker].alive = false;
+        self.workers[worker].attempts.clear();
+        let delay = self.chance.millis(200..15_000);
+        self.after(delay, Happening::Restart(worker));
+    }
+
+    fn restart(&mut self, worker: usize) {
+        let incarnation = self.workers[worker].incarnation + 1;
+        self.workers[worker] = Worker { incarnation, ..self.new_worker(worker) };
+        self.begin(worker);
+    }
+
+    pub(crate) fn everything_was_asked_for(&self) -> bool {
+        !self.coming.values().any(|happening| matches!(happening, Happening::Enqueue(_)))
+    }
+
+    pub(crate) fn what_is_left(&self) -> String {
+        let left = self.store.records.values().filter(|record| !record.operation.is_final());
+        let left = left.map(|record| {
+            let operation = &record.operation;
+            let why: Vec<_> = self
+                .workers
+                .iter()
+                .map(|worker| worker.scheduler.explain(self.now, &operation.agent, operation.id))
+                .collect();
+            format!("{} of {} is {:?}: {why:?}", operation.id, operation.agent, operation.state)
+        });
+        left.collect::<Vec<_>>().join("; ")
+    }
+
+    /// No faults from here on; what stands goes on.
+    pub(crate) fn calm_down(&mut self) {
+        self.calm = true;
+        self.rates = Rates::default();
+        for worker in &mut self.workers {
+            worker.frozen_until = self.now;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `/openapi.json`: the frame around what the handlers say of themselves, and what many have in common.
+
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Required,
+    ResponseBuilder,
+};
+
+const TOKEN: &str = "token";
+
+pub(crate) fn base() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Archibald")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Errors are RFC 9457 problems, times RFC 3339 in UTC, ids UUIDs."));
+    let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    let components = ComponentsBuilder::new().security_scheme(TOKEN, token).build();
+    OpenApiBuilder::new().info(info.build()).components(Some(components)).build()
+}
+
+/// Every path names its agent.
+pub(crate) fn of_agent(document: OpenApi) -> OpenApi {
+    let agent = ParameterBuilder::new()
+        .name("agent")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .schema(Some(Object::with_type(Type::String)))
+        .build();
+    each(document, |operation| operation.parameters.get_or_insert_default().insert(0, agent.clone().into()))
+}
+
+/// Every path asks for a token, and is 404 to whom it does not concern.
+pub(crate) fn behind_a_token(document: OpenApi) -> OpenApi {
+    each(document, |operation| {
+        operation.security = Some(vec![SecurityRequirement::new(TOKEN, [""; 0])]);
+        for (status, description) in
+            [("401", "No valid token"), ("404", "There is no such thing, or not for this token")]
+        {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+            let response = ResponseBuilder::new().description(description);
+            let response = response.content("application/problem+json", content).build();
+            operation.responses.responses.insert(status.to_owned(), response.into());
+        }
+    })
+}
+
+/// Every error is a problem.
+pub(crate) fn with_problems(document: OpenApi) -> OpenApi {
+    each(document, |operation| {
+        for (status, response) in &mut operation.responses.responses {
+            let RefOr::T(response) = response else { continue };
+            if status.as_str() >= "400"
+                && let Some(content) = response.content.shift_remove("application/json")
+            {
+                response.content.insert("application/problem+json".to_owned(), content);
+            }
+        }
+    })
+}
+
+fn each(mut document: OpenApi, mut change: impl FnMut(&mut Operation)) -> OpenApi {
+    for item in document.paths.paths.values_mut() {
+        let PathItem { get, post, .. } = item;
+        [get, post].into_iter().flatten().for_each(&mut change);
+    }
+    document
+}

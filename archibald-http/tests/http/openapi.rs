@@ -1,0 +1,124 @@
+//! The description is true: of routes, of fields, of what is needed.
+
+use std::collections::BTreeSet;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::access;
+use crate::door::agent;
+use crate::server::{NANCY, OPERATOR, Server, request};
+
+async fn document(server: &Server) -> Value {
+    let answer = server.get("", "/openapi.json").await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
+    answer.json()
+}
+
+fn operations(document: &Value) -> Vec<(Method, String, &Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let mut found = vec![];
+    for (path, item) in paths {
+        for (method, operation) in item.as_object().unwrap() {
+            found.push((method.to_uppercase().parse().unwrap(), path.clone(), operation));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn it_is_openapi_3_1_and_every_reference_leads_somewhere() {
+    let server = Server::start().await;
+    let document = document(&server).await;
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let text = document.to_string();
+    let references: Vec<_> =
+        text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(references.len() > 20);
+    for reference in references {
+        assert!(document.pointer(reference).is_some(), "{reference}");
+    }
+    let ids: Vec<_> = operations(&document).iter().map(|(.., o)| o["operationId"].to_string()).collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+}
+
+#[tokio::test]
+async fn what_is_described_is_what_the_walk_over_all_routes_walks() {
+    let server = Server::start().await;
+    let document = document(&server).await;
+    let described: BTreeSet<_> = operations(&document)
+        .into_iter()
+        .filter(|(_, path, _)| path.starts_with("/v1"))
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect();
+    let walked: BTreeSet<_> =
+        access::all().into_iter().map(|(method, path)| format!("{method} {path}")).collect();
+    assert_eq!(described, walked);
+}
+
+#[tokio::test]
+async fn every_path_parameter_and_token_is_described() {
+    let server = Server::start().await;
+    let document = document(&server).await;
+    for (method, path, operation) in operations(&document) {
+        let named: BTreeSet<_> =
+            path.split('{').skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let described: BTreeSet<_> = parameters
+            .iter()
+            .filter(|parameter| parameter["in"] == "path")
+            .map(|parameter| parameter["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(named, described, "{method} {path}");
+        let responses = operation["responses"].as_object().unwrap();
+        assert_eq!(responses.contains_key("401"), path.starts_with("/v1"), "{method} {path}");
+        assert_eq!(operation.get("security").is_some(), path.starts_with("/v1"), "{method} {path}");
+        for (status, response) in responses {
+            let is_problem = response["content"].get("application/problem+json").is_some();
+            assert_eq!(is_problem, status.as_str() >= "400", "{method} {path} {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_described_wherever_one_is_needed() {
+    let server = Server::start().await;
+    let document = document(&server).await;
+    for (method, path, operation) in operations(&document) {
+        if method != Method::POST {
+            continue;
+        }
+        let path = path.replace("{agent}", "nancy").replace("{id}", "0192f0c1-2d3e-7abc-8def-0123456789ab");
+        let without = server.send(request(method.clone(), OPERATOR, &path, &[], None)).await;
+        let needs_one = without.status == 415;
+        assert_eq!(operation.get("requestBody").is_some(), needs_one, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn an_operation_has_the_fields_that_its_schema_names_and_no_others() {
+    let server = Server::start().await;
+    let document = document(&server).await;
+    let schema = &document["components"]["schemas"]["OperationView"];
+    let fields: BTreeSet<_> = schema["properties"].as_object().unwrap().keys().cloned().collect();
+    let required: Vec<_> =
+        schema["required"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
+    let nancy = agent("nancy");
+    let waits = server.door.submit(&nancy, "a").await;
+    let done = server.door.submit(&nancy, "b").await;
+    server.door.complete(&nancy, done).await;
+    let cancelled = server.door.submit(&nancy, "c").await;
+    let cancel = format!("/v1/agents/nancy/operations/{cancelled}/cancel");
+    server.post(NANCY, &cancel, &[], &json!({})).await;
+    let mut seen = BTreeSet::new();
+    for id in [waits, done, cancelled] {
+        let operation = server.get(NANCY, &format!("/v1/agents/nancy/operations/{id}")).await.json();
+        for field in &required {
+            assert!(operation.get(field).is_some(), "{field} in {operation}");
+        }
+        seen.extend(operation.as_object().unwrap().keys().cloned());
+    }
+    assert!(seen.is_subset(&fields), "{seen:?} are more than {fields:?}");
+    let rare: Vec<_> = fields.difference(&seen).cloned().collect();
+    assert_eq!(rare, ["progress", "step"], "these are shown while it runs");
+}
