@@ -29,7 +29,8 @@ pub(crate) struct Session {
 struct Idle {
     /// Not there while it is in use.
     page: Option<Page>,
-    seen_alive: Instant,
+    /// When it was last seen to be its user's; `None` after trouble, whatever was seen before.
+    seen_alive: Option<Instant>,
 }
 
 /// Why there is no session.
@@ -52,7 +53,7 @@ impl Session {
     ) -> Result<Self, OpenError> {
         let gate = Gate::build(rules).await.map_err(|error| OpenError::Lost(error.to_string()))?;
         let context = Arc::new(browser.new_context(Some(gate)).await.map_err(lost)?);
-        let idle = Mutex::new(Idle { page: None, seen_alive: Instant::now() });
+        let idle = Mutex::new(Idle { page: None, seen_alive: Some(Instant::now()) });
         let session = Self { site, user: credentials.user.clone(), context, idle };
         let page = session.page().await.map_err(lost)?;
         let login = session.site.login(&page, &Limit::budget(within), &credentials).await;
@@ -67,7 +68,7 @@ impl Session {
 
     /// Checks that it is still this user's, unless it was seen to be within `fresh`.
     pub(crate) async fn validate(&self, guard: &Arc<dyn Guard>, fresh: Duration) -> Result<(), ClientError> {
-        if self.idle().seen_alive.elapsed() < fresh {
+        if self.idle().seen_alive.is_some_and(|seen| seen.elapsed() < fresh) {
             return Ok(());
         }
         let page = self.page().await.map_err(page_lost)?;
@@ -87,14 +88,19 @@ impl Session {
 
     /// The session was used without trouble until now.
     pub(crate) fn was_fine(&self) {
-        self.idle().seen_alive = Instant::now();
+        self.idle().seen_alive = Some(Instant::now());
     }
 
-    /// Destroys the page: nothing that was begun in it can happen any more.
+    /// Destroys the page: nothing that was begun in it can happen any more. The session is looked at before
+    /// it is lent again.
     ///
     /// An error means that it may still be there: let the context go.
     pub(crate) async fn quarantine(&self) -> Result<(), DriverError> {
-        let page = self.idle().page.take();
+        let page = {
+            let mut idle = self.idle();
+            idle.seen_alive = None;
+            idle.page.take()
+        };
         match page {
             Some(page) => page.close(&Limit::budget(CLOSING)).await,
             None => Ok(()),

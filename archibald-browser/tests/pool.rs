@@ -45,6 +45,10 @@ struct Office {
 
 impl Office {
     async fn open(browsers: usize, contexts: usize) -> Self {
+        Self::trusting(browsers, contexts, Duration::ZERO).await
+    }
+
+    async fn trusting(browsers: usize, contexts: usize, trust_for: Duration) -> Self {
         let data = DataSet::generate(3, 4, 40);
         let behaviour = Behaviour { latency: Duration::from_millis(1), ..Behaviour::default() };
         let users: Vec<_> = data.agents.iter().map(|agent| agent.user.clone()).collect();
@@ -59,7 +63,7 @@ impl Office {
             browsers,
             contexts,
             launch: LaunchOptions { profiles: profiles.path().into(), ..LaunchOptions::default() },
-            trust_for: Duration::ZERO,
+            trust_for,
             ..PoolOptions::default()
         };
         let pool = Arc::new(ChromiumPool::start(options, site(&erp.url()), credentials.clone()).unwrap());
@@ -174,6 +178,20 @@ async fn an_expired_session_is_logged_in_again_before_it_is_lent() {
     assert!(matches!(error, ClientError::SessionExpired), "{error}");
     lease.finish(Finish::Dirty).await;
     office.rest(0).await;
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ended_in_trouble_is_not_trusted_again() {
+    let office = Office::trusting(1, 1, Duration::from_secs(600)).await;
+    let lease = office.acquire(0).await.unwrap();
+    office.erp.expire(None);
+    let error = lease.client().check_health().await.unwrap_err();
+    assert!(matches!(error, ClientError::SessionExpired), "{error}");
+    lease.finish(Finish::Dirty).await;
+    let lease = office.acquire(0).await.unwrap();
+    lease.client().check_health().await.unwrap();
+    lease.finish(Finish::Clean).await;
     office.close().await;
 }
 
