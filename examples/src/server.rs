@@ -120,10 +120,12 @@ async fn drain(
 
 fn start_log(settings: &Settings) -> Result<(), Failure> {
     use tracing_subscriber::EnvFilter;
-    // The driver library would log every message of the browser, cookies included.
-    let filter = EnvFilter::try_from_env("ARCHIBALD_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info"))
-        .add_directive("chromiumoxide=off".parse().expect("a valid directive"));
+    let chosen = EnvFilter::try_from_env("ARCHIBALD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // Last, so that nothing chosen brings the browser's messages, cookies included, into the log.
+    let filter = archibald_browser::driver::LOG_FILTER
+        .split(',')
+        .filter_map(|directive| directive.parse().ok())
+        .fold(chosen, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
     match settings.text("log-format") {
         "text" => log.init(),
