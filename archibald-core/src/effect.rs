@@ -85,7 +85,7 @@ pub struct IntentRequest {
     pub mark: Option<Mark>,
     /// What already exists that looks like it.
     pub baseline: Value,
-    /// The hard budget of the act: from here to the answer.
+    /// The hard budget of the request: from the opened gate to its answer.
     pub budget: Duration,
     /// What the lease must outlive on top of the budget.
     pub margin: Duration,
@@ -136,7 +136,7 @@ impl Intent {
         self.mark.as_ref()
     }
 
-    /// The hard budget of the act.
+    /// The hard budget of the request, from the opened gate on.
     #[must_use]
     pub fn budget(&self) -> Duration {
         self.budget

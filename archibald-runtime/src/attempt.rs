@@ -162,9 +162,11 @@ impl Attempt {
         self.acted(action, outcome).await
     }
 
-    /// The client bounds itself by the intent's budget; this bounds a client that does not.
+    /// The client bounds each page that it types into and the gate the request; this bounds a client that
+    /// does not.
     async fn within_budget(&self, act: impl Future<Output = ActOutcome<Receipt>>) -> ActOutcome<Receipt> {
-        let limit = self.shared.config.act_budget + self.shared.config.lease_margin;
+        let config = &self.shared.config;
+        let limit = config.typing + config.act_budget + config.lease_margin;
         match tokio::time::timeout(limit, act).await {
             Ok(outcome) => outcome,
             Err(_) => ActOutcome::Ambiguous {

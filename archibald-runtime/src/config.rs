@@ -21,8 +21,10 @@ pub struct RuntimeConfig {
     pub lease: Duration,
     /// What the holder's own deadline is earlier than the lease's end.
     pub lease_margin: Duration,
-    /// From the intent to the answer of the ERP.
+    /// From the opened gate to the answer of the ERP.
     pub act_budget: Duration,
+    /// How long a form may take to be typed, before the gate is opened.
+    pub typing: Duration,
     /// How long a verdict that leads to another act has to wait.
     pub settle: Settle,
     /// How long an attempt waits for its session, login included.
@@ -47,6 +49,7 @@ impl Default for RuntimeConfig {
             lease: Duration::from_secs(60),
             lease_margin: Duration::from_secs(3),
             act_budget: Duration::from_secs(30),
+            typing: Duration::from_secs(600),
             settle: Settle { request: Duration::from_secs(30), lists: Duration::from_secs(2) },
             session_wait: Duration::from_secs(60),
             yields_before_pause: 50,

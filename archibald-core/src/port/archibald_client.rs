@@ -82,7 +82,7 @@ pub trait ArchibaldClient: Send + Sync {
     /// Types a new order, saves it through the gate and reads the answer back. `reference` is what goes
     /// into the reference field, mark included.
     ///
-    /// Preemption is not looked at from here on; the intent's budget bounds it.
+    /// Preemption is not looked at from here on; the intent's budget bounds the request.
     ///
     /// # Cancel safety
     /// Not cancel safe: run it to its end. Dropped, it counts as ambiguous once the gate was opened.
