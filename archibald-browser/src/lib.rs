@@ -1,7 +1,9 @@
 //! Keyed browser pool and ERP client of Archibald over headless Chromium.
 //!
 //! From the bottom up: [`launch`] runs engines that never outlive us; [`driver`] is a thin seam over
-//! chromiumoxide in which every call ends; [`gate`] lets a write through once and only with leave.
+//! chromiumoxide in which every call ends; [`gate`] is the only road to the ERP and lets a write
+//! through once and only with leave; [`page_map`] is what is known of the pages, as data, and [`erp`] walks
+//! them; [`ChromiumPool`] keeps the agents' sessions warm.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
@@ -10,3 +12,7 @@ pub mod erp;
 pub mod gate;
 pub mod launch;
 pub mod page_map;
+mod pool;
+mod session;
+
+pub use pool::{ChromiumPool, PoolError, PoolOptions};

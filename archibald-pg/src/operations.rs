@@ -245,7 +245,6 @@ async fn enqueue(tx: &mut Tx, new: &NewOperation) -> Result<Enqueued, Stop<Enque
         let (agent, limit) = (new.agent.clone(), new.queue_limit);
         return Err(EnqueueError::QueueFull { agent, limit }.into());
     }
-    tx.make_agent().await?;
     let (position, now) = tx.next_position().await?;
     let (record, events) = OperationRecord::accept(new.clone(), position, now);
     tx.insert(&record).await?;
@@ -333,8 +332,7 @@ async fn administer<A>(
 }
 
 async fn pause(tx: &mut Tx, why: &str) -> Result<(), Stop<StoreError>> {
-    tx.make_agent().await?;
-    tx.make_stream().await?;
+    tx.make_rows().await?;
     let now = tx.lock_agent().await?.map_or(Timestamp::EPOCH, |agent| agent.now);
     tx.set_pause(Some((why, now))).await?;
     Ok(tx.emit(&[NewEvent::paused(why)], now).await?)

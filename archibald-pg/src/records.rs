@@ -57,10 +57,12 @@ impl Tx {
         Ok(latest.map(|at| at.0))
     }
 
-    /// Sees to it that the agent has its lease row.
-    pub(crate) async fn make_agent(&mut self) -> Result<(), TxError> {
-        let query = sqlx::query(self.sql.agent_make.clone()).bind(self.agent.to_string());
-        query.execute(self.connection()).await?;
+    /// Sees to it that the agent has its two rows, in the order of locks: who has a counter has a lease row.
+    pub(crate) async fn make_rows(&mut self) -> Result<(), TxError> {
+        for statement in [self.sql.agent_make.clone(), self.sql.stream_make.clone()] {
+            let query = sqlx::query(statement).bind(self.agent.to_string());
+            query.execute(self.connection()).await?;
+        }
         Ok(())
     }
 
@@ -81,13 +83,13 @@ impl Tx {
         Ok(())
     }
 
-    /// Locks the agent's event counter, and makes it first where there is none. For those who take no other
-    /// lock after it. Returns the time after any wait.
+    /// Locks the agent's event counter. For those who take no other lock after it. Returns the time after any
+    /// wait.
     pub(crate) async fn lock_stream(&mut self) -> Result<Timestamp, TxError> {
         if let Some(now) = self.try_lock_stream().await? {
             return Ok(now);
         }
-        self.make_stream().await?;
+        self.make_rows().await?;
         let missing = || StoreError::Damaged { what: "the event counter".into(), cause: None };
         self.try_lock_stream().await?.ok_or_else(|| missing().into())
     }
@@ -96,13 +98,6 @@ impl Tx {
         let query = sqlx::query(self.sql.stream_lock.clone()).bind(self.agent.to_string());
         let Some(row) = query.fetch_optional(self.connection()).await? else { return Ok(None) };
         Ok(Some(row.try_get::<At, _>("now")?.0))
-    }
-
-    /// Sees to it that the agent has its event counter.
-    pub(crate) async fn make_stream(&mut self) -> Result<(), TxError> {
-        let query = sqlx::query(self.sql.stream_make.clone()).bind(self.agent.to_string());
-        query.execute(self.connection()).await?;
-        Ok(())
     }
 
     /// Locks agent and operation of a lease that is still held.

@@ -19,7 +19,8 @@ const IN_PASSING: Duration = Duration::from_millis(100);
 /// All store ports in one PostgreSQL schema. Clones share one pool.
 ///
 /// Any number of processes may open the same schema. What one commits wakes the others; where a notification
-/// is lost, a look at the logs every [`PgOptions::poll_every`] finds it.
+/// is lost, a look at the logs every [`PgOptions::poll_every`] finds it. Fine progress is the exception: it
+/// stays within the process that runs the operation, where devices of other processes see but its steps.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), archibald_pg::ConnectError> {

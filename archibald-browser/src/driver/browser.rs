@@ -121,6 +121,11 @@ impl Browser {
     ///
     /// If the future is dropped, the engine is killed.
     pub async fn close(self, grace: Duration) {
+        self.end(grace).await;
+    }
+
+    /// As [`Browser::close`], where others still hold on to it: it is dead for them from now on.
+    pub(crate) async fn end(&self, grace: Duration) {
         let closing = self.link.call::<_, Value>(None, CloseParams::default());
         let _ = timeout(grace, closing).await;
         if timeout(grace, self.process.ended()).await.is_err() {

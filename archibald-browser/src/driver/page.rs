@@ -326,6 +326,10 @@ impl PageCore {
 
     /// What an event changes; returns the commands that answer it. Never waits.
     pub(super) fn event(&self, method: &str, params: Value) -> Vec<Outgoing> {
+        if self.gone.is_cancelled() && matches!(method, "Page.frameNavigated" | "Page.loadEventFired") {
+            // A document arrived while it was being closed, and made Chromium forget about that.
+            return vec![Outgoing::order(None, &CloseTargetParams::new(self.target.clone()))];
+        }
         match method {
             "Page.frameNavigated" => {
                 if let Some(FrameNavigated { frame }) = read(params)

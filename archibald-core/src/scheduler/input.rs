@@ -62,7 +62,8 @@ pub enum Input {
     },
     /// It waits no more: cancelled, or found gone.
     ///
-    /// While it is starting or running the agent stays taken until the attempt ends; then it is forgotten.
+    /// While it is starting or running the agent stays taken until the attempt ends; then it is forgotten,
+    /// unless a ticket came since.
     /// Unknown: nothing but what `TargetFreed` does.
     Withdrawn {
         /// Whose.

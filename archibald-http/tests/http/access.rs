@@ -1,8 +1,15 @@
 //! Who reaches what: every route under `/v1`, by hand, and held against the description by `openapi`.
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use archibald_http::{AuthError, Authenticator, Principal, TokenEntry, TokenSet};
+use async_trait::async_trait;
 use axum::http::Method;
 
-use crate::server::{Answer, JANET, NANCY, OPERATOR, Server, request};
+use crate::door::agent;
+
+use crate::server::{Answer, JANET, NANCY, OPERATOR, Server, config, request};
 
 const ID: &str = "0192f0c1-2d3e-7abc-8def-0123456789ab";
 
@@ -105,4 +112,47 @@ async fn a_token_tells_its_holder_what_it_reaches() {
         me,
         serde_json::json!({ "name": "operator", "scope": "operator", "agents": ["janet", "nancy"] })
     );
+}
+
+/// Knows nancy for a moment, and cannot be asked about anybody called `gone`.
+struct Moment(Duration);
+
+#[async_trait]
+impl Authenticator for Moment {
+    async fn authenticate(&self, token: &str) -> Result<Principal, AuthError> {
+        match token {
+            NANCY => {
+                let expires_at = Some(SystemTime::now() + self.0);
+                Ok(Principal { expires_at, ..Principal::agent(agent("nancy")) })
+            }
+            "gone" => Err(AuthError::Unavailable("the directory is down".into())),
+            _ => Err(AuthError::Refused),
+        }
+    }
+}
+
+async fn with(authenticator: impl Authenticator + 'static) -> Server {
+    Server::start_as(Arc::new(authenticator), config(), Default::default(), Default::default()).await
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_token() {
+    let server = with(Moment(Duration::from_millis(300))).await;
+    let mut device = server.follow(None).await;
+    device.expect("snapshot").await;
+    assert_eq!(device.expect("bye").await.data["reason"], "expired");
+    assert!(device.next().await.is_none());
+}
+
+#[tokio::test]
+async fn several_may_know_a_token_and_one_that_cannot_tell_is_not_passed_over() {
+    let tokens = TokenSet::new([TokenEntry::operator(OPERATOR), TokenEntry::operator("gone")]).unwrap();
+    let all: Vec<Arc<dyn Authenticator>> = vec![Arc::new(Moment(Duration::from_secs(60))), Arc::new(tokens)];
+    let server = with(all).await;
+    assert_eq!(server.get(NANCY, "/v1/me").await.json()["name"], "nancy");
+    assert_eq!(server.get(OPERATOR, "/v1/me").await.json()["name"], "operator");
+    server.get("nobody", "/v1/me").await.problem(401, "unauthorized");
+    let unavailable = server.get("gone", "/v1/me").await;
+    unavailable.problem(503, "unavailable");
+    assert!(!unavailable.text().contains("directory"));
 }

@@ -84,12 +84,15 @@ impl Device {
 
     /// The next frame of this name; others are skipped.
     pub async fn expect(&mut self, name: &str) -> Received {
-        loop {
-            let received = self.next().await.unwrap_or_else(|| panic!("the stream ended before {name}"));
-            if received.name == name {
-                return received;
+        let coming = async {
+            loop {
+                let received = self.next().await.unwrap_or_else(|| panic!("the end came before {name}"));
+                if received.name == name {
+                    return received;
+                }
             }
-        }
+        };
+        soon(coming).await
     }
 
     /// Whether a part of a frame was received and not the rest.

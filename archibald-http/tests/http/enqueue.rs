@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use archibald_core::record::Disposition;
 use archibald_core::time::Timestamp;
 use axum::http::Method;
@@ -209,6 +207,6 @@ async fn queued(server: &Server) -> archibald_core::id::OperationId {
         if let [ticket] = tickets.as_slice() {
             return ticket.operation;
         }
-        tokio::time::timeout(Duration::from_secs(20), wakeups.changed()).await.unwrap().unwrap();
+        tokio::time::timeout(crate::server::PATIENCE, wakeups.changed()).await.unwrap().unwrap();
     }
 }

@@ -121,12 +121,17 @@ async fn a_slow_reader_costs_no_memory_and_misses_nothing() {
     let ahead = settled(&server).await;
     assert!(ahead < frames_in_all / 2, "{ahead} of {frames_in_all} frames were made for a reader of none");
 
+    soon(read_all(&mut unread, events)).await;
+}
+
+/// Reads until this many events were seen.
+async fn read_all(stream: &mut TcpStream, events: u64) {
     let mut seen = 0;
     let mut text = String::new();
     let mut bytes = vec![0; 65536];
     while seen < events {
-        let read = soon(unread.read(&mut bytes)).await.unwrap();
-        assert_ne!(read, 0);
+        let read = stream.read(&mut bytes).await.unwrap();
+        assert_ne!(read, 0, "the stream ended after {seen} of {events} events");
         text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         seen += text[..whole].matches("\"type\":\"operation.queued\"").count() as u64;

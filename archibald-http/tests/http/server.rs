@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archibald_http::{ApiConfig, ApiState, ServeLimits, StreamConfig, TokenEntry, TokenSet};
+use archibald_http::{ApiConfig, ApiState, Authenticator, ServeLimits, StreamConfig, TokenEntry, TokenSet};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::HeaderMap;
@@ -23,7 +23,7 @@ pub const JANET: &str = "token-of-janet";
 pub const OPERATOR: &str = "token-of-the-operator";
 
 /// Long enough for a busy machine; what passes does not wait for it.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Server {
     pub door: Door,
@@ -93,20 +93,24 @@ impl Server {
     }
 
     pub async fn start_with(config: ApiConfig, limits: ServeLimits, door: Door) -> Self {
-        let bus = Bus::of(&door.store);
         let tokens = TokenSet::new([
             TokenEntry::agent(agent("nancy"), NANCY),
             TokenEntry::agent(agent("janet"), JANET),
             TokenEntry::operator(OPERATOR),
         ]);
+        Self::start_as(Arc::new(tokens.unwrap()), config, limits, door).await
+    }
+
+    pub async fn start_as(
+        authenticator: Arc<dyn Authenticator>,
+        config: ApiConfig,
+        limits: ServeLimits,
+        door: Door,
+    ) -> Self {
+        let bus = Bus::of(&door.store);
         let shutdown = CancellationToken::new();
-        let state = ApiState::new(
-            Arc::new(door.clone()),
-            Arc::new(bus.clone()),
-            Arc::new(tokens.unwrap()),
-            config,
-            shutdown.clone(),
-        );
+        let behind = (Arc::new(door.clone()), Arc::new(bus.clone()));
+        let state = ApiState::new(behind.0, behind.1, authenticator, config, shutdown.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = archibald_http::router(state);

@@ -1,0 +1,475 @@
+//! The pool: browsers × contexts, one context per agent.
+//!
+//! [`plan`](self) decides, purely; the task here executes: each command that takes time runs in a task of
+//! its own with a deadline of its own, and its end comes back as an input. So nothing that was begun depends
+//! on whether its caller still waits.
+
+mod plan;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use archibald_core::id::AgentId;
+use archibald_core::port::{
+    AcquireError, AcquireRequest, ArchibaldClient, BrowserPool, ClientError, CredentialProvider, Finish,
+    LoginError, PoolOccupancy, SessionLease,
+};
+use async_trait::async_trait;
+use futures::future::join_all;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use self::plan::{BrowserId, Command, How, Input, Plan, Refusal, Ticket, WaiterId};
+use crate::driver::Browser;
+use crate::erp::Site;
+use crate::gate::{GateRules, RuleError};
+use crate::launch::{Engine, LaunchError, LaunchOptions, sweep};
+use crate::session::{OpenError, Session, Working};
+
+/// How often a session may turn out to be over before its caller is told.
+const VALIDATIONS: u32 = 3;
+/// What a browser gets to end by itself.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// How the pool is set up.
+#[derive(Debug, Clone)]
+pub struct PoolOptions {
+    /// Browsers that may run together (default 3). They are started when they are needed.
+    pub browsers: usize,
+    /// Contexts in each (default 5). With the browsers, how many agents can be logged in together.
+    pub contexts: usize,
+    /// How browsers are started.
+    pub launch: LaunchOptions,
+    /// What a context, its page and the login may take together (default 2 min).
+    pub login_within: Duration,
+    /// A session that was idle for longer is asked for its user's name before it is lent (default 30 s).
+    /// Each flow looks at that again on every page.
+    pub trust_for: Duration,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self {
+            browsers: 3,
+            contexts: 5,
+            launch: LaunchOptions::default(),
+            login_within: Duration::from_secs(120),
+            trust_for: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why a pool cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// An option that must not be 0.
+    #[error("the pool's {what} must be at least 1, got 0")]
+    Empty {
+        /// Which option.
+        what: &'static str,
+    },
+    /// There is no Chromium.
+    #[error(transparent)]
+    Engine(#[from] LaunchError),
+    /// The gate cannot go by the page map, or not at this address.
+    #[error(transparent)]
+    Rules(#[from] RuleError),
+}
+
+/// Headless Chromium for many agents. Dropping it kills its browsers; [`BrowserPool::shutdown`] ends them
+/// in good order.
+#[derive(Debug)]
+pub struct ChromiumPool {
+    inputs: mpsc::UnboundedSender<Message>,
+    occupancy: watch::Receiver<PoolOccupancy>,
+    capacity: usize,
+    trust_for: Duration,
+    waiters: AtomicU64,
+}
+
+impl ChromiumPool {
+    /// Starts the pool's task; removes what killed processes left. No browser runs until one is needed, but
+    /// there must be one that can.
+    ///
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`PoolError`] says what is missing.
+    pub fn start(
+        mut options: PoolOptions,
+        site: Site,
+        credentials: Arc<dyn CredentialProvider>,
+    ) -> Result<Self, PoolError> {
+        for (what, count) in [("browsers", options.browsers), ("contexts", options.contexts)] {
+            if count == 0 {
+                return Err(PoolError::Empty { what });
+            }
+        }
+        let engine = match options.launch.engine.take() {
+            Some(path) => Engine::at(path)?,
+            None => Engine::find()?,
+        };
+        options.launch.engine = Some(engine.path);
+        let rules = Arc::new(site.map().gate_rules(site.base())?);
+        let profiles = options.launch.profiles.clone();
+        tokio::task::spawn_blocking(move || {
+            let swept = sweep(&profiles);
+            tracing::info!(removed = swept.removed, ended = swept.ended, "swept old browser profiles");
+        });
+        let plan = Plan::new(options.browsers, options.contexts);
+        let capacity = plan.occupancy().capacity;
+        let (status, occupancy) = watch::channel(plan.occupancy());
+        let (inputs, receiver) = mpsc::unbounded_channel();
+        let trust_for = options.trust_for;
+        let task = Task {
+            plan,
+            options,
+            site: Arc::new(site),
+            rules,
+            credentials,
+            inputs: inputs.downgrade(),
+            status,
+            browsers: HashMap::new(),
+            sessions: HashMap::new(),
+            waiters: HashMap::new(),
+        };
+        tokio::spawn(task.run(receiver));
+        Ok(Self { inputs, occupancy, capacity, trust_for, waiters: AtomicU64::new(0) })
+    }
+
+    /// Waits for a grant until then.
+    async fn granted(&self, request: &AcquireRequest, until: Instant) -> Result<Grant, AcquireError> {
+        let waiter = WaiterId(self.waiters.fetch_add(1, Ordering::Relaxed));
+        let (reply, answer) = oneshot::channel();
+        let input = Input::Asked { waiter, agent: request.agent.clone(), class: request.class };
+        let asked = Message::Ask(input, waiter, reply);
+        self.inputs.send(asked).map_err(|_| AcquireError::Draining)?;
+        let _leaving = Leaving { inputs: &self.inputs, waiter };
+        match timeout_at(until, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(AcquireError::Draining),
+            Err(_) => Err(self.too_late(request)),
+        }
+    }
+
+    /// The session, seen to be its user's, with a page; and the lease still holds.
+    async fn ready(&self, session: &Arc<Session>, request: &AcquireRequest) -> Result<Working, ClientError> {
+        request.guard.check()?;
+        session.validate(&request.guard, self.trust_for).await?;
+        let client = session.client(Arc::clone(&request.guard)).await?;
+        request.guard.check()?;
+        Ok(client)
+    }
+
+    fn too_late(&self, request: &AcquireRequest) -> AcquireError {
+        let PoolOccupancy { in_use, capacity, .. } = *self.occupancy.borrow();
+        if in_use >= capacity {
+            return AcquireError::Saturated { in_use };
+        }
+        AcquireError::Unusable(format!("no browser and login within {:?}", request.wait))
+    }
+}
+
+#[async_trait]
+impl BrowserPool for ChromiumPool {
+    async fn acquire(&self, request: AcquireRequest) -> Result<Box<dyn SessionLease>, AcquireError> {
+        let until = Instant::now() + request.wait;
+        for _ in 0..VALIDATIONS {
+            let Grant { session, mut back } = self.granted(&request, until).await?;
+            // From here on it counts as used, however this ends.
+            back.how = How::Dirty;
+            let ready = self.ready(&session, &request);
+            match timeout_at(until, ready).await {
+                Ok(Ok(client)) => return Ok(Box::new(Lease { client, back })),
+                Ok(Err(ClientError::SessionExpired)) => back.how = How::Expired,
+                Ok(Err(error @ ClientError::WrongUser { .. })) => {
+                    tracing::warn!(agent = %request.agent, %error, "a session was another user's");
+                    back.how = How::Expired;
+                }
+                // The browser may have died while the session was idle: the next one is asked for.
+                Ok(Err(ClientError::PageLost(_))) => {}
+                Ok(Err(ClientError::LeaseLost(lost))) => return Err(lost.into()),
+                Ok(Err(error)) => return Err(AcquireError::Unusable(error.to_string())),
+                Err(_) => return Err(self.too_late(&request)),
+            }
+        }
+        Err(AcquireError::Unusable("it is over as soon as it is logged in".into()))
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn occupancy(&self) -> PoolOccupancy {
+        self.occupancy.borrow().clone()
+    }
+
+    async fn shutdown(&self, grace: Duration) {
+        let mut occupancy = self.occupancy.clone();
+        if self.inputs.send(Message::Input(Input::Drain)).is_err() {
+            return;
+        }
+        let _ = timeout(grace, occupancy.wait_for(|it| it.in_use == 0)).await;
+        let (done, ended) = oneshot::channel();
+        if self.inputs.send(Message::Stop(done)).is_ok() {
+            let _ = ended.await;
+        }
+    }
+}
+
+/// A session in use. The page goes back into the session before the session goes back into the pool, so the
+/// order of the fields counts.
+struct Lease {
+    client: Working,
+    back: Back,
+}
+
+#[async_trait]
+impl SessionLease for Lease {
+    fn client(&self) -> &dyn ArchibaldClient {
+        &*self.client
+    }
+
+    async fn finish(mut self: Box<Self>, how: Finish) {
+        self.back.how = match how {
+            Finish::Clean => {
+                self.client.session().was_fine();
+                How::Clean
+            }
+            Finish::Dirty => How::Dirty,
+        };
+    }
+}
+
+/// A session on its way to whoever asked for it.
+struct Grant {
+    session: Arc<Session>,
+    back: Back,
+}
+
+/// Gives the session back when it is dropped, wherever that happens.
+struct Back {
+    inputs: mpsc::UnboundedSender<Message>,
+    agent: AgentId,
+    ticket: Ticket,
+    how: How,
+}
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        let returned = Input::Returned(self.agent.clone(), self.ticket, self.how);
+        let _ = self.inputs.send(Message::Input(returned));
+    }
+}
+
+/// Gives up the place in the queue when it is dropped.
+struct Leaving<'a> {
+    inputs: &'a mpsc::UnboundedSender<Message>,
+    waiter: WaiterId,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        let _ = self.inputs.send(Message::Input(Input::GaveUp(self.waiter)));
+    }
+}
+
+type Reply = oneshot::Sender<Result<Grant, AcquireError>>;
+
+/// What comes to the pool's task.
+enum Message {
+    Ask(Input, WaiterId, Reply),
+    Input(Input),
+    BrowserUp(BrowserId, Browser),
+    Opened(AgentId, Ticket, Session),
+    Stop(oneshot::Sender<()>),
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Message")
+    }
+}
+
+struct Task {
+    plan: Plan,
+    options: PoolOptions,
+    site: Arc<Site>,
+    rules: Arc<GateRules>,
+    credentials: Arc<dyn CredentialProvider>,
+    /// Weak, so that the task ends when nobody can ask it any more.
+    inputs: mpsc::WeakUnboundedSender<Message>,
+    status: watch::Sender<PoolOccupancy>,
+    browsers: HashMap<BrowserId, Arc<Browser>>,
+    sessions: HashMap<AgentId, Arc<Session>>,
+    waiters: HashMap<WaiterId, Reply>,
+}
+
+impl Task {
+    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+        while let Some(message) = messages.recv().await {
+            let input = match message {
+                Message::Stop(done) => {
+                    self.close_all().await;
+                    let _ = done.send(());
+                    return;
+                }
+                Message::Ask(input, waiter, reply) => {
+                    self.waiters.insert(waiter, reply);
+                    input
+                }
+                Message::BrowserUp(id, browser) => {
+                    let browser = Arc::new(browser);
+                    self.watch(id, &browser);
+                    self.browsers.insert(id, browser);
+                    Input::BrowserUp(id)
+                }
+                Message::Opened(agent, ticket, session) => {
+                    self.sessions.insert(agent.clone(), Arc::new(session));
+                    Input::Opened(agent, ticket)
+                }
+                Message::Input(input) => input,
+            };
+            self.take(input);
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match &input {
+            Input::GaveUp(waiter) => drop(self.waiters.remove(waiter)),
+            Input::BrowserLost(id) => drop(self.browsers.remove(id)),
+            _ => {}
+        }
+        for command in self.plan.handle(input) {
+            self.execute(command);
+        }
+        self.status.send_if_modified(|status| {
+            let now = self.plan.occupancy();
+            let changed = *status != now;
+            *status = now;
+            changed
+        });
+    }
+
+    fn execute(&mut self, command: Command) {
+        match command {
+            Command::StartBrowser(id) => self.start_browser(id),
+            Command::Open(agent, browser, ticket) => self.open(agent, browser, ticket),
+            Command::Grant(waiter, agent, ticket) => self.grant(waiter, agent, ticket),
+            Command::Refuse(waiter, why) => {
+                if let Some(reply) = self.waiters.remove(&waiter) {
+                    let _ = reply.send(Err(why.into()));
+                }
+            }
+            Command::Clean(agent, ticket) => self.clean(agent, ticket),
+            // Its context is disposed of with the last handle.
+            Command::Forget(agent) => drop(self.sessions.remove(&agent)),
+        }
+    }
+
+    fn start_browser(&self, id: BrowserId) {
+        let launch = self.options.launch.clone();
+        self.spawn(async move {
+            match Browser::launch(&launch).await {
+                Ok(browser) => {
+                    tracing::info!(browser = id.0, pid = browser.pid(), "browser started");
+                    Message::BrowserUp(id, browser)
+                }
+                Err(error) => {
+                    tracing::warn!(browser = id.0, %error, "browser could not be started");
+                    Message::Input(Input::BrowserFailed(id, error.to_string()))
+                }
+            }
+        });
+    }
+
+    fn open(&self, agent: AgentId, browser: BrowserId, ticket: Ticket) {
+        let failed = move |agent, why| Message::Input(Input::OpenFailed(agent, ticket, why));
+        let (site, rules) = (Arc::clone(&self.site), Arc::clone(&self.rules));
+        let within = self.options.login_within;
+        let credentials = self.credentials.credentials(&agent);
+        let browser = self.browsers.get(&browser).cloned();
+        self.spawn(async move {
+            let Some(credentials) = credentials else {
+                let why = OpenError::Login(LoginError::NoCredentials(agent.clone()));
+                return failed(agent, why);
+            };
+            let Some(browser) = browser else {
+                return failed(agent, OpenError::Lost("its browser is gone".into()));
+            };
+            match Session::open(&browser, site, rules, credentials, within).await {
+                Ok(session) => Message::Opened(agent, ticket, session),
+                Err(why) => failed(agent, why),
+            }
+        });
+    }
+
+    fn grant(&mut self, waiter: WaiterId, agent: AgentId, ticket: Ticket) {
+        let Some(inputs) = self.inputs.upgrade() else { return };
+        // Until its new holder says otherwise it comes back as it went, which nobody has used.
+        let back = Back { inputs, agent: agent.clone(), ticket, how: How::Clean };
+        let (Some(session), Some(reply)) = (self.sessions.get(&agent), self.waiters.remove(&waiter)) else {
+            return;
+        };
+        if let Err(Ok(grant)) = reply.send(Ok(Grant { session: Arc::clone(session), back })) {
+            drop(grant);
+        }
+    }
+
+    fn clean(&self, agent: AgentId, ticket: Ticket) {
+        let session = self.sessions.get(&agent).cloned();
+        self.spawn(async move {
+            let well = match session {
+                Some(session) => session.quarantine().await.is_ok(),
+                None => false,
+            };
+            Message::Input(Input::Cleaned(agent, ticket, well))
+        });
+    }
+
+    fn watch(&self, id: BrowserId, browser: &Arc<Browser>) {
+        let dead = browser.dead().clone();
+        let weak = Arc::downgrade(browser);
+        self.spawn(async move {
+            dead.cancelled().await;
+            if let Some(browser) = weak.upgrade() {
+                tracing::warn!(browser = id.0, why = %browser.why_dead(), "browser lost");
+            }
+            Message::Input(Input::BrowserLost(id))
+        });
+    }
+
+    /// Runs to its end whoever waits, and tells the task.
+    fn spawn(&self, work: impl Future<Output = Message> + Send + 'static) {
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            let message = work.await;
+            if let Some(inputs) = inputs.upgrade() {
+                let _ = inputs.send(message);
+            }
+        });
+    }
+
+    async fn close_all(&mut self) {
+        self.sessions.clear();
+        let ending = self.browsers.drain().map(|(_, browser)| async move { browser.end(CLOSING).await });
+        join_all(ending.collect::<Vec<_>>()).await;
+        self.status.send_modify(|status| {
+            (status.browsers, status.in_use, status.idle) = (0, 0, 0);
+        });
+    }
+}
+
+impl From<Refusal> for AcquireError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Open(OpenError::Login(error)) => Self::Login(error),
+            Refusal::Open(OpenError::Lost(why)) => Self::Unusable(why),
+            Refusal::Launch(what) => Self::Launch { what, cause: None },
+            Refusal::Draining => Self::Draining,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Stories of the plan, told in one line an input.
+
+use super::*;
+use archibald_core::port::LoginError;
+
+struct Story {
+    plan: Plan,
+    waiters: u64,
+    told: Vec<Command>,
+}
+
+fn agent(name: &str) -> AgentId {
+    AgentId::new(name).unwrap()
+}
+
+impl Story {
+    fn new(browsers: usize, contexts: usize) -> Self {
+        Self { plan: Plan::new(browsers, contexts), waiters: 0, told: Vec::new() }
+    }
+
+    fn give(&mut self, input: Input) -> &[Command] {
+        self.told = self.plan.handle(input);
+        let occupancy = self.plan.occupancy();
+        assert!(self.plan.browsers.len() <= self.plan.max_browsers);
+        for id in self.plan.browsers.keys() {
+            assert!(self.plan.agents_in(*id).len() <= self.plan.contexts_each, "a browser is too full");
+        }
+        assert!(occupancy.in_use <= self.plan.sessions.len());
+        &self.told
+    }
+
+    fn ask_as(&mut self, name: &str, class: Class) -> &[Command] {
+        self.waiters += 1;
+        self.give(Input::Asked { waiter: WaiterId(self.waiters), agent: agent(name), class })
+    }
+
+    fn ask(&mut self, name: &str) -> &[Command] {
+        self.ask_as(name, Class::Interactive)
+    }
+
+    fn ticket(&self, name: &str) -> Ticket {
+        match self.plan.sessions[&agent(name)].state {
+            State::Opening(ticket) | State::Leased(ticket) | State::Cleaning(ticket) => ticket,
+            State::Idle { .. } => panic!("{name} is idle"),
+        }
+    }
+
+    fn opened(&mut self, name: &str) -> &[Command] {
+        self.give(Input::Opened(agent(name), self.ticket(name)))
+    }
+
+    fn returned(&mut self, name: &str, how: How) -> &[Command] {
+        self.give(Input::Returned(agent(name), self.ticket(name), how))
+    }
+
+    /// Asks, starts what is needed and opens.
+    fn lease(&mut self, name: &str) {
+        for command in self.ask(name).to_vec() {
+            if let Command::StartBrowser(id) = command {
+                self.give(Input::BrowserUp(id));
+            }
+        }
+        if matches!(self.plan.sessions[&agent(name)].state, State::Opening(_)) {
+            self.opened(name);
+        }
+        assert!(matches!(self.plan.sessions[&agent(name)].state, State::Leased(_)), "{name} has no lease");
+    }
+
+    fn rest(&mut self, name: &str) {
+        self.lease(name);
+        self.returned(name, How::Clean);
+    }
+}
+
+fn granted(commands: &[Command]) -> Vec<u64> {
+    let waiter = |command: &Command| match command {
+        Command::Grant(waiter, ..) => Some(waiter.0),
+        _ => None,
+    };
+    commands.iter().filter_map(waiter).collect()
+}
+
+fn forgotten(commands: &[Command]) -> Vec<String> {
+    let name = |command: &Command| match command {
+        Command::Forget(agent) => Some(agent.to_string()),
+        _ => None,
+    };
+    commands.iter().filter_map(name).collect()
+}
+
+#[test]
+fn the_first_lease_starts_a_browser_and_logs_in_and_the_next_is_warm() {
+    let mut story = Story::new(2, 2);
+    assert_eq!(story.ask("nancy"), [Command::StartBrowser(BrowserId(1))]);
+    assert!(matches!(story.give(Input::BrowserUp(BrowserId(1))), [Command::Open(..)]));
+    assert_eq!(granted(story.opened("nancy")), [1]);
+    story.returned("nancy", How::Clean);
+    assert_eq!(granted(story.ask("nancy")), [2]);
+    assert_eq!(story.plan.occupancy().logins, 1);
+}
+
+#[test]
+fn one_login_serves_all_who_wait_for_it_one_after_another() {
+    let mut story = Story::new(1, 2);
+    story.ask("nancy");
+    story.ask("nancy");
+    let opens = story.give(Input::BrowserUp(BrowserId(1))).len();
+    assert_eq!(opens, 1);
+    assert_eq!(granted(story.opened("nancy")), [1]);
+    assert_eq!(granted(story.returned("nancy", How::Clean)), [2]);
+}
+
+#[test]
+fn the_one_idle_for_longest_is_evicted_and_one_in_use_never() {
+    let mut story = Story::new(1, 3);
+    story.rest("nancy");
+    story.rest("andrew");
+    story.lease("janet");
+    // Used again, nancy is younger than andrew.
+    story.rest("nancy");
+    let commands = story.ask("laura").to_vec();
+    assert_eq!(forgotten(&commands), ["andrew"]);
+    assert!(matches!(commands.as_slice(), [Command::Forget(_), Command::Open(..)]));
+    story.opened("laura");
+    assert_eq!(forgotten(story.ask("anne")), ["nancy"]);
+    story.opened("anne");
+    // All three are in use now.
+    assert_eq!(story.ask("steven"), []);
+    assert_eq!(story.plan.occupancy().in_use, 3);
+    // One comes back: its place, not its session, is what steven needs.
+    let commands = story.returned("janet", How::Clean).to_vec();
+    assert_eq!(forgotten(&commands), ["janet"]);
+    assert_eq!(story.plan.occupancy().evictions, 3);
+}
+
+#[test]
+fn interactive_comes_first_and_who_left_is_not_served() {
+    let mut story = Story::new(1, 1);
+    story.lease("nancy");
+    story.ask_as("andrew", Class::Background);
+    story.ask("janet");
+    story.ask("laura");
+    story.give(Input::GaveUp(WaiterId(3)));
+    let commands = story.returned("nancy", How::Expired).to_vec();
+    assert!(matches!(&commands[..], [Command::Forget(_), Command::Open(who, ..)] if *who == agent("laura")));
+    story.opened("laura");
+    let commands = story.returned("laura", How::Clean).to_vec();
+    assert!(matches!(&commands[..], [Command::Forget(_), Command::Open(who, ..)] if *who == agent("andrew")));
+}
+
+#[test]
+fn a_login_that_nobody_waits_for_any_more_becomes_an_idle_session() {
+    let mut story = Story::new(1, 1);
+    story.ask("nancy");
+    story.give(Input::BrowserUp(BrowserId(1)));
+    story.give(Input::GaveUp(WaiterId(1)));
+    assert_eq!(story.opened("nancy"), []);
+    assert_eq!(story.plan.occupancy().idle, 1);
+}
+
+#[test]
+fn a_dirty_page_is_destroyed_before_the_next_use() {
+    let mut story = Story::new(1, 1);
+    story.lease("nancy");
+    let stale = story.ticket("nancy");
+    assert!(matches!(story.returned("nancy", How::Dirty), [Command::Clean(..)]));
+    assert_eq!(story.ask("nancy"), []);
+    // What comes back twice is not listened to.
+    assert_eq!(story.give(Input::Returned(agent("nancy"), stale, How::Clean)), []);
+    let ticket = story.ticket("nancy");
+    assert_eq!(granted(story.give(Input::Cleaned(agent("nancy"), ticket, true))), [2]);
+    // Where it cannot be destroyed, its context goes.
+    story.returned("nancy", How::Dirty);
+    let ticket = story.ticket("nancy");
+    assert_eq!(forgotten(story.give(Input::Cleaned(agent("nancy"), ticket, false))), ["nancy"]);
+}
+
+#[test]
+fn a_refused_login_is_told_once_to_all_and_not_tried_again() {
+    let mut story = Story::new(1, 1);
+    story.ask("nancy");
+    story.ask("nancy");
+    story.give(Input::BrowserUp(BrowserId(1)));
+    let refused = OpenError::Login(LoginError::Refused { user: "nancy".into(), text: "no".into() });
+    let ticket = story.ticket("nancy");
+    let commands = story.give(Input::OpenFailed(agent("nancy"), ticket, refused));
+    assert!(matches!(commands, [Command::Refuse(..), Command::Refuse(..)]), "{commands:?}");
+    assert_eq!(story.plan.sessions.len(), 0);
+}
+
+#[test]
+fn a_dead_browser_is_replaced_and_who_waited_is_served_by_the_new_one() {
+    let mut story = Story::new(1, 3);
+    story.lease("nancy");
+    story.rest("andrew");
+    story.ask("janet");
+    let commands = story.give(Input::BrowserLost(BrowserId(1))).to_vec();
+    assert_eq!(forgotten(&commands), ["andrew"]);
+    let Some(Command::StartBrowser(id)) = commands.last() else { panic!("{commands:?}") };
+    // The leased one is forgotten when its holder gives it back.
+    assert_eq!(forgotten(story.returned("nancy", How::Clean)), ["nancy"]);
+    story.give(Input::BrowserUp(*id));
+    assert_eq!(granted(story.opened("janet")), [4 - 1]);
+    assert_eq!(story.plan.occupancy().crashes, 1);
+}
+
+#[test]
+fn a_browser_that_always_dies_is_told_in_the_end() {
+    let mut story = Story::new(1, 1);
+    let mut commands = story.ask("nancy").to_vec();
+    for _ in 0..TRIES {
+        let Some(Command::StartBrowser(id)) = commands.last().cloned() else { panic!("{commands:?}") };
+        story.give(Input::BrowserUp(id));
+        commands = story.give(Input::BrowserLost(id)).to_vec();
+    }
+    assert!(matches!(&commands[..], [Command::Refuse(_, Refusal::Open(OpenError::Lost(_)))]), "{commands:?}");
+    // One that cannot even be started is told at once.
+    let Some(Command::StartBrowser(id)) = story.ask("nancy").last().cloned() else { panic!() };
+    let commands = story.give(Input::BrowserFailed(id, "no Chromium".into()));
+    assert!(matches!(commands, [Command::Refuse(_, Refusal::Launch(_))]), "{commands:?}");
+    assert!(story.plan.browsers.is_empty());
+}
+
+#[test]
+fn a_full_browser_makes_the_next_one_start() {
+    let mut story = Story::new(2, 2);
+    for name in ["nancy", "andrew", "janet"] {
+        story.lease(name);
+    }
+    assert_eq!(story.plan.browsers.len(), 2);
+    // While a browser starts, those who come are promised places in it, and no third is asked for.
+    let mut story = Story::new(3, 2);
+    assert!(matches!(story.ask("nancy"), [Command::StartBrowser(_)]));
+    assert_eq!(story.ask("andrew"), []);
+    assert!(matches!(story.ask("janet"), [Command::StartBrowser(_)]));
+}
+
+#[test]
+fn draining_refuses_all_who_wait_and_come() {
+    let mut story = Story::new(1, 1);
+    story.lease("nancy");
+    story.ask("andrew");
+    assert_eq!(story.give(Input::Drain), [Command::Refuse(WaiterId(2), Refusal::Draining)]);
+    assert_eq!(story.ask("janet"), [Command::Refuse(WaiterId(3), Refusal::Draining)]);
+    assert_eq!(story.returned("nancy", How::Clean), []);
+}

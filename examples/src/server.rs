@@ -1,0 +1,134 @@
+//! The server: everything wired up, from settings to a drained end.
+
+mod agents;
+mod hold;
+mod parts;
+mod settings;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archibald_core::port::{BrowserPool, Operations};
+use archibald_http::{ApiConfig, ApiState, ServeLimits, TokenSet, router, serve};
+use archibald_runtime::{Archibald, Worker};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use self::agents::{Agents, FileError, read_toml};
+pub use self::parts::{Failure, Parts};
+pub use self::settings::{SettingError, Settings};
+
+/// Runs the server until it is told to stop. Exit code 0 after a drain, 1 when something failed, 2 for
+/// settings that cannot be used, 3 when no browser can be had.
+pub async fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
+    let settings = match Settings::read(args) {
+        Ok(settings) => settings,
+        Err(SettingError::CommandLine(error)) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+        Err(error) => return fail(&error.into()),
+    };
+    if settings.flag("print-config") {
+        print!("{}", settings.print());
+        return ExitCode::SUCCESS;
+    }
+    match serve_until_told(&settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    eprintln!("server: {}", failure.in_full());
+    ExitCode::from(failure.exit_code())
+}
+
+async fn serve_until_told(settings: &Settings) -> Result<(), Failure> {
+    start_log(settings)?;
+    // Before anything is started, so that a signal sent at any time drains.
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
+    let listener = if settings.flag("no-http") { None } else { Some(listen(settings).await?) };
+    let parts = Parts::from(settings).await?;
+    let archibald = Archibald::builder(parts.ports())
+        .config(parts.config.clone())
+        .failpoints(hold::from(settings))
+        .build()?;
+    let stop = CancellationToken::new();
+    let tokens = TokenSet::new(parts.tokens.clone()).map_err(|error| Failure::Tokens(error.to_string()))?;
+    let api = ApiState::new(
+        Arc::new(archibald.clone()),
+        parts.bus.clone(),
+        Arc::new(tokens),
+        ApiConfig::default(),
+        stop.clone(),
+    );
+    let worker = if settings.flag("no-worker") { None } else { archibald.start() };
+    let http = listener.map(|listener| open(listener, api, stop.clone()));
+    tracing::info!(agents = archibald.agents().len(), worker = worker.is_some(), "ready");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    drain(settings.span("drain-timeout")?, worker, http, &stop, parts.pool.as_ref()).await
+}
+
+async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
+    let address = settings.text("listen");
+    let parsed: std::net::SocketAddr =
+        address.parse().map_err(|_| settings.refuse("listen", "an address such as 127.0.0.1:8080"))?;
+    if !parsed.ip().is_loopback() && settings.get("tokens").is_none() {
+        return Err(settings
+            .refuse("listen", "a loopback address unless --tokens configures authentication")
+            .into());
+    }
+    TcpListener::bind(parsed).await.map_err(|source| Failure::Listen { address: address.to_owned(), source })
+}
+
+fn open(listener: TcpListener, api: ApiState, stop: CancellationToken) -> JoinHandle<()> {
+    if let Ok(address) = listener.local_addr() {
+        println!("listening on http://{address}");
+    }
+    tokio::spawn(async move {
+        serve(listener, router(api), stop, ServeLimits::default()).await;
+    })
+}
+
+/// Stops taking, lets what runs finish or give way, ends the streams, then the browsers.
+async fn drain(
+    limit: Duration,
+    worker: Option<Worker>,
+    http: Option<JoinHandle<()>>,
+    stop: &CancellationToken,
+    pool: &dyn BrowserPool,
+) -> Result<(), Failure> {
+    tracing::info!("draining");
+    let whole = match worker {
+        Some(worker) => worker.drain(limit).await,
+        None => true,
+    };
+    stop.cancel();
+    if let Some(http) = http {
+        let _ = http.await;
+    }
+    pool.shutdown(Duration::from_secs(5)).await;
+    if whole { Ok(()) } else { Err(Failure::Drain(limit)) }
+}
+
+fn start_log(settings: &Settings) -> Result<(), Failure> {
+    use tracing_subscriber::EnvFilter;
+    // The driver library would log every message of the browser, cookies included.
+    let filter = EnvFilter::try_from_env("ARCHIBALD_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info"))
+        .add_directive("chromiumoxide=off".parse().expect("a valid directive"));
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    match settings.text("log-format") {
+        "text" => log.init(),
+        "json" => log.json().init(),
+        _ => return Err(settings.refuse("log-format", "text or json").into()),
+    }
+    Ok(())
+}

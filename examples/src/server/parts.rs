@@ -1,0 +1,249 @@
+//! The parts that settings ask for: store, ERP, browsers, agents, tokens.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archibald_browser::erp::Site;
+use archibald_browser::page_map::PageMap;
+use archibald_browser::{ChromiumPool, PoolOptions};
+use archibald_core::effect::Settle;
+use archibald_core::id::{AgentId, WorkerId};
+use archibald_core::port::{
+    AgentLock, BrowserPool, CredentialProvider, Credentials, EventBus, OperationStore,
+};
+use archibald_http::TokenEntry;
+use archibald_pg::{PgOptions, PgStore};
+use archibald_runtime::{BuildError, Ports, RuntimeConfig};
+use archibald_sqlite::{SqliteOptions, SqliteStore};
+use archibald_testing::clock::SystemClock;
+use archibald_testing::data::{DataSet, password_of};
+use archibald_testing::direct::{DirectOptions, DirectPool};
+use archibald_testing::erp::{ErpOptions, ErpSimulator, RunningErp};
+use archibald_testing::memory::MemoryStore;
+use serde::Deserialize;
+
+use super::{Agents, FileError, SettingError, Settings, read_toml};
+
+/// Why the server did not run, or not to a good end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// A setting.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// A file that a setting names.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Numbers that do not go together.
+    #[error("the settings do not go together")]
+    Build(#[from] BuildError),
+    /// The tokens file.
+    #[error("the tokens cannot be used: {0}")]
+    Tokens(String),
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address asked for.
+        address: String,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The system does not deliver signals.
+    #[error("cannot wait for signals")]
+    Signals(#[source] std::io::Error),
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Store(#[source] Box<dyn Error + Send + Sync>),
+    /// The simulated ERP cannot be started, or the ERP's address cannot be used.
+    #[error("the ERP cannot be used")]
+    Erp(#[source] Box<dyn Error + Send + Sync>),
+    /// No browser can be had.
+    #[error("no browser can be had")]
+    Browser(#[source] Box<dyn Error + Send + Sync>),
+    /// What ran did not end in time; it is safe with its lease and its journal.
+    #[error("what runs did not end within {0:?}; it goes on when a worker starts again")]
+    Drain(Duration),
+}
+
+impl Failure {
+    /// The error with all its causes, on one line.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        let causes = std::iter::successors(self.source(), |&cause| cause.source());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Setting(_) | Self::File(_) | Self::Build(_) | Self::Tokens(_) => 2,
+            Self::Browser(_) => 3,
+            _ => 1,
+        }
+    }
+}
+
+/// Everything that a running server is made of.
+pub struct Parts {
+    store: Arc<dyn OperationStore>,
+    lock: Arc<dyn AgentLock>,
+    pub(super) bus: Arc<dyn EventBus>,
+    pub(super) pool: Arc<dyn BrowserPool>,
+    credentials: Arc<dyn CredentialProvider>,
+    pub(super) config: RuntimeConfig,
+    pub(super) tokens: Vec<TokenEntry>,
+    /// Runs as long as the server when the ERP is simulated.
+    _erp: Option<RunningErp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokensFile {
+    token: Vec<TokenEntry>,
+}
+
+impl Parts {
+    /// Opens and starts what the settings ask for, the cheap things first.
+    ///
+    /// # Errors
+    /// [`Failure`] names what cannot be had.
+    pub async fn from(settings: &Settings) -> Result<Self, Failure> {
+        let config = runtime_config(settings)?;
+        let tokens = match settings.get("tokens") {
+            Some(file) => read_toml::<TokensFile>(Path::new(file))?.token,
+            None => local_token(),
+        };
+        let (erp, base) = erp(settings).await?;
+        let credentials: Arc<dyn CredentialProvider> = Arc::new(agents(settings)?);
+        let pool = pool(settings, &base, credentials.clone())?;
+        let (store, lock, bus) = store(settings).await?;
+        Ok(Self { store, lock, bus, pool, credentials, config, tokens, _erp: erp })
+    }
+
+    pub(super) fn ports(&self) -> Ports {
+        Ports {
+            store: self.store.clone(),
+            lock: self.lock.clone(),
+            bus: self.bus.clone(),
+            pool: self.pool.clone(),
+            credentials: self.credentials.clone(),
+            clock: Arc::new(archibald_runtime::SystemClock),
+        }
+    }
+}
+
+fn runtime_config(settings: &Settings) -> Result<RuntimeConfig, Failure> {
+    let defaults = RuntimeConfig::default();
+    let worker = match settings.get("worker-id") {
+        Some(name) => WorkerId::new(name).map_err(|_| {
+            settings.refuse("worker-id", "1 to 100 characters of a-z, A-Z, 0-9, '.', '_', ':' and '-'")
+        })?,
+        None => defaults.worker.clone(),
+    };
+    Ok(RuntimeConfig {
+        worker,
+        concurrency: settings.count("concurrency")?,
+        act_budget: settings.span("act-budget")?,
+        settle: Settle { request: settings.span("settle")?, lists: settings.span("list-lag")? },
+        lease: settings.span("lease")?,
+        ..defaults
+    })
+}
+
+/// Without a tokens file the server is open to this machine's user alone: one random token, printed once.
+fn local_token() -> Vec<TokenEntry> {
+    let value = uuid::Uuid::new_v4().simple().to_string();
+    eprintln!("operator token for this run: {value}");
+    vec![TokenEntry::operator(value)]
+}
+
+async fn erp(settings: &Settings) -> Result<(Option<RunningErp>, String), Failure> {
+    match settings.text("erp") {
+        "simulated" => {
+            let options = ErpOptions { data: simulated_data(), ..ErpOptions::default() };
+            let erp = ErpSimulator::start(options).await.map_err(|error| Failure::Erp(error.into()))?;
+            let base = erp.url();
+            tracing::info!(erp = base, control = erp.control_url(), "the ERP is simulated in this process");
+            Ok((Some(erp), base))
+        }
+        url => Ok((None, url.to_owned())),
+    }
+}
+
+fn simulated_data() -> DataSet {
+    DataSet::generate(1, 9, 60)
+}
+
+fn agents(settings: &Settings) -> Result<Agents, Failure> {
+    match settings.get("agents") {
+        Some(file) => Ok(Agents::read(Path::new(file))?),
+        None if settings.text("erp") == "simulated" => {
+            let users = simulated_data().agents.into_iter().map(|agent| agent.user);
+            Ok(Agents::of(users.filter_map(|user| {
+                let credentials = Credentials { password: password_of(&user), user: user.clone() };
+                Some((AgentId::new(user).ok()?, credentials))
+            })))
+        }
+        None => Err(settings.refuse("agents", "a file, unless the ERP is simulated").into()),
+    }
+}
+
+fn pool(
+    settings: &Settings,
+    base: &str,
+    credentials: Arc<dyn CredentialProvider>,
+) -> Result<Arc<dyn BrowserPool>, Failure> {
+    let (browsers, contexts) = (settings.count("browsers")?, settings.count("contexts")?);
+    match settings.text("driver") {
+        "chromium" => {
+            let map = match settings.get("page-map") {
+                Some(file) => PageMap::read(Path::new(file)),
+                None => PageMap::simulator(),
+            };
+            let map = map.map_err(|error| Failure::Erp(error.into()))?;
+            let base = base
+                .parse()
+                .map_err(|_| settings.refuse("erp", "an address such as http://127.0.0.1:8090"))?;
+            let site = Site::new(map, base, settings.span("page-budget")?);
+            let options = PoolOptions { browsers, contexts, ..PoolOptions::default() };
+            let pool = ChromiumPool::start(options, site, credentials);
+            Ok(Arc::new(pool.map_err(|error| Failure::Browser(error.into()))?))
+        }
+        "direct" => {
+            let options = DirectOptions { capacity: browsers * contexts, ..DirectOptions::default() };
+            let pool = DirectPool::new(base, credentials, options);
+            Ok(Arc::new(pool.map_err(|error| Failure::Erp(error.into()))?))
+        }
+        _ => Err(settings.refuse("driver", "chromium, or direct for tests with the simulated ERP").into()),
+    }
+}
+
+type Store = (Arc<dyn OperationStore>, Arc<dyn AgentLock>, Arc<dyn EventBus>);
+
+async fn store(settings: &Settings) -> Result<Store, Failure> {
+    let url = settings.text("store");
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let path = Path::new(path.trim_start_matches("//"));
+        if let Some(folder) = path.parent() {
+            let made = std::fs::create_dir_all(folder);
+            made.map_err(|error| Failure::Store(format!("{}: {error}", folder.display()).into()))?;
+        }
+        let store = SqliteStore::open(path, SqliteOptions::default()).await;
+        return Ok(all(store.map_err(|error| Failure::Store(error.into()))?));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        let store = PgStore::connect(url, PgOptions::default()).await;
+        return Ok(all(store.map_err(|error| Failure::Store(error.into()))?));
+    }
+    if url == "memory" {
+        return Ok(all(MemoryStore::new(Arc::new(SystemClock))));
+    }
+    Err(settings.refuse("store", "sqlite:PATH, postgres://… or memory").into())
+}
+
+fn all<S: OperationStore + AgentLock + EventBus + 'static>(store: S) -> Store {
+    let store = Arc::new(store);
+    (store.clone(), store.clone(), store)
+}

@@ -1,0 +1,409 @@
+//! Where each setting comes from: flag, environment, file, default, in this order.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, Command};
+
+/// A setting of the server.
+struct Setting {
+    key: &'static str,
+    default: Option<&'static str>,
+    /// Older names in the environment that work too.
+    aliases: &'static [&'static str],
+    value: &'static str,
+    help: &'static str,
+}
+
+const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "listen",
+        default: Some("127.0.0.1:8080"),
+        aliases: &[],
+        value: "ADDRESS",
+        help: "Address to serve HTTP on",
+    },
+    Setting {
+        key: "store",
+        default: Some("sqlite:data/archibald.db"),
+        aliases: &["DATABASE_URL"],
+        value: "URL",
+        help: "sqlite:PATH, postgres://… or memory",
+    },
+    Setting {
+        key: "erp",
+        default: Some("simulated"),
+        aliases: &[],
+        value: "URL",
+        help: "The ERP's base URL, or `simulated` for one in this process",
+    },
+    Setting {
+        key: "driver",
+        default: Some("chromium"),
+        aliases: &[],
+        value: "chromium|direct",
+        help: "What drives the ERP; direct is for tests with the simulated one",
+    },
+    Setting {
+        key: "page-map",
+        default: None,
+        aliases: &[],
+        value: "FILE",
+        help: "Page map (TOML) of another site",
+    },
+    Setting {
+        key: "agents",
+        default: None,
+        aliases: &[],
+        value: "FILE",
+        help: "Agents and their ERP passwords (TOML)",
+    },
+    Setting { key: "tokens", default: None, aliases: &[], value: "FILE", help: "Bearer tokens (TOML)" },
+    Setting {
+        key: "browsers",
+        default: Some("3"),
+        aliases: &["BROWSER_POOL_SIZE"],
+        value: "N",
+        help: "Browsers",
+    },
+    Setting {
+        key: "contexts",
+        default: Some("5"),
+        aliases: &["MAX_CONTEXTS_PER_BROWSER"],
+        value: "N",
+        help: "Contexts a browser",
+    },
+    Setting {
+        key: "concurrency",
+        default: Some("10"),
+        aliases: &["WORKER_CONCURRENCY"],
+        value: "N",
+        help: "Operations that run together",
+    },
+    Setting {
+        key: "worker-id",
+        default: None,
+        aliases: &[],
+        value: "NAME",
+        help: "This process's name among those that share a store",
+    },
+    Setting {
+        key: "act-budget",
+        default: Some("30s"),
+        aliases: &[],
+        value: "TIME",
+        help: "From the click to the ERP's answer",
+    },
+    Setting {
+        key: "page-budget",
+        default: Some("60s"),
+        aliases: &[],
+        value: "TIME",
+        help: "What one page of the ERP may take to load",
+    },
+    Setting {
+        key: "settle",
+        default: Some("30s"),
+        aliases: &[],
+        value: "TIME",
+        help: "How long an unanswered request may still take effect at the ERP",
+    },
+    Setting {
+        key: "list-lag",
+        default: Some("2s"),
+        aliases: &[],
+        value: "TIME",
+        help: "How long the ERP's lists may lag",
+    },
+    Setting {
+        key: "lease",
+        default: Some("60s"),
+        aliases: &[],
+        value: "TIME",
+        help: "How long a worker holds an agent unless it renews",
+    },
+    Setting {
+        key: "drain-timeout",
+        default: Some("30s"),
+        aliases: &[],
+        value: "TIME",
+        help: "How long SIGTERM waits for what runs",
+    },
+    Setting {
+        key: "log-format",
+        default: Some("text"),
+        aliases: &[],
+        value: "text|json",
+        help: "How the log on standard error looks",
+    },
+    Setting {
+        key: "hold-at",
+        default: None,
+        aliases: &[],
+        value: "FAILPOINT",
+        help: "For tests: hold the first attempt that gets there, for ever",
+    },
+    Setting {
+        key: "hold-file",
+        default: None,
+        aliases: &[],
+        value: "FILE",
+        help: "For tests: written when an attempt is held",
+    },
+];
+
+const FLAGS: &[(&str, &str)] = &[
+    ("no-worker", "Serve HTTP only"),
+    ("no-http", "Run operations only"),
+    ("print-config", "Print what holds and where it came from, and exit"),
+];
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingError {
+    /// The command line itself.
+    #[error("{0}")]
+    CommandLine(#[from] clap::Error),
+    /// The configuration file.
+    #[error("the configuration file {path}: {what}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A value.
+    #[error("{key} (from {source_name}) must be {expected}, got {got:?}")]
+    Value {
+        /// Which setting.
+        key: &'static str,
+        /// Where it came from.
+        source_name: String,
+        /// What would have been accepted.
+        expected: &'static str,
+        /// What was given.
+        got: String,
+    },
+}
+
+/// What holds, and where each value came from.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    values: BTreeMap<&'static str, (String, String)>,
+    flags: BTreeMap<&'static str, bool>,
+}
+
+impl Settings {
+    /// Reads the command line, the environment and the configuration file.
+    ///
+    /// # Errors
+    /// [`SettingError`]; `--help` comes as one too.
+    pub fn read(args: impl IntoIterator<Item = String>) -> Result<Self, SettingError> {
+        Self::resolve(args, |name| std::env::var(name).ok())
+    }
+
+    fn resolve(
+        args: impl IntoIterator<Item = String>,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SettingError> {
+        let matches = command().try_get_matches_from(args)?;
+        let config = matches.get_one::<String>("config").cloned().or_else(|| env("ARCHIBALD_CONFIG"));
+        let file = config.map(|path| read_file(Path::new(&path))).transpose()?.unwrap_or_default();
+        let mut values = BTreeMap::new();
+        for setting in SETTINGS {
+            let flag = matches.get_one::<String>(setting.key).cloned();
+            let found = flag
+                .map(|value| (value, format!("--{}", setting.key)))
+                .or_else(|| from_environment(setting, &env))
+                .or_else(|| {
+                    file.get(setting.key).map(|value| (value.clone(), "the configuration file".to_owned()))
+                })
+                .or_else(|| setting.default.map(|value| (value.to_owned(), "default".to_owned())));
+            if let Some(found) = found {
+                values.insert(setting.key, found);
+            }
+        }
+        let flags = FLAGS.iter().map(|(name, _)| (*name, matches.get_flag(name))).collect();
+        Ok(Self { values, flags })
+    }
+
+    /// A setting that may be absent.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(|(value, _)| value.as_str())
+    }
+
+    /// A setting that has a default.
+    #[must_use]
+    pub fn text(&self, key: &str) -> &str {
+        self.get(key).unwrap_or_default()
+    }
+
+    /// Whether a flag without a value is given.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> bool {
+        self.flags.get(name).copied().unwrap_or(false)
+    }
+
+    /// A whole number of at least 1.
+    ///
+    /// # Errors
+    /// [`SettingError::Value`].
+    pub fn count(&self, key: &'static str) -> Result<usize, SettingError> {
+        let parsed = self.text(key).parse().ok().filter(|count| (1..=100_000).contains(count));
+        parsed.ok_or_else(|| self.refuse(key, "a whole number from 1 to 100000"))
+    }
+
+    /// A span of time, as `500ms`, `30s` or `5m`.
+    ///
+    /// # Errors
+    /// [`SettingError::Value`].
+    pub fn span(&self, key: &'static str) -> Result<Duration, SettingError> {
+        parse_span(self.text(key)).ok_or_else(|| self.refuse(key, "a time such as 500ms, 30s or 5m"))
+    }
+
+    /// A complaint about a setting, with where it came from.
+    #[must_use]
+    pub fn refuse(&self, key: &'static str, expected: &'static str) -> SettingError {
+        let (got, source_name) = self.values.get(key).cloned().unwrap_or_default();
+        SettingError::Value { key, source_name, expected, got: masked(&got) }
+    }
+
+    /// One line a setting: what holds and where it came from, secrets masked.
+    #[must_use]
+    pub fn print(&self) -> String {
+        self.values
+            .iter()
+            .map(|(key, (value, source))| format!("{key} = {} ({source})\n", masked(value)))
+            .collect()
+    }
+}
+
+fn command() -> Command {
+    let config = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .help("Configuration file (TOML, keys as the flags)");
+    let mut command = Command::new("server")
+        .about("Serves Archibald: accepts operations over HTTP and drives the ERP with them")
+        .after_help("Each flag has an environment variable: --page-map is ARCHIBALD_PAGE_MAP.")
+        .arg(config);
+    for setting in SETTINGS {
+        let mut help = setting.help.to_owned();
+        if let Some(default) = setting.default {
+            help.push_str(&format!(" [default: {default}]"));
+        }
+        command = command.arg(Arg::new(setting.key).long(setting.key).value_name(setting.value).help(help));
+    }
+    for (name, help) in FLAGS {
+        command = command.arg(Arg::new(*name).long(*name).action(ArgAction::SetTrue).help(*help));
+    }
+    command
+}
+
+fn from_environment(setting: &Setting, env: impl Fn(&str) -> Option<String>) -> Option<(String, String)> {
+    let name = format!("ARCHIBALD_{}", setting.key.to_uppercase().replace('-', "_"));
+    std::iter::once(name.as_str())
+        .chain(setting.aliases.iter().copied())
+        .find_map(|name| env(name).map(|value| (value, name.to_owned())))
+}
+
+fn read_file(path: &Path) -> Result<BTreeMap<String, String>, SettingError> {
+    let refuse = |what: String| SettingError::File { path: path.display().to_string(), what };
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| refuse(error.to_string()))?;
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        if !SETTINGS.iter().any(|setting| setting.key == key) {
+            let known: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
+            return Err(refuse(format!("unknown key {key:?}; known keys are {}", known.join(", "))));
+        }
+        let text = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            other => return Err(refuse(format!("{key} must be a text or a number, got {other}"))),
+        };
+        values.insert(key, text);
+    }
+    Ok(values)
+}
+
+fn parse_span(text: &str) -> Option<Duration> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let span = match unit {
+        "ms" => Duration::from_millis(number),
+        "s" | "" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.checked_mul(60)?),
+        "h" => Duration::from_secs(number.checked_mul(3600)?),
+        _ => return None,
+    };
+    (span <= Duration::from_secs(30 * 24 * 3600)).then_some(span)
+}
+
+/// A URL without its password.
+fn masked(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let Some((login, host)) = rest.rsplit_once('@') else { return value.to_owned() };
+    let user = login.split(':').next().unwrap_or_default();
+    format!("{scheme}://{user}:***@{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(args: &[&str], env: &[(&str, &str)]) -> Result<Settings, SettingError> {
+        let args = std::iter::once("server").chain(args.iter().copied()).map(str::to_owned);
+        let env: BTreeMap<String, String> =
+            env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Settings::resolve(args, move |name| env.get(name).cloned())
+    }
+
+    #[test]
+    fn flag_before_environment_before_file_before_default() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "browsers = 7\ncontexts = 8\nconcurrency = 9\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let settings = resolve(
+            &["--config", path, "--browsers", "1"],
+            &[("ARCHIBALD_BROWSERS", "2"), ("MAX_CONTEXTS_PER_BROWSER", "3")],
+        )
+        .unwrap();
+        assert_eq!(settings.count("browsers").unwrap(), 1);
+        assert_eq!(settings.count("contexts").unwrap(), 3);
+        assert_eq!(settings.count("concurrency").unwrap(), 9);
+        assert_eq!(settings.text("listen"), "127.0.0.1:8080");
+        let printed = settings.print();
+        assert!(printed.contains("contexts = 3 (MAX_CONTEXTS_PER_BROWSER)"), "{printed}");
+    }
+
+    #[test]
+    fn a_bad_value_names_the_setting_its_source_and_what_was_expected() {
+        let error = resolve(&[], &[("ARCHIBALD_BROWSERS", "many")]).unwrap().count("browsers").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "browsers (from ARCHIBALD_BROWSERS) must be a whole number from 1 to 100000, got \"many\""
+        );
+        let error = resolve(&["--lease", "soon"], &[]).unwrap().span("lease").unwrap_err();
+        assert!(error.to_string().contains("a time such as 500ms"));
+        assert!(resolve(&["--no-such-flag"], &[]).is_err());
+    }
+
+    #[test]
+    fn an_unknown_key_in_the_file_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "browser = 7\n").unwrap();
+        let error = resolve(&["--config", file.path().to_str().unwrap()], &[]).unwrap_err();
+        assert!(error.to_string().contains("unknown key \"browser\""), "{error}");
+    }
+
+    #[test]
+    fn passwords_are_masked() {
+        let settings = resolve(&["--store", "postgres://nancy:secret@localhost/db"], &[]).unwrap();
+        assert!(settings.print().contains("postgres://nancy:***@localhost/db"));
+    }
+}
