@@ -117,28 +117,29 @@ fn compare(asked: &Asked, effect: &Effect<'_>, found: &mut Judgement) {
     }
     match state.as_deref() {
         Some("completed") => {
-            let numbers = effect.numbers.iter();
-            let as_wanted =
-                numbers.clone().any(|number| effect.now.get(number).is_some_and(|now| fits(order, now)));
-            if effect.numbers.is_empty() {
-                found.lost.push(format!("{name} is completed and the ERP has no such order"));
-            } else if !as_wanted {
-                let numbers: Vec<&str> = numbers.copied().collect();
-                found.lost.push(format!(
-                    "{name} is completed and reads otherwise at the ERP ({})",
-                    numbers.join(", ")
-                ));
-            }
+            found.lost.extend(effect.lacks(order).map(|what| format!("{name} is completed and {what}")))
         }
-        Some("rejected" | "failed" | "cancelled") => {
-            for number in &effect.numbers {
-                let state = state.as_deref().unwrap_or_default();
-                found.phantoms.push(format!("{name} is {state} and yet the ERP has it as {number}"));
-            }
+        Some(state @ ("rejected" | "failed" | "cancelled")) => {
+            let yet = effect
+                .numbers
+                .iter()
+                .map(|number| format!("{name} is {state} and yet the ERP has it as {number}"));
+            found.phantoms.extend(yet);
         }
         None => found.lost.push(format!("{name} was acknowledged and the server does not know it")),
         // Not final: that is counted as such.
         Some(_) => {}
+    }
+}
+
+impl Effect<'_> {
+    /// What a completed order lacks at the ERP, if anything.
+    fn lacks(&self, wanted: &Order) -> Option<String> {
+        if self.numbers.is_empty() {
+            return Some("the ERP has no such order".to_owned());
+        }
+        let as_wanted = self.now.values().any(|content| fits(wanted, content));
+        (!as_wanted).then(|| format!("reads otherwise at the ERP ({})", self.numbers.join(", ")))
     }
 }
 

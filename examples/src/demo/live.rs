@@ -111,7 +111,7 @@ fn seed(args: &Args, workload: &Workload, api: &Api) -> JoinSet<()> {
             submitted: submitted.clone(),
             seed: args.seed,
             prefix: format!("demo-{now}-"),
-            until: Instant::now() + PATIENCE,
+            until: Some(Instant::now() + PATIENCE),
         };
         tasks.spawn(async move {
             if let Err(error) = submitter.run().await {

@@ -29,6 +29,8 @@ const PORTS: u16 = 20_000;
 /// How long a request of the simulated ERP may go on after its client has gone, with a margin.
 const AFTERMATH: Duration = Duration::from_secs(6);
 const CATCH_UP: Duration = Duration::from_secs(10);
+/// How often the servers are asked whether all is done, in case a device is never told.
+const DOUBLE_CHECK: Duration = Duration::from_secs(15);
 
 /// Everything that the run holds on to. Fields are ended in this order.
 struct Run<'a> {
@@ -128,12 +130,12 @@ impl Run<'_> {
     /// Submits, kills and waits. Answers what was left undone, if anything.
     async fn work(&mut self, until: Instant) -> Result<(Option<String>, Kills), DemoError> {
         let settled = CancellationToken::new();
-        let submitters = self.submitters(until);
-        let (sightings, submitted) = (self.sightings.clone(), self.submitted.clone());
+        let submitters = self.submitters();
+        let (api, sightings, submitted) = (self.api.clone(), self.sightings.clone(), self.submitted.clone());
         let (settled_then, over) = (settled.clone(), self.args.timeout());
         let job = async move {
             let left = tokio::select! {
-                done = submit_and_wait(submitters, &sightings, &submitted) => done.map(|()| None)?,
+                done = submit_and_wait(submitters, &api, &sightings, &submitted) => done.map(|()| None)?,
                 () = sleep_until(until) => Some(format!("not done after {over:?}")),
             };
             settled_then.cancel();
@@ -149,13 +151,13 @@ impl Run<'_> {
         tokio::try_join!(job, killer.run())
     }
 
-    fn submitters(&self, until: Instant) -> Vec<Submitter> {
+    fn submitters(&self) -> Vec<Submitter> {
         let mut seed = self.args.seed;
         let submitter = |(agent, orders)| {
             seed = seed.wrapping_add(1_000);
             let (api, sightings, submitted) =
                 (self.api.clone(), self.sightings.clone(), self.submitted.clone());
-            Submitter { agent, orders, api, sightings, submitted, seed, prefix: String::new(), until }
+            Submitter { agent, orders, api, sightings, submitted, seed, prefix: String::new(), until: None }
         };
         self.workload.by_agent().into_iter().map(submitter).collect()
     }
@@ -235,6 +237,7 @@ impl Run<'_> {
 
 async fn submit_and_wait(
     submitters: Vec<Submitter>,
+    api: &Api,
     sightings: &Sightings,
     submitted: &Submitted,
 ) -> Result<(), DemoError> {
@@ -245,10 +248,30 @@ async fn submit_and_wait(
     }
     let all = submitted.all();
     progress(&format!("{} operations acknowledged; waiting for their end", all.len()));
-    sightings
-        .until(|report| all.iter().all(|accepted| report.timeline.end_of(accepted.operation).is_some()))
-        .await;
+    let told =
+        sightings.until(|report| all.iter().all(|one| report.timeline.end_of(one.operation).is_some()));
+    tokio::select! {
+        () = told => {}
+        () = all_ended(api, &all) => {}
+    }
     Ok(())
+}
+
+/// The answer of the servers themselves; a device that was not told by then shows up as a hole.
+async fn all_ended(api: &Api, all: &[Acceptance]) {
+    let mut open = all.to_vec();
+    while !open.is_empty() {
+        sleep(DOUBLE_CHECK).await;
+        let mut still = Vec::new();
+        for one in open {
+            let state = api.operation(0, &one.agent, one.operation).await;
+            let ended = matches!(state, Ok(Some(state)) if state.is_final() || state.state == "in_doubt");
+            if !ended {
+                still.push(one);
+            }
+        }
+        open = still;
+    }
 }
 
 fn every(args: &Args) -> Option<Duration> {

@@ -154,7 +154,8 @@ fn spawn(program: &Program) -> std::io::Result<Child> {
         None => Command::new(&program.path),
     };
     let log: File = OpenOptions::new().create(true).append(true).open(&program.log)?;
-    command.args(&program.args).process_group(0);
+    // The log is shown in the middle of our own words.
+    command.args(&program.args).env("NO_COLOR", "1").process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()
 }
 

@@ -42,8 +42,8 @@ pub(super) struct Submitter {
     pub(super) seed: u64,
     /// Put before each key; empty where the store is new.
     pub(super) prefix: String,
-    /// When to give up.
-    pub(super) until: Instant,
+    /// When to give up; never, where whoever waits for it ends it.
+    pub(super) until: Option<Instant>,
 }
 
 impl Submitted {
@@ -106,7 +106,7 @@ impl Submitter {
                 }
                 Err(CallError::Unavailable(last)) => last,
             };
-            if Instant::now() + pause >= self.until {
+            if self.until.is_some_and(|until| Instant::now() + pause >= until) {
                 return Err(DemoError::GaveUp { what, within: began.elapsed(), last });
             }
             sleep(pause).await;
