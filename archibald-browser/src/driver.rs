@@ -3,7 +3,7 @@
 //! Of chromiumoxide we use the connection and the typed protocol, and not its `Handler` and `Page`: those
 //! lose time-outs when the socket is silent, cap every command at 30 s, keep a page unusable after a
 //! navigation that was given up, and enable half of the protocol on each page. Here
-//! - one task owns the connection ([`link`]) and routes answers and events; it never waits for a page;
+//! - one task owns the connection (`link`) and routes answers and events; it never waits for a page;
 //! - every call has its own deadline (a [`Limit`]) and ends at once when its page or browser is gone;
 //! - events change a small state per page that callers watch: nothing to subscribe too late to, no queue;
 //! - a new page is held before its first script until it is set up; a window that the site opens by itself

@@ -33,7 +33,8 @@ pub enum EffectState {
     Released,
     /// The ERP has it, under this receipt.
     Recorded,
-    /// It was released, and the ERP itself refused it: nothing of it is there.
+    /// It was released, and is known not to be there: the ERP itself refused it, or a settled probe found it
+    /// absent and nothing more was tried.
     Void,
 }
 
@@ -62,6 +63,9 @@ pub struct EffectRecord {
     pub answered_at: Option<Timestamp>,
     /// What the ERP called it.
     pub receipt: Option<Receipt>,
+    /// A person decided a doubt: what looked like it there is not it.
+    #[serde(default)]
+    pub denied: bool,
 }
 
 /// Why an effect may be intended.
@@ -251,6 +255,7 @@ mod tests {
             act_until: Some(at(31)),
             answered_at: answered.map(at),
             receipt: None,
+            denied: false,
         }
     }
 

@@ -69,7 +69,7 @@ pub struct Operation {
     pub finished_at: Option<Timestamp>,
     /// Attempts that count against the policy.
     pub attempts: u32,
-    /// Yields in a row; back to zero by any other end of an attempt.
+    /// Yields for want of a session or of a healthy ERP, since an attempt last ended otherwise.
     pub yields: u32,
     /// How often it gave way to an interactive operation.
     pub preemptions: u32,

@@ -13,7 +13,7 @@ pub use self::disposition::{
     Disposition, Evidence, EvidenceInfo, LocalRow, Resolution, Settlement, YieldReason,
 };
 
-use crate::effect::EffectRecord;
+use crate::effect::{EffectRecord, EffectState};
 use crate::error::{FenceError, JournalError};
 use crate::event::NewEvent;
 use crate::id::{FencingToken, WorkerId};
@@ -224,7 +224,10 @@ impl OperationRecord {
     /// # Errors
     /// [`IllegalChange`] unless it waits and no effect was released or recorded.
     pub fn cancel(&mut self, by: &str, now: Timestamp) -> Result<Vec<NewEvent>, IllegalChange> {
-        let effects = self.next_step() != Step::Act;
+        let effects = self
+            .effects
+            .iter()
+            .any(|effect| effect.released_at.is_some() || effect.state == EffectState::Recorded);
         self.operation.state = self.operation.state.after(Change::Cancel { by: by.to_owned(), effects })?;
         self.operation.finished_at = Some(now);
         Ok(vec![self.event("operation.cancelled", json!({ "by": by }))])
@@ -235,11 +238,11 @@ impl OperationRecord {
     /// # Errors
     /// [`IllegalChange`] unless it was rejected or failed.
     pub fn redrive(&mut self, by: &str, now: Timestamp) -> Result<Vec<NewEvent>, IllegalChange> {
-        let step = match self.next_step() {
-            Step::Act if self.effects.iter().any(|effect| effect.released_at.is_some()) => Step::Probe,
-            step => step,
-        };
-        self.operation.state = self.operation.state.after(Change::Redrive { at: now, step })?;
+        let mut reopened = self.clone();
+        reopened.reopen_effects();
+        let step = reopened.next_step();
+        reopened.operation.state = self.operation.state.after(Change::Redrive { at: now, step })?;
+        *self = reopened;
         self.reopen(now);
         Ok(vec![self.event("operation.queued", json!({ "by": by, "redriven": true }))])
     }
@@ -271,6 +274,7 @@ impl OperationRecord {
                 "operation.queued"
             }
             Resolution::NotApplied => {
+                self.deny_by_hand();
                 self.reopen(now);
                 "operation.queued"
             }
@@ -288,12 +292,13 @@ impl OperationRecord {
     fn count(&mut self, disposition: &Disposition) {
         let operation = &mut self.operation;
         match disposition {
-            Disposition::Yield { why, .. } => {
-                operation.yields = operation.yields.saturating_add(1);
-                if *why == YieldReason::Preempted {
-                    operation.preemptions = operation.preemptions.saturating_add(1);
+            Disposition::Yield { why, .. } => match why {
+                YieldReason::Preempted => operation.preemptions = operation.preemptions.saturating_add(1),
+                YieldReason::NoSession(_) | YieldReason::Unhealthy(_) => {
+                    operation.yields = operation.yields.saturating_add(1);
                 }
-            }
+                YieldReason::Drained | YieldReason::Settling | YieldReason::UnknownKind => {}
+            },
             Disposition::Complete { .. }
             | Disposition::Reject { .. }
             | Disposition::Retry { .. }

@@ -161,6 +161,7 @@ impl From<AdminError> for Problem {
                 let title = "The operation's state does not allow it";
                 Self::new(StatusCode::CONFLICT, "wrong-state", title, error.to_string())
             }
+            AdminError::Invalid(field) => Self::invalid(vec![field]),
             AdminError::Store(error) => error.into(),
             other => unknown(&other),
         }

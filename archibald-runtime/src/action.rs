@@ -160,6 +160,15 @@ pub trait EffectAction: Send + Sync {
         effect: &EffectRecord,
     ) -> Result<Verdict<Receipt>, Interrupted>;
 
+    /// Checks a receipt that a person gives when deciding a doubt.
+    ///
+    /// # Errors
+    /// A [`FieldError`] that names what was expected.
+    fn check_receipt(&self, receipt: &Receipt) -> Result<(), FieldError> {
+        let _ = receipt;
+        Ok(())
+    }
+
     /// What the local transaction writes, from the receipt alone: it is also made after a crash.
     fn complete(&self, operation: &Operation, receipt: &Receipt) -> Completion;
 }

@@ -10,9 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use archibald_core::effect::{
-    ActOutcome, EffectRecord, EffectState, IntentBasis, IntentRequest, NotSent, Receipt, Verdict,
-};
+use archibald_core::effect::{ActOutcome, IntentBasis, IntentRequest, NotSent, Receipt, Verdict};
 use archibald_core::error::FenceError;
 use archibald_core::lease::Lease;
 use archibald_core::operation::Step;
@@ -60,20 +58,14 @@ impl Attempt {
 
     /// Runs to what is to be settled. Dropped when the lease is lost, which destroys its page.
     pub(crate) async fn run(&self) -> Result<Settlement, Lost> {
-        match (&self.action, self.record.next_step()) {
+        let settlement = match (&self.action, self.record.next_step()) {
             (Action::Effect(action), Step::Commit) => self.commit(action.as_ref()),
             (Action::Effect(action), Step::Probe) => self.in_session(Work::Probe(action.as_ref())).await,
-            (Action::Effect(action), Step::Act) if self.was_released() => {
-                self.in_session(Work::Probe(action.as_ref())).await
-            }
             (Action::Effect(action), Step::Act) => self.in_session(Work::Act(action.as_ref())).await,
             (Action::Read(action), _) => self.in_session(Work::Read(action.as_ref())).await,
-        }
-    }
-
-    /// A redrive after a refusal: nothing is open, but something was released once.
-    fn was_released(&self) -> bool {
-        self.record.effects.iter().any(|effect| effect.state == EffectState::Void)
+        }?;
+        self.pause_if_hopeless(&settlement).await;
+        Ok(settlement)
     }
 
     async fn in_session(&self, work: Work<'_>) -> Result<Settlement, Lost> {
@@ -198,6 +190,10 @@ impl Attempt {
                 Ok(conclude::differs("saved otherwise than wanted", &observed, &differences))
             }
             ActOutcome::Refused(why) => {
+                // A refusal is a whole answer: should a person redrive it, only lists may lag.
+                if let Err(error) = self.shared.store.answered(self.lease(), &action.effect()).await {
+                    return self.fenced(error);
+                }
                 Ok(Disposition::Reject { why, refused: Some(action.effect()) }.into())
             }
             ActOutcome::NotSent(NotSent::LeaseLost) => Err(Lost),
@@ -229,34 +225,30 @@ impl Attempt {
             Ok(verdict) => verdict,
             Err(interrupted) => return self.interrupted(interrupted),
         };
-        match verdict {
-            Verdict::Found(receipt) => self.found(action, receipt).await,
-            Verdict::Differs { observed, differences } => {
-                Ok(conclude::differs("found otherwise than wanted", &observed, &differences))
-            }
-            Verdict::Unclear(evidence) => Ok(Disposition::Doubt { evidence }.into()),
-            Verdict::Absent => self.absent(action, context, effect).await,
+        if let Verdict::Found(receipt) = verdict {
+            return self.found(action, receipt).await;
         }
-    }
-
-    /// Absence leads to another act, so it counts only once the request has settled and the prober is
-    /// known to read what exists.
-    async fn absent(
-        &self,
-        action: &dyn EffectAction,
-        context: &ActionContext<'_>,
-        effect: &EffectRecord,
-    ) -> Result<Settlement, Lost> {
-        // Everything was read before now; what counts is when the reading began.
-        let read_at = self.store_time;
-        if let Some(over) = self.shared.config.settle.over_at(effect).filter(|over| *over > read_at) {
+        // Everything else leads to another act or to a person, so it counts only once the request has
+        // settled, by when the reading began, and from a prober that is known to read what exists.
+        if let Some(over) = self.shared.config.settle.over_at(effect).filter(|over| *over > self.store_time) {
             let after = over.since(self.now()).max(Duration::from_millis(10));
             return Ok(Disposition::Yield { after, why: YieldReason::Settling }.into());
         }
         if let Err(error) = context.client.check_health().await {
             return self.interrupted(error.into());
         }
-        self.act(action, context, IntentBasis::ProbedAbsent).await
+        match verdict {
+            Verdict::Found(receipt) => self.found(action, receipt).await,
+            Verdict::Differs { observed, differences } => {
+                Ok(conclude::differs("found otherwise than wanted", &observed, &differences))
+            }
+            Verdict::Unclear(evidence) => Ok(Disposition::Doubt { evidence }.into()),
+            Verdict::Absent if self.attempts_are_spent() => {
+                let why = "the attempts are spent, and the ERP does not have it".to_owned();
+                Ok(Disposition::Fail { why, absent: Some(action.effect()) }.into())
+            }
+            Verdict::Absent => self.act(action, context, IntentBasis::ProbedAbsent).await,
+        }
     }
 
     async fn found(&self, action: &dyn EffectAction, receipt: Receipt) -> Result<Settlement, Lost> {

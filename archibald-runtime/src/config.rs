@@ -29,7 +29,7 @@ pub struct RuntimeConfig {
     pub settle: Settle,
     /// How long an attempt waits for its session, login included.
     pub session_wait: Duration,
-    /// Yields in a row for want of a session, or of a healthy ERP, after which the agent is paused.
+    /// Yields of an operation for want of a session, or of a healthy ERP, after which its agent is paused.
     pub yields_before_pause: u32,
     /// Unfinished operations that an agent may have; more are refused.
     pub queue_limit: u64,

@@ -4,6 +4,7 @@ use archibald_core::effect::{Intent, Permit};
 use archibald_core::error::FenceError;
 use archibald_core::port::{CommitGate, GateRefused, Guard, OperationStore};
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use crate::failpoint::Failpoints;
 use crate::guard::LeaseGuard;
@@ -23,10 +24,16 @@ impl CommitGate for StoreGate {
         if left < intent.budget() {
             return Err(FenceError::TooShort.into());
         }
+        let asked = Instant::now();
         let permit = self.store.release(&intent).await?;
         self.failpoints.at("effect.released", operation).await;
-        // Time has passed since the check above; what the store allowed may be over by our own clock.
-        self.guard.check().map_err(|_| FenceError::Superseded)?;
-        Ok(permit)
+        // The journal's `act_until` counts from before the commit, and so must the budget: what the commit
+        // took is gone, and the lease must still outlive what is left.
+        let budget = permit.budget.saturating_sub(asked.elapsed());
+        let left = self.guard.check().map_err(|_| FenceError::Superseded)?;
+        if budget.is_zero() || left < budget {
+            return Err(FenceError::TooShort.into());
+        }
+        Ok(Permit { budget })
     }
 }

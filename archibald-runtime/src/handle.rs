@@ -258,6 +258,12 @@ impl Operations for Archibald {
         by: &str,
         how: &Resolution,
     ) -> Result<OperationRecord, AdminError> {
+        if let Resolution::Applied { receipt } = how {
+            let known = self.shared.store.get(agent, id).await?.ok_or(AdminError::NotFound(id))?;
+            if let Some(Action::Effect(action)) = self.shared.registry.get(&known.operation.kind) {
+                action.check_receipt(receipt).map_err(AdminError::Invalid)?;
+            }
+        }
         let record = self.shared.store.resolve(agent, id, by, how).await?;
         if record.operation.is_final() {
             self.tell(Input::TargetFreed { agent: agent.clone(), operation: id });

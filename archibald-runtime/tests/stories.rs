@@ -6,12 +6,13 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archibald_core::effect::Mark;
+use archibald_core::effect::{Mark, Receipt};
 use archibald_core::erp::Customer;
 use archibald_core::error::EnqueueError;
 use archibald_core::id::{OperationId, OperationKey};
 use archibald_core::operation::OperationState;
 use archibald_core::port::{EnqueueRequest, Operations, Why};
+use archibald_core::record::Resolution;
 use archibald_runtime::{Failpoints, RuntimeConfig};
 use archibald_testing::fake_erp::SaveFault;
 use async_trait::async_trait;
@@ -71,6 +72,50 @@ async fn a_refusal_is_final_and_in_the_erps_own_words() {
     let state = house.finished("nancy", id).await.operation.state;
     assert_eq!(state, OperationState::Rejected { why: "Cliente sconosciuto.".into() });
     assert!(house.erp.orders().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_order_that_is_sent_again_is_asked_for_first() {
+    let house = House::open();
+    house.erp.fail_next_save(SaveFault::Refused("Operazione non consentita.".into()));
+    let id = house.submit("nancy", "k1").await;
+    assert_eq!(house.finished("nancy", id).await.operation.state.name(), "rejected");
+    house.archibald.retry(&agent("nancy"), id, "nancy").await.unwrap();
+    house.completed("nancy", id).await;
+    assert_eq!(house.erp.orders().len(), 1);
+    assert!(house.erp.reads() > 0);
+}
+
+#[tokio::test]
+async fn an_erp_that_never_saves_is_given_up_with_nothing_there() {
+    let house = House::open();
+    for _ in 0..20 {
+        house.erp.fail_next_save(SaveFault::ServerError { applied: false });
+    }
+    let id = house.enqueue("nancy", "impatient-order", "k1", order()).await;
+    let record = house.finished("nancy", id).await;
+    assert_eq!(record.operation.state.name(), "failed");
+    assert_eq!(record.effects[0].acts, 2);
+    assert!(house.erp.orders().is_empty());
+}
+
+#[tokio::test]
+async fn a_doubt_is_decided_by_a_person_and_stays_decided() {
+    let house = House::open();
+    house.erp.fail_next_save(SaveFault::Lost { applied: false });
+    let id = house.submit("nancy", "k1").await;
+    house.saw("nancy", id, "operation.retrying").await;
+    let theirs = json!({ "number": "X-1", "customer": "ALFKI", "date": "2026-11-22", "reference": "",
+        "note": "", "sent": false,
+        "lines": [{ "product": "A0001", "quantity": 3, "unit_price": "1", "discount": "5" }] });
+    house.erp.add_order(&agent("nancy"), serde_json::from_value(theirs).unwrap());
+    assert_eq!(house.finished("nancy", id).await.operation.state.name(), "in_doubt");
+    let unnamed = Resolution::Applied { receipt: Receipt(json!({})) };
+    let refused = house.archibald.resolve(&agent("nancy"), id, "operator", &unnamed).await.unwrap_err();
+    assert_eq!(refused.to_string(), "/receipt/order must be the order's number, as a text");
+    house.archibald.resolve(&agent("nancy"), id, "operator", &Resolution::NotApplied).await.unwrap();
+    house.completed("nancy", id).await;
+    assert_eq!(house.erp.orders().len(), 2, "theirs, and now ours");
 }
 
 #[tokio::test]
@@ -267,7 +312,7 @@ async fn bad_requests_are_refused_with_the_name_of_what_is_wrong() {
     let unknown = house.archibald.enqueue(request("nancy", "submit-ordr", order())).await.unwrap_err();
     assert_eq!(
         unknown.to_string(),
-        "unknown kind \"submit-ordr\"; known kinds are submit-order, sync-customers"
+        "unknown kind \"submit-ordr\"; known kinds are impatient-order, submit-order, sync-customers"
     );
     let stranger = house.archibald.enqueue(request("nobody", "submit-order", order())).await.unwrap_err();
     assert_eq!(stranger.to_string(), "unknown agent \"nobody\"");

@@ -19,6 +19,7 @@ mod memory;
 mod once;
 mod place;
 mod processes;
+mod redrive;
 mod report;
 mod scratch;
 mod servers;

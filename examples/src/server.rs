@@ -119,17 +119,21 @@ async fn drain(
 }
 
 fn start_log(settings: &Settings) -> Result<(), Failure> {
-    use tracing_subscriber::EnvFilter;
+    use tracing::Level;
+    use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+    use tracing_subscriber::fmt::layer;
+    use tracing_subscriber::prelude::*;
     let chosen = EnvFilter::try_from_env("ARCHIBALD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    // Last, so that nothing chosen brings the browser's messages, cookies included, into the log.
-    let filter = archibald_browser::driver::LOG_FILTER
-        .split(',')
-        .filter_map(|directive| directive.parse().ok())
-        .fold(chosen, EnvFilter::add_directive);
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    // Whatever is chosen: the browser's messages, cookies and passwords included, stay out of the log.
+    let discreet = filter_fn(|event| {
+        let chatty = ["chromiumoxide", "tungstenite", "async_tungstenite", "tokio_tungstenite"];
+        *event.level() <= Level::WARN || !chatty.iter().any(|library| event.target().starts_with(library))
+    });
+    let filter = chosen.and(discreet);
+    let log = tracing_subscriber::registry();
     match settings.text("log-format") {
-        "text" => log.init(),
-        "json" => log.json().init(),
+        "text" => log.with(layer().with_writer(std::io::stderr).with_filter(filter)).init(),
+        "json" => log.with(layer().json().with_writer(std::io::stderr).with_filter(filter)).init(),
         _ => return Err(settings.refuse("log-format", "text or json").into()),
     }
     Ok(())

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::effect::{Intent, IntentRequest, Permit, Receipt};
-use crate::error::{EnqueueError, FenceError, StoreError};
+use crate::error::{EnqueueError, FenceError, FieldError, StoreError};
 use crate::id::{AgentId, Collection, EffectName, OperationId, OperationKind};
 use crate::lease::Lease;
 use crate::operation::{IllegalChange, NewOperation};
@@ -83,6 +83,9 @@ pub enum AdminError {
     /// No such operation of this agent.
     #[error("the agent has no operation {0}")]
     NotFound(OperationId),
+    /// Something in the request that cannot be accepted.
+    #[error("{} {}", .0.pointer, .0.detail)]
+    Invalid(FieldError),
     /// Its state does not allow it.
     #[error(transparent)]
     State(#[from] IllegalChange),

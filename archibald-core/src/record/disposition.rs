@@ -44,6 +44,8 @@ pub enum Disposition {
     Fail {
         /// The last error.
         why: String,
+        /// The effect that was released and that a settled, healthy probe found absent, if it got that far.
+        absent: Option<EffectName>,
     },
     /// A healthy prober could not tell.
     Doubt {
@@ -162,6 +164,14 @@ pub struct Settlement {
     pub evidence: Vec<Evidence>,
 }
 
+impl Settlement {
+    /// Makes it a retry, with the evidence that it has and without its rows.
+    pub fn retry(&mut self, after: Duration, why: String) {
+        self.disposition = Disposition::Retry { after, why };
+        self.rows.clear();
+    }
+}
+
 impl From<Disposition> for Settlement {
     fn from(disposition: Disposition) -> Self {
         Self { disposition, rows: vec![], evidence: vec![] }
@@ -202,7 +212,7 @@ impl Disposition {
             Self::Reject { why, .. } => format!("rejected: {why}"),
             Self::Retry { why, .. } => format!("to be retried: {why}"),
             Self::Yield { why, .. } => format!("gave way: {}", why.in_words()),
-            Self::Fail { why } => format!("failed: {why}"),
+            Self::Fail { why, .. } => format!("failed: {why}"),
             Self::Doubt { evidence } => format!("in doubt: {evidence}"),
         }
     }
@@ -250,7 +260,8 @@ impl OperationRecord {
                 let data = json!({ "why": why.in_words(), "run_at": at, "step": step });
                 (Outcome::Again { at, step }, "operation.yielded", data)
             }
-            Disposition::Fail { why } => {
+            Disposition::Fail { why, absent } => {
+                self.void(absent.as_ref());
                 self.refuse_open_effects()?;
                 let outcome = Outcome::Fail { why: why.clone(), effect: EffectAtEnd::None };
                 (outcome, "operation.failed", json!({ "why": why, "effect": "none" }))
@@ -295,8 +306,8 @@ impl OperationRecord {
         }
     }
 
-    fn void(&mut self, refused: Option<&EffectName>) {
-        let effect = self.effects.iter_mut().find(|effect| Some(&effect.name) == refused);
+    fn void(&mut self, known_not_to_be: Option<&EffectName>) {
+        let effect = self.effects.iter_mut().find(|effect| Some(&effect.name) == known_not_to_be);
         if let Some(effect) = effect.filter(|effect| effect.state == EffectState::Released) {
             effect.state = EffectState::Void;
         }

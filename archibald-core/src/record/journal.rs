@@ -107,6 +107,22 @@ impl OperationRecord {
         }
     }
 
+    /// A person says that what looks like it is not it.
+    pub(super) fn deny_by_hand(&mut self) {
+        for effect in self.effects.iter_mut().filter(|effect| effect.state == EffectState::Released) {
+            effect.denied = true;
+        }
+    }
+
+    /// Whatever was released once is open again: much may have happened since it was last looked for.
+    pub(super) fn reopen_effects(&mut self) {
+        for effect in self.effects.iter_mut().filter(|effect| effect.released_at.is_some()) {
+            if matches!(effect.state, EffectState::Intended | EffectState::Void) {
+                effect.state = EffectState::Released;
+            }
+        }
+    }
+
     fn effect_mut(&mut self, name: &EffectName) -> Result<&mut EffectRecord, JournalError> {
         let found = self.effects.iter_mut().find(|effect| effect.name == *name);
         found.ok_or_else(|| JournalError::NotIntended(name.to_string()))
@@ -149,5 +165,6 @@ fn first_intent(lease: &Lease, request: &IntentRequest, now: Timestamp) -> Effec
         act_until: None,
         answered_at: None,
         receipt: None,
+        denied: false,
     }
 }

@@ -129,7 +129,7 @@ fn an_open_effect_is_never_forgotten() {
     record.release(&intent, at(100), at(2)).unwrap();
     for disposition in [
         Disposition::Complete { result: json!({}) },
-        Disposition::Fail { why: "spent".into() },
+        Disposition::Fail { why: "spent".into(), absent: None },
         Disposition::Reject { why: "no".into(), refused: None },
     ] {
         let refused = record.settle(&lease, &disposition, at(3));
@@ -151,6 +151,39 @@ fn what_the_erp_refused_is_void_and_a_redrive_probes() {
     assert_eq!(record.effects[0].state, EffectState::Void);
     record.redrive("operator", at(9)).unwrap();
     assert_eq!(record.operation.state, OperationState::Available { at: at(9), step: Step::Probe });
+    assert!(record.cancel("nancy", at(9)).is_err(), "what was released once is not withdrawn");
+    let again = Lease { token: FencingToken(2), ..lease };
+    record.lease(&again, at(9)).unwrap();
+    record.record(&again, &effect(), &Receipt(json!({"order": "O-1"}))).unwrap();
+    assert_eq!(record.next_step(), Step::Commit, "a probe that finds it all the same is believed");
+}
+
+#[test]
+fn a_redrive_probes_whatever_was_ever_released() {
+    let (mut record, lease) = running(1);
+    let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
+    record.release(&intent, at(100), at(2)).unwrap();
+    intend(&mut record, &lease, IntentBasis::ProbedAbsent).unwrap();
+    let spent = Disposition::Fail { why: "spent".into(), absent: None };
+    record.settle(&lease, &spent, at(3)).unwrap();
+    record.redrive("operator", at(9)).unwrap();
+    assert_eq!(record.next_step(), Step::Probe);
+    let again = Lease { token: FencingToken(2), ..lease };
+    record.lease(&again, at(9)).unwrap();
+    let unasked = intend(&mut record, &again, IntentBasis::NothingReleased);
+    assert!(matches!(unasked, Err(FenceError::Journal(JournalError::ProbeFirst(_)))));
+}
+
+#[test]
+fn attempts_are_spent_only_on_what_a_probe_found_absent() {
+    let (mut record, lease) = running(1);
+    let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
+    record.release(&intent, at(100), at(2)).unwrap();
+    let open = Disposition::Fail { why: "spent".into(), absent: None };
+    assert!(record.settle(&lease, &open, at(3)).is_err());
+    let absent = Disposition::Fail { why: "spent".into(), absent: Some(effect()) };
+    record.settle(&lease, &absent, at(3)).unwrap();
+    assert_eq!(record.effects[0].state, EffectState::Void);
 }
 
 #[test]
@@ -175,7 +208,7 @@ fn a_yield_keeps_the_place_and_is_not_charged() {
     let gave_way = Disposition::Yield { after: Duration::ZERO, why: YieldReason::Preempted };
     record.settle(&lease, &gave_way, at(3)).unwrap();
     let operation = &record.operation;
-    assert_eq!((operation.attempts, operation.yields, operation.preemptions), (0, 1, 1));
+    assert_eq!((operation.attempts, operation.yields, operation.preemptions), (0, 0, 1));
     assert_eq!(operation.position, 1);
 }
 

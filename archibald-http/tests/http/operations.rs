@@ -84,7 +84,7 @@ async fn a_failed_operation_is_tried_again() {
     let id = server.door.submit(&nancy, "k").await;
     let retry = format!("{}/retry", path(id));
     server.post(NANCY, &retry, &[], &json!({})).await.problem(409, "wrong-state");
-    server.door.end(&nancy, id, Disposition::Fail { why: "spent".into() }).await;
+    server.door.end(&nancy, id, Disposition::Fail { why: "spent".into(), absent: None }).await;
     let failed = server.get(NANCY, &path(id)).await.json();
     assert_eq!(failed["problem"], json!({ "detail": "spent", "effect": "none" }));
     assert_eq!(failed["attempts"][0]["outcome"], "failed: spent");

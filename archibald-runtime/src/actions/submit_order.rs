@@ -99,6 +99,17 @@ impl EffectAction for SubmitOrder {
         }
     }
 
+    fn check_receipt(&self, receipt: &Receipt) -> Result<(), FieldError> {
+        match receipt.0.get("order").and_then(Value::as_str) {
+            Some(number)
+                if !number.is_empty() && number.len() <= 40 && !number.contains(char::is_control) =>
+            {
+                Ok(())
+            }
+            _ => Err(FieldError::new("/receipt/order", "must be the order's number, as a text")),
+        }
+    }
+
     fn complete(&self, _operation: &Operation, receipt: &Receipt) -> Completion {
         let number = receipt.0.get("order").and_then(Value::as_str).unwrap_or_default().to_owned();
         let row = LocalRow {
@@ -167,11 +178,21 @@ async fn look_alike(
         .unwrap_or_default();
     let query =
         OrderQuery { customer: Some(wanted.customer.clone()), date: Some(wanted.date), reference: None };
+    let (_, reference) = typed(context.operation).map_err(rejected)?;
     for row in context.client.find_orders(&query).await? {
-        if Mark::read(&row.reference).is_some() || baseline.contains(&row.number.as_str()) {
+        let mark = Mark::read(&row.reference);
+        let ours = mark == Some(Mark::of(context.operation.id));
+        let known = mark.is_some() || effect.denied || baseline.contains(&row.number.as_str());
+        if known && !ours {
             continue;
         }
-        let Some(order) = context.client.read_order(&row.number).await? else { continue };
+        let Some(order) = context.client.read_order(&row.number).await? else {
+            return Ok(Verdict::Unclear(format!("order {} is listed and cannot be opened", row.number)));
+        };
+        if ours {
+            // The search by the mark came a moment too early.
+            return Ok(compared(wanted, &reference, &order));
+        }
         if differences(wanted, &order.reference, &order).is_empty() {
             return Ok(Verdict::Unclear(format!("order {} is equal and bears no mark", row.number)));
         }

@@ -38,9 +38,13 @@ impl Attempt {
     pub(super) fn failed_attempt(&self, why: String) -> Settlement {
         let number = self.record.operation.attempts.saturating_add(1);
         if number >= self.action.policy().max_attempts && self.record.next_step() == Step::Act {
-            return Disposition::Fail { why }.into();
+            return Disposition::Fail { why, absent: None }.into();
         }
         Disposition::Retry { after: self.pause_before_retry(), why }.into()
+    }
+
+    pub(super) fn attempts_are_spent(&self) -> bool {
+        self.record.operation.attempts >= self.action.policy().max_attempts
     }
 
     pub(crate) fn pause_before_retry(&self) -> Duration {
@@ -74,13 +78,19 @@ impl Attempt {
                 self.shared.pause(&self.record.operation.agent, &error.to_string()).await;
                 Ok(self.no_progress(YieldReason::NoSession(error.to_string())))
             }
-            error => {
-                let why = error.to_string();
-                if self.record.operation.yields >= self.shared.config.yields_before_pause {
-                    self.shared.pause(&self.record.operation.agent, &why).await;
-                }
-                Ok(self.no_progress(YieldReason::NoSession(why)))
-            }
+            error => Ok(self.no_progress(YieldReason::NoSession(error.to_string()))),
+        }
+    }
+
+    /// Too many yields for want of a session, or of an ERP that can be read: a person has to look at it.
+    pub(super) async fn pause_if_hopeless(&self, settlement: &Settlement) {
+        let Disposition::Yield { why: YieldReason::NoSession(why) | YieldReason::Unhealthy(why), .. } =
+            &settlement.disposition
+        else {
+            return;
+        };
+        if self.record.operation.yields.saturating_add(1) >= self.shared.config.yields_before_pause {
+            self.shared.pause(&self.record.operation.agent, why).await;
         }
     }
 

@@ -2,7 +2,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archibald_core::error::{FenceError, JournalError};
+use archibald_core::error::{FenceError, JournalError, StoreError};
 use archibald_core::id::{AgentId, OperationId};
 use archibald_core::operation::Step;
 use archibald_core::port::{LeaseError, LeaseRequest, Leased};
@@ -136,12 +136,16 @@ async fn settle(
             FenceError::Superseded => return None,
             FenceError::Journal(JournalError::Open(effect)) => {
                 let why = format!("effect {effect} is open: the ERP is asked next");
-                settlement = Disposition::Retry { after: attempt.pause_before_retry(), why }.into();
+                settlement.retry(attempt.pause_before_retry(), why);
             }
             FenceError::Journal(error) => {
                 tracing::error!(%error, "the journal refuses the settlement");
-                let why = error.to_string();
-                settlement = Disposition::Retry { after: attempt.pause_before_retry(), why }.into();
+                settlement.retry(attempt.pause_before_retry(), error.to_string());
+            }
+            FenceError::Store(error @ StoreError::Damaged { .. }) => {
+                tracing::error!(%error, "the store cannot hold the settlement");
+                settlement.disposition = Disposition::Doubt { evidence: error.to_string() };
+                settlement.rows.clear();
             }
             error => {
                 tracing::warn!(%error, "not settled yet");

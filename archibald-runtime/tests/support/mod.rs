@@ -9,7 +9,7 @@ use archibald_core::id::{AgentId, OperationId, OperationKey};
 use archibald_core::operation::OperationState;
 use archibald_core::port::{EnqueueRequest, EventBus, EventRead, Operations};
 use archibald_core::record::OperationRecord;
-use archibald_runtime::{Archibald, Failpoints, NoFailpoints, Ports, RuntimeConfig, Worker};
+use archibald_runtime::{Action, Archibald, Failpoints, NoFailpoints, Ports, RuntimeConfig, Worker};
 use archibald_testing::clock::SystemClock;
 use archibald_testing::credentials::FixedCredentials;
 use archibald_testing::fake_erp::FakeErp;
@@ -18,6 +18,10 @@ use serde_json::{Value, json};
 
 /// The longest that any story waits for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+mod impatient;
+
+pub(crate) use self::impatient::ImpatientOrder;
 
 pub(crate) struct House {
     pub(crate) store: Arc<MemoryStore>,
@@ -125,7 +129,12 @@ fn door(
     let credentials =
         agents.iter().fold(FixedCredentials::new(), |known, name| known.with(agent(name), *name, "secret"));
     let ports = Ports::new(store.clone(), erp.clone(), Arc::new(credentials));
-    Archibald::builder(ports).config(config.clone()).failpoints(failpoints).build().unwrap()
+    Archibald::builder(ports)
+        .action(Action::Effect(Arc::new(ImpatientOrder)))
+        .config(config.clone())
+        .failpoints(failpoints)
+        .build()
+        .unwrap()
 }
 
 pub(crate) fn order() -> Value {

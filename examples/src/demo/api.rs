@@ -106,6 +106,21 @@ impl Api {
         }
     }
 
+    /// Starts a rejected operation again, as a person would.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(super) async fn retry(
+        &self,
+        server: usize,
+        agent: &AgentId,
+        id: OperationId,
+    ) -> Result<(), CallError> {
+        let url = self.url(server, &format!("/v1/agents/{agent}/operations/{id}/retry"));
+        let request = self.client.post(url).bearer_auth(self.tokens.of(agent));
+        answered(request.timeout(Duration::from_secs(10))).await.map(|_| ())
+    }
+
     /// The agent's stream of events, from a device's place on.
     ///
     /// # Errors

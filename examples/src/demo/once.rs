@@ -15,6 +15,7 @@ use super::devices::{Device, follow};
 use super::error::DemoError;
 use super::kills::{Killer, Kills, first_hold};
 use super::memory::Roots;
+use super::redrive::redrive;
 use super::report::{Outcome, progress};
 use super::scratch::{Scratch, Tokens};
 use super::servers::{Servers, Wiring};
@@ -133,9 +134,14 @@ impl Run<'_> {
         let submitters = self.submitters();
         let (api, sightings, submitted) = (self.api.clone(), self.sightings.clone(), self.submitted.clone());
         let (settled_then, over) = (settled.clone(), self.args.timeout());
+        let workload = self.workload;
         let job = async move {
+            let done = async {
+                submit_and_wait(submitters, &api, &sightings, &submitted).await?;
+                redrive(&api, workload, &submitted).await
+            };
             let left = tokio::select! {
-                done = submit_and_wait(submitters, &api, &sightings, &submitted) => done.map(|()| None)?,
+                done = done => done.map(|()| None)?,
                 () = sleep_until(until) => Some(format!("not done after {over:?}")),
             };
             settled_then.cancel();
@@ -183,6 +189,7 @@ impl Run<'_> {
             ledger: self.simulator.control.ledger(0).await?,
             erp: self.simulator.control.stats().await?,
             kills,
+            redriven: self.submitted.redriven(),
             must_kill: self.args.kill_every.is_some(),
             makespan,
             peak_rss_mb: self.roots.peak_mb(),

@@ -42,6 +42,7 @@ pub(super) struct Numbers {
     pub(super) parallelism_mean: f64,
     pub(super) edits: u64,
     pub(super) connections: u64,
+    pub(super) redriven: u64,
 }
 
 /// What a run came to.
@@ -93,6 +94,7 @@ impl Outcome {
         row("killed", join(&kills));
         row("ERP", join(&[(n.faults, "faults"), (n.logins, "logins"), (n.probes, "probes")]));
         row("gave way", format!("{} preemptions", n.preemptions));
+        row("sent again", format!("{} after the ERP's refusal of a good order", n.redriven));
         let events =
             [(n.events_delivered, "delivered"), (n.event_holes, "holes"), (n.connections, "connections")];
         row("events", join(&events));

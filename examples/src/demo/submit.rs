@@ -1,5 +1,6 @@
 //! Submits: first every agent's sync as background work, then the agent's orders, each until it is acknowledged.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,10 @@ const SYNC_START: Duration = Duration::from_secs(5);
 
 /// What the servers acknowledged.
 #[derive(Debug, Default)]
-pub(super) struct Submitted(Mutex<Vec<Acceptance>>);
+pub(super) struct Submitted {
+    acceptances: Mutex<Vec<Acceptance>>,
+    redriven: AtomicU64,
+}
 
 /// An acknowledged operation.
 #[derive(Debug, Clone)]
@@ -49,11 +53,21 @@ pub(super) struct Submitter {
 impl Submitted {
     /// All so far.
     pub(super) fn all(&self) -> Vec<Acceptance> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.acceptances.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// One more was sent again after a refusal.
+    pub(super) fn add_redriven(&self) {
+        self.redriven.fetch_add(1, Relaxed);
+    }
+
+    /// How often something was sent again after a refusal.
+    pub(super) fn redriven(&self) -> u64 {
+        self.redriven.load(Relaxed)
     }
 
     fn add(&self, acceptance: Acceptance) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(acceptance);
+        self.acceptances.lock().unwrap_or_else(PoisonError::into_inner).push(acceptance);
     }
 }
 

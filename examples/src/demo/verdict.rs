@@ -21,6 +21,8 @@ pub(super) struct Evidence {
     pub(super) ledger: Vec<LedgerEntry>,
     pub(super) erp: ErpStats,
     pub(super) kills: Kills,
+    /// How often a refused order was sent again.
+    pub(super) redriven: u64,
     /// Whether kills were asked for.
     pub(super) must_kill: bool,
     pub(super) makespan: Duration,
@@ -51,6 +53,7 @@ pub(super) fn outcome(workload: &Workload, evidence: Evidence, report: &Report) 
         ("at the ERP without an operation", judgement.phantoms),
         ("not final", not_final),
         ("not rejected", judgement.not_rejected),
+        ("not completed", not_completed(&asked)),
         ("an agent had two operations running", report.timeline.overlaps().to_vec()),
         ("holes in the events", holes),
         ("how servers ended", evidence.drained),
@@ -113,6 +116,7 @@ fn numbers(
         parallelism_mean: rounded(parallelism.mean),
         edits: judgement.edits,
         connections: report.connections,
+        redriven: evidence.redriven,
         ..Numbers::default()
     }
 }
@@ -128,6 +132,14 @@ fn not_final(workload: &Workload, evidence: &Evidence, asked: &[Asked]) -> Vec<S
     let missing = workload.orders.len().saturating_sub(asked.len());
     open.extend((0..missing).map(|_| "an order that was never acknowledged".to_owned()));
     open
+}
+
+/// Good orders that ended otherwise than done.
+fn not_completed(asked: &[Asked]) -> Vec<String> {
+    let ended = |asked: &&Asked| {
+        !asked.refusable && matches!(asked.state.as_deref(), Some("rejected" | "failed" | "cancelled"))
+    };
+    asked.iter().filter(ended).map(|asked| format!("order {} of {}", asked.order.id, asked.agent)).collect()
 }
 
 /// The streams' broken promises, and what is final and no device was told of.

@@ -395,7 +395,7 @@ impl World {
         let why = why.to_owned();
         if spent && untouched {
             self.seen("failed: attempts spent");
-            return self.settle(to, agent, token, Disposition::Fail { why });
+            return self.settle(to, agent, token, Disposition::Fail { why, absent: None });
         }
         self.settle(to, agent, token, Disposition::Retry { after, why })
     }
