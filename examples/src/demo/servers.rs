@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::args::{Args, Driver};
+use super::args::Args;
 use super::error::DemoError;
 use super::processes::{Process, Program, beside_us};
 
@@ -193,13 +193,13 @@ fn arguments(args: &Args, wiring: &Wiring<'_>, name: &str, port: u16) -> Vec<OsS
         ("--settle", "4s".to_owned()),
         ("--list-lag", "1s".to_owned()),
         ("--lease", "30s".to_owned()),
+        // Also where it is the default: what the environment says must not run in place of what is reported.
+        ("--driver", args.driver.name().to_owned()),
     ];
     let files = [("--agents", wiring.agents), ("--tokens", wiring.tokens)];
     let texts = texts.into_iter().flat_map(|(flag, value)| [flag.into(), value.into()]);
-    // The browser is what a server drives unless it is told otherwise.
-    let driver = (args.driver == Driver::Direct).then(|| ["--driver".into(), args.driver.name().into()]);
     let files = files.into_iter().flat_map(|(flag, path)| [flag.into(), path.into()]);
-    texts.chain(files).chain(driver.into_iter().flatten()).collect()
+    texts.chain(files).collect()
 }
 
 #[cfg(test)]

@@ -60,8 +60,23 @@ pub enum Failure {
     /// The simulated ERP cannot be started, or the ERP's address cannot be used.
     #[error("the ERP cannot be used")]
     Erp(#[source] Box<dyn Error + Send + Sync>),
+    /// More operations than sessions.
+    #[error(
+        "concurrency {concurrency} is more than the browsers serve: {browsers} browsers × {contexts} contexts = {}",
+        browsers * contexts
+    )]
+    Concurrency {
+        /// Operations that were to run together.
+        concurrency: usize,
+        /// Browsers.
+        browsers: usize,
+        /// Contexts a browser.
+        contexts: usize,
+    },
     /// No browser can be had.
-    #[error("no browser can be had")]
+    #[error(
+        "no browser can be had (install the package `chromium-headless-shell` or `chromium`, or set CHROME)"
+    )]
     Browser(#[source] Box<dyn Error + Send + Sync>),
     /// What ran did not end in time; it is safe with its lease and its journal.
     #[error("what runs did not end within {0:?}; it goes on when a worker starts again")]
@@ -79,6 +94,7 @@ impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Setting(_) | Self::File(_) | Self::Build(_) | Self::Tokens(_) => 2,
+            Self::Concurrency { .. } => 2,
             Self::Browser(_) => 3,
             _ => 1,
         }
@@ -144,12 +160,22 @@ fn runtime_config(settings: &Settings) -> Result<RuntimeConfig, Failure> {
     };
     Ok(RuntimeConfig {
         worker,
-        concurrency: settings.count("concurrency")?,
+        concurrency: concurrency(settings)?,
         act_budget: settings.span("act-budget")?,
         settle: Settle { request: settings.span("settle")?, lists: settings.span("list-lag")? },
         lease: settings.span("lease")?,
         ..defaults
     })
+}
+
+/// The runtime checks it too, but knows neither browsers nor contexts, and only once the pool is there.
+fn concurrency(settings: &Settings) -> Result<usize, Failure> {
+    let concurrency = settings.count("concurrency")?;
+    let (browsers, contexts) = (settings.count("browsers")?, settings.count("contexts")?);
+    if concurrency > browsers * contexts {
+        return Err(Failure::Concurrency { concurrency, browsers, contexts });
+    }
+    Ok(concurrency)
 }
 
 /// Without a tokens file the server is open to this machine's user alone: one random token, printed once.
