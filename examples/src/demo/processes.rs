@@ -154,6 +154,12 @@ fn spawn(program: &Program) -> std::io::Result<Child> {
         None => Command::new(&program.path),
     };
     let log: File = OpenOptions::new().create(true).append(true).open(&program.log)?;
+    // What runs is what our own arguments say, whatever this shell is set up for.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ARCHIBALD_") {
+            command.env_remove(name);
+        }
+    }
     // The log is shown in the middle of our own words.
     command.args(&program.args).env("NO_COLOR", "1").process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()
