@@ -6,14 +6,14 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archibald_core::effect::{Mark, Receipt};
+use archibald_core::effect::{Mark, Receipt, Settle};
 use archibald_core::erp::Customer;
 use archibald_core::error::EnqueueError;
 use archibald_core::id::{OperationId, OperationKey};
 use archibald_core::operation::OperationState;
 use archibald_core::port::{EnqueueRequest, Operations, Why};
 use archibald_core::record::Resolution;
-use archibald_runtime::{Failpoints, RuntimeConfig};
+use archibald_runtime::{Failpoints, NoFailpoints, RuntimeConfig};
 use archibald_testing::fake_erp::SaveFault;
 use async_trait::async_trait;
 use serde_json::json;
@@ -57,7 +57,9 @@ async fn what_never_arrived_is_sent_again_after_it_settled() {
 
 #[tokio::test]
 async fn an_effect_that_comes_late_is_waited_for() {
-    let house = House::open();
+    // Long enough that the first probe begins before it is over, also on a machine that is busy.
+    let settle = Settle { request: Duration::from_secs(3), lists: Duration::from_millis(50) };
+    let house = House::with(RuntimeConfig { settle, ..quick() }, Arc::new(NoFailpoints));
     house.erp.fail_next_save(SaveFault::Late { reads: 3 });
     let id = house.submit("nancy", "k1").await;
     house.completed("nancy", id).await;

@@ -32,8 +32,11 @@ impl Profile {
         let private = std::fs::Permissions::from_mode(0o700);
         let mut builder = tempfile::Builder::new();
         let folder = builder.prefix(&prefix).permissions(private).tempdir_in(parent).map_err(failed)?;
-        let lock = File::create(folder.path().join(LOCK)).map_err(failed)?;
+        // Under its name only once it is held: a sweep takes a lock that nobody holds for a dead owner's.
+        let unheld = folder.path().join("owner.new");
+        let lock = File::create(&unheld).map_err(failed)?;
         lock.lock().map_err(failed)?;
+        std::fs::rename(&unheld, folder.path().join(LOCK)).map_err(failed)?;
         std::fs::create_dir(folder.path().join("profile")).map_err(failed)?;
         Ok(Self { folder, _lock: lock })
     }
@@ -154,6 +157,27 @@ mod tests {
         assert_eq!(mode & 0o777, 0o700);
         profile.remove();
         assert_eq!(root.path().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_sweep_beside_it_never_takes_a_profile_that_is_being_made() {
+        let root = tempfile::tempdir().unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let sweeping = scope.spawn(|| {
+                let mut removed = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    removed += sweep(root.path()).removed;
+                }
+                removed
+            });
+            for _ in 0..500 {
+                let profile = Profile::create(root.path()).map_err(|error| error.to_string());
+                assert!(profile.is_ok_and(|profile| profile.path().exists()));
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(sweeping.join().unwrap(), 0);
+        });
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub async fn redriving_keeps_the_journal(under: &mut dyn StoreUnderTest) {
     let id = record.operation.id;
     let again = ports.store.redrive(&nancy, id, "operator").await.unwrap();
     assert_eq!(available(&again), Some(Step::Probe), "something was released once");
-    assert_eq!(again.effects[0].state, EffectState::Void);
+    assert_eq!(again.effects[0].state, EffectState::Released, "it is open again");
     assert_eq!((again.operation.attempts, again.operation.finished_at), (0, None));
     assert_eq!(ports.get(&record).await, again);
     assert_eq!(kinds(&ports.log(&nancy).await).last(), Some(&"operation.queued"));
