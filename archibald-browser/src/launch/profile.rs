@@ -148,6 +148,7 @@ fn remove(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn a_profile_is_private_and_goes_with_its_owner() {
@@ -162,22 +163,19 @@ mod tests {
     #[test]
     fn a_sweep_beside_it_never_takes_a_profile_that_is_being_made() {
         let root = tempfile::tempdir().unwrap();
-        let stop = std::sync::atomic::AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let sweeping = scope.spawn(|| {
-                let mut removed = 0;
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    removed += sweep(root.path()).removed;
+        let stop = AtomicBool::new(false);
+        let all_lived = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    sweep(root.path());
                 }
-                removed
             });
-            for _ in 0..500 {
-                let profile = Profile::create(root.path()).map_err(|error| error.to_string());
-                assert!(profile.is_ok_and(|profile| profile.path().exists()));
-            }
-            stop.store(true, std::sync::atomic::Ordering::Relaxed);
-            assert_eq!(sweeping.join().unwrap(), 0);
+            let lives = |_| Profile::create(root.path()).is_ok_and(|profile| profile.path().exists());
+            let all_lived = (0..500).all(lives);
+            stop.store(true, Ordering::Relaxed);
+            all_lived
         });
+        assert!(all_lived);
     }
 
     #[test]
