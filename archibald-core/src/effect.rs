@@ -97,7 +97,8 @@ pub struct IntentRequest {
 
 /// The right to act once, committed in the journal. Not `Clone`: whoever acts consumes it.
 ///
-/// Only stores make one (see [`Intent::issue`]), and client methods that change the ERP take it by value,
+/// Only [`OperationRecord::intend`](crate::record::OperationRecord::intend) makes one, for the store that
+/// commits it, and client methods that change the ERP take it by value,
 /// so a click without an intent does not compile:
 ///
 /// ```compile_fail
@@ -115,10 +116,7 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// For implementations of [`OperationStore`](crate::port::OperationStore) alone, after the intent is
-    /// committed. A test of the repository holds every other crate to that.
-    #[must_use]
-    pub fn issue(lease: Lease, request: &IntentRequest) -> Self {
+    pub(crate) fn issue(lease: Lease, request: &IntentRequest) -> Self {
         Self { lease, effect: request.effect.clone(), mark: request.mark.clone(), budget: request.budget }
     }
 
@@ -145,6 +143,23 @@ impl Intent {
     pub fn budget(&self) -> Duration {
         self.budget
     }
+
+    /// What a store is asked to commit before the request leaves.
+    #[must_use]
+    pub fn release(&self) -> ReleaseRequest {
+        ReleaseRequest { lease: self.lease.clone(), effect: self.effect.clone(), budget: self.budget }
+    }
+}
+
+/// Asks a store to open the gate. Plain data that a task may own: the right to act stays with the [`Intent`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReleaseRequest {
+    /// The lease that the effect was intended under.
+    pub lease: Lease,
+    /// Which effect.
+    pub effect: EffectName,
+    /// The hard budget of the request.
+    pub budget: Duration,
 }
 
 /// The gate is open for one request: `released` is committed. Not `Clone`.

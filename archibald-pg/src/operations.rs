@@ -1,6 +1,4 @@
-use std::time::Duration;
-
-use archibald_core::effect::{Intent, IntentBasis, IntentRequest, Permit, Receipt};
+use archibald_core::effect::{Intent, IntentRequest, Permit, Receipt};
 use archibald_core::error::{EnqueueError, FenceError, FieldError, StoreError};
 use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, EffectName, OperationId};
@@ -69,7 +67,7 @@ impl OperationStore for PgStore {
     }
 
     async fn release(&self, intent: &Intent) -> Result<Permit, FenceError> {
-        self.step(How::once("opening the gate"), intent.lease(), for_the_task(intent), |held, intent| {
+        self.step(How::once("opening the gate"), intent.lease(), intent.release(), |held, intent| {
             held.record.release(intent, held.ends, held.now)
         })
         .await
@@ -343,18 +341,4 @@ async fn resume(tx: &mut Tx) -> Result<(), Stop<StoreError>> {
     tx.set_pause(None).await?;
     tx.wakes_workers = true;
     Ok(())
-}
-
-/// The same intent for the task that opens the gate: an intent cannot be cloned, so that nobody acts twice,
-/// and a task cannot borrow. It is dropped with the task's arguments.
-fn for_the_task(intent: &Intent) -> Intent {
-    let request = IntentRequest {
-        effect: intent.effect().clone(),
-        basis: IntentBasis::NothingReleased,
-        mark: intent.mark().cloned(),
-        baseline: Value::Null,
-        budget: intent.budget(),
-        margin: Duration::ZERO,
-    };
-    Intent::issue(intent.lease().clone(), &request)
 }

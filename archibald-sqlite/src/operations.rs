@@ -1,6 +1,4 @@
-use std::time::Duration;
-
-use archibald_core::effect::{Intent, IntentBasis, IntentRequest, Permit, Receipt};
+use archibald_core::effect::{Intent, IntentRequest, Permit, Receipt};
 use archibald_core::error::{EnqueueError, FenceError, StoreError};
 use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, EffectName, OperationId};
@@ -50,7 +48,7 @@ impl OperationStore for SqliteStore {
     }
 
     async fn release(&self, intent: &Intent) -> Result<Permit, FenceError> {
-        let asked = for_the_writer(intent);
+        let asked = intent.release();
         self.write_journal(intent.lease().clone(), move |record, ends, now| record.release(&asked, ends, now))
             .await
     }
@@ -205,19 +203,6 @@ impl SqliteStore {
         })
         .await
     }
-}
-
-/// What the record asks of an intent, as the writer's task needs it. It never leaves this crate.
-fn for_the_writer(intent: &Intent) -> Intent {
-    let request = IntentRequest {
-        effect: intent.effect().clone(),
-        basis: IntentBasis::NothingReleased,
-        mark: intent.mark().cloned(),
-        baseline: Value::Null,
-        budget: intent.budget(),
-        margin: Duration::ZERO,
-    };
-    Intent::issue(intent.lease().clone(), &request)
 }
 
 async fn enqueue(tx: &mut Tx, new: NewOperation) -> Result<Enqueued, EnqueueError> {

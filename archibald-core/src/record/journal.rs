@@ -1,5 +1,7 @@
 use super::OperationRecord;
-use crate::effect::{EffectRecord, EffectState, Intent, IntentBasis, IntentRequest, Permit, Receipt};
+use crate::effect::{
+    EffectRecord, EffectState, Intent, IntentBasis, IntentRequest, Permit, Receipt, ReleaseRequest,
+};
 use crate::error::{FenceError, JournalError};
 use crate::id::EffectName;
 use crate::lease::Lease;
@@ -37,25 +39,24 @@ impl OperationRecord {
     /// before the budget does, [`FenceError::Journal`] unless the effect is intended under this lease.
     pub fn release(
         &mut self,
-        intent: &Intent,
+        request: &ReleaseRequest,
         lease_ends: Timestamp,
         now: Timestamp,
     ) -> Result<Permit, FenceError> {
-        self.fence(intent.lease())?;
-        let act_until = now + intent.budget();
+        self.fence(&request.lease)?;
+        let act_until = now + request.budget;
         if act_until > lease_ends {
             return Err(FenceError::TooShort);
         }
-        let token = intent.lease().token;
-        let effect = self.effect_mut(intent.effect())?;
-        if effect.state != EffectState::Intended || effect.token != token {
+        let effect = self.effect_mut(&request.effect)?;
+        if effect.state != EffectState::Intended || effect.token != request.lease.token {
             return Err(JournalError::NotIntended(effect.name.to_string()).into());
         }
         effect.state = EffectState::Released;
         effect.released_at = Some(now);
         effect.act_until = Some(act_until);
         effect.answered_at = None;
-        Ok(Permit { budget: intent.budget() })
+        Ok(Permit { budget: request.budget })
     }
 
     /// Notes that the released request was answered whole and so is over at the ERP.

@@ -70,7 +70,7 @@ fn the_way_of_an_effect_from_intent_to_receipt() {
     let (mut record, lease) = running(1);
     let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
     assert_eq!(record.next_step(), Step::Act, "intended proves that nothing was sent");
-    record.release(&intent, at(100), at(2)).unwrap();
+    record.release(&intent.release(), at(100), at(2)).unwrap();
     assert_eq!(record.next_step(), Step::Probe);
     let receipt = Receipt(json!({"order": "O-1"}));
     record.record(&lease, &effect(), &receipt).unwrap();
@@ -86,19 +86,19 @@ fn the_way_of_an_effect_from_intent_to_receipt() {
 fn a_gate_opens_once_for_an_intent_and_only_under_its_lease() {
     let (mut record, lease) = running(1);
     let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
-    record.release(&intent, at(100), at(2)).unwrap();
+    record.release(&intent.release(), at(100), at(2)).unwrap();
     assert!(matches!(
-        record.release(&intent, at(100), at(2)),
+        record.release(&intent.release(), at(100), at(2)),
         Err(FenceError::Journal(JournalError::NotIntended(_)))
     ));
 
     let (mut record, lease) = running(1);
     let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
     record.expire(at(2)).unwrap();
-    assert!(matches!(record.release(&intent, at(100), at(2)), Err(FenceError::Superseded)));
+    assert!(matches!(record.release(&intent.release(), at(100), at(2)), Err(FenceError::Superseded)));
     let next = Lease { token: FencingToken(2), ..lease };
     record.lease(&next, at(3)).unwrap();
-    assert!(matches!(record.release(&intent, at(100), at(3)), Err(FenceError::Superseded)));
+    assert!(matches!(record.release(&intent.release(), at(100), at(3)), Err(FenceError::Superseded)));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_lease_that_ends_too_soon_allows_neither_intent_nor_release() {
     let early = record.intend(&lease, at(35), &request(IntentBasis::NothingReleased), at(1));
     assert!(matches!(early, Err(FenceError::TooShort)));
     let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
-    assert!(matches!(record.release(&intent, at(31), at(2)), Err(FenceError::TooShort)));
+    assert!(matches!(record.release(&intent.release(), at(31), at(2)), Err(FenceError::TooShort)));
     assert_eq!(record.effects[0].state, EffectState::Intended);
 }
 
@@ -115,7 +115,7 @@ fn a_lease_that_ends_too_soon_allows_neither_intent_nor_release() {
 fn once_released_only_a_probe_allows_another_act() {
     let (mut record, lease) = running(1);
     let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
-    record.release(&intent, at(100), at(2)).unwrap();
+    record.release(&intent.release(), at(100), at(2)).unwrap();
     let again = intend(&mut record, &lease, IntentBasis::NothingReleased);
     assert!(matches!(again, Err(FenceError::Journal(JournalError::ProbeFirst(_)))));
     intend(&mut record, &lease, IntentBasis::ProbedAbsent).unwrap();
@@ -126,7 +126,7 @@ fn once_released_only_a_probe_allows_another_act() {
 fn an_open_effect_is_never_forgotten() {
     let (mut record, lease) = running(1);
     let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
-    record.release(&intent, at(100), at(2)).unwrap();
+    record.release(&intent.release(), at(100), at(2)).unwrap();
     for disposition in [
         Disposition::Complete { result: json!({}) },
         Disposition::Fail { why: "spent".into(), absent: None },
@@ -145,7 +145,7 @@ fn an_open_effect_is_never_forgotten() {
 fn what_the_erp_refused_is_void_and_a_redrive_probes() {
     let (mut record, lease) = running(1);
     let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
-    record.release(&intent, at(100), at(2)).unwrap();
+    record.release(&intent.release(), at(100), at(2)).unwrap();
     let refused = Disposition::Reject { why: "unknown customer".into(), refused: Some(effect()) };
     record.settle(&lease, &refused, at(3)).unwrap();
     assert_eq!(record.effects[0].state, EffectState::Void);
@@ -162,7 +162,7 @@ fn what_the_erp_refused_is_void_and_a_redrive_probes() {
 fn a_redrive_probes_whatever_was_ever_released() {
     let (mut record, lease) = running(1);
     let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
-    record.release(&intent, at(100), at(2)).unwrap();
+    record.release(&intent.release(), at(100), at(2)).unwrap();
     intend(&mut record, &lease, IntentBasis::ProbedAbsent).unwrap();
     let spent = Disposition::Fail { why: "spent".into(), absent: None };
     record.settle(&lease, &spent, at(3)).unwrap();
@@ -178,7 +178,7 @@ fn a_redrive_probes_whatever_was_ever_released() {
 fn attempts_are_spent_only_on_what_a_probe_found_absent() {
     let (mut record, lease) = running(1);
     let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
-    record.release(&intent, at(100), at(2)).unwrap();
+    record.release(&intent.release(), at(100), at(2)).unwrap();
     let open = Disposition::Fail { why: "spent".into(), absent: None };
     assert!(record.settle(&lease, &open, at(3)).is_err());
     let absent = Disposition::Fail { why: "spent".into(), absent: Some(effect()) };
@@ -193,7 +193,7 @@ fn a_lost_worker_leaves_the_step_that_the_journal_gives() {
     let mut sent = record.clone();
     record.expire(at(200)).unwrap();
     assert_eq!(record.operation.state, OperationState::Available { at: at(200), step: Step::Act });
-    sent.release(&intent, at(100), at(2)).unwrap();
+    sent.release(&intent.release(), at(100), at(2)).unwrap();
     let mut done = sent.clone();
     sent.expire(at(200)).unwrap();
     assert_eq!(sent.operation.state, OperationState::Available { at: at(200), step: Step::Probe });
@@ -216,7 +216,7 @@ fn a_yield_keeps_the_place_and_is_not_charged() {
 fn a_doubt_is_left_by_a_person_alone() {
     let (mut record, lease) = running(1);
     let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
-    record.release(&intent, at(100), at(2)).unwrap();
+    record.release(&intent.release(), at(100), at(2)).unwrap();
     record.settle(&lease, &Disposition::Doubt { evidence: "two bearers".into() }, at(3)).unwrap();
     assert!(record.expire(at(4)).is_err());
     assert!(record.redrive("operator", at(4)).is_err());

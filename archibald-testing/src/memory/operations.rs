@@ -70,7 +70,7 @@ impl OperationStore for MemoryStore {
     }
 
     async fn release(&self, intent: &Intent) -> Result<Permit, FenceError> {
-        self.write_under(intent.lease(), |record, ends, now| record.release(intent, ends, now))
+        self.write_under(intent.lease(), |record, ends, now| record.release(&intent.release(), ends, now))
     }
 
     async fn answered(&self, lease: &Lease, effect: &EffectName) -> Result<(), FenceError> {

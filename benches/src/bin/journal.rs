@@ -57,7 +57,7 @@ fn live(names: &Names, number: u64) -> Result<bool, Box<dyn Error>> {
     let lease = names.lease(&record, number, at(60));
     record.lease(&lease, at(1))?;
     let intent = record.intend(&lease, lease.expires_at, &names.request, at(2))?;
-    record.release(&intent, lease.expires_at, at(3))?;
+    record.release(&intent.release(), lease.expires_at, at(3))?;
     record.record(&lease, &names.request.effect, &Receipt(json!({ "order": number })))?;
     record.settle(&lease, &Disposition::Complete { result: json!({ "order": number }) }, at(4))?;
     Ok(record.operation.is_final())

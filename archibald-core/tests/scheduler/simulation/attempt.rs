@@ -112,13 +112,13 @@ impl World {
                 self.lose(to, agent, token)
             }
             Reply::Settled(record) => self.settled(to, agent, &record),
-            Reply::Intended(intent, request) => {
+            Reply::Intended(intent) => {
                 self.input(to, Input::EffectOpen { agent: agent.clone(), operation })?;
                 let act_until = self.now + BUDGET;
                 if let Some(attempt) = self.live(to, agent, token)? {
                     attempt.act_until = act_until;
                 }
-                self.write(to, agent, token, Write::Release(intent, request))
+                self.write(to, agent, token, Write::Release(intent))
             }
             Reply::Released => self.send(to, agent, token),
             Reply::Done => self.after_a_note(to, agent, token),

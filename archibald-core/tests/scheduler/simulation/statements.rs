@@ -83,13 +83,8 @@ impl World {
             Write::Intend(_) | Write::Release(..) => None,
         };
         let done = match write {
-            Write::Intend(request) => {
-                let intent = self.store.intend(lease, &request, now);
-                intent.map(|intent| Reply::Intended(intent, request))
-            }
-            Write::Release(intent, request) => {
-                self.store.release(&intent, &request, now).map(|()| Reply::Released)
-            }
+            Write::Intend(request) => self.store.intend(lease, &request, now).map(Reply::Intended),
+            Write::Release(intent) => self.store.release(&intent, now).map(|()| Reply::Released),
             Write::Answered => self.store.answered(lease, &effect(), now).map(|()| Reply::Done),
             Write::Record(receipt) => self.store.keep(lease, &effect(), &receipt).map(|()| Reply::Done),
             Write::Checkpoint(page) => self.store.checkpoint(lease, page, now).map(|()| Reply::Done),

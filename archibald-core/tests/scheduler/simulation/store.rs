@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use archibald_core::effect::{Intent, IntentRequest, Receipt};
+use archibald_core::effect::{Intent, IntentRequest, Receipt, ReleaseRequest};
 use archibald_core::error::FenceError;
 use archibald_core::event::{Event, NewEvent};
 use archibald_core::id::{AgentId, EffectName, FencingToken, OperationId, WorkerId};
@@ -123,15 +123,10 @@ impl Store {
         self.record_mut(&lease).intend(&lease, ends, request, now)
     }
 
-    pub(crate) fn release(
-        &mut self,
-        intent: &Intent,
-        request: &IntentRequest,
-        now: Timestamp,
-    ) -> Result<(), FenceError> {
+    pub(crate) fn release(&mut self, intent: &Intent, now: Timestamp) -> Result<(), FenceError> {
         let (lease, ends) = self.as_seen(intent.lease());
-        let intent = Intent::issue(lease.clone(), request);
-        self.record_mut(&lease).release(&intent, ends, now).map(|_| ())
+        let request = ReleaseRequest { lease: lease.clone(), ..intent.release() };
+        self.record_mut(&lease).release(&request, ends, now).map(|_| ())
     }
 
     pub(crate) fn answered(

@@ -84,7 +84,7 @@ pub(crate) enum Call {
 /// A write of an attempt, under its lease.
 pub(crate) enum Write {
     Intend(IntentRequest),
-    Release(Intent, IntentRequest),
+    Release(Intent),
     Answered,
     Record(Receipt),
     Checkpoint(u64),
@@ -124,7 +124,7 @@ pub(crate) enum Note {
 
 /// How a write went.
 pub(crate) enum Reply {
-    Intended(Intent, IntentRequest),
+    Intended(Intent),
     Released,
     Done,
     Settled(Box<OperationRecord>),
