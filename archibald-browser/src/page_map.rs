@@ -216,7 +216,11 @@ impl PageMap {
 
     fn check(&self) -> Result<(), String> {
         let grids: [(&str, &Grid, &[&str]); 3] = [
-            ("orders.grid", &self.orders.grid, &["number", "date", "customer", "reference"]),
+            (
+                "orders.grid",
+                &self.orders.grid,
+                &["number", "date", "customer", "reference", "state", "total"],
+            ),
             ("order.lines", &self.order.lines, &["product", "quantity", "price", "discount"]),
             ("customers.grid", &self.customers.grid, &["code", "name", "vat", "city", "country"]),
         ];

@@ -76,7 +76,23 @@ pub enum IntentBasis {
     NothingReleased,
     /// A healthy probe, made after the settle time, found it absent.
     ProbedAbsent,
+    /// A healthy probe, made after the settle time, found it otherwise than wanted: an edit brings what is
+    /// missing, once. The intent is for the repair (see [`EffectRecord::repair_of`]), which has a journal
+    /// entry of its own beside the effect's.
+    ProbedDifferent,
 }
+
+impl EffectRecord {
+    /// The name under which the repair of an effect is journaled.
+    #[must_use]
+    pub fn repair_of(effect: &EffectName) -> EffectName {
+        let cut: String = effect.as_str().chars().take(64 - REPAIR.len()).collect();
+        EffectName::new(format!("{cut}{REPAIR}")).expect("a name stays one with this ending")
+    }
+}
+
+/// How the names of repairs end.
+const REPAIR: &str = "-repair";
 
 /// Asks a store for an [`Intent`].
 #[derive(Debug, Clone, PartialEq)]
@@ -194,6 +210,21 @@ pub enum ActOutcome<R> {
     },
 }
 
+impl<R> ActOutcome<R> {
+    /// The same outcome, told in other words.
+    pub fn map<T>(self, tell: impl FnOnce(R) -> T) -> ActOutcome<T> {
+        match self {
+            Self::Done(result) => ActOutcome::Done(tell(result)),
+            Self::Differs { observed, differences } => {
+                ActOutcome::Differs { observed: tell(observed), differences }
+            }
+            Self::Refused(why) => ActOutcome::Refused(why),
+            Self::NotSent(why) => ActOutcome::NotSent(why),
+            Self::Ambiguous { evidence, answered } => ActOutcome::Ambiguous { evidence, answered },
+        }
+    }
+}
+
 /// Why nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -223,6 +254,8 @@ pub enum Verdict<R> {
     },
     /// It is not there. Counts only after the settle time.
     Absent,
+    /// It is not there, and the ERP's state forbids to try again. Counts only after the settle time.
+    Forbidden(String),
     /// A healthy prober cannot tell.
     Unclear(String),
 }

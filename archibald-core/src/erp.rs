@@ -3,7 +3,11 @@
 mod customer;
 mod date;
 mod order;
+mod product;
 
-pub use self::customer::{Customer, CustomerPage};
+pub use self::customer::{Customer, CustomerPage, WantedCustomer, customer_differences};
 pub use self::date::{Date, InvalidDate};
-pub use self::order::{Order, OrderLine, OrderQuery, OrderSummary, WantedLine, WantedOrder, differences};
+pub use self::order::{
+    Order, OrderLine, OrderPage, OrderQuery, OrderSummary, WantedLine, WantedOrder, differences,
+};
+pub use self::product::{Price, PricePage, Product, ProductPage};

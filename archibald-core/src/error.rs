@@ -79,6 +79,9 @@ pub enum FenceError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
+    /// It was repaired before and is still not as wanted: a person decides.
+    #[error("effect {0} was repaired once already")]
+    RepairedOnce(String),
     /// Once released, an effect is intended again only after a probe found it absent.
     #[error("effect {0} was released before; only a probe that finds it absent allows another act")]
     ProbeFirst(String),

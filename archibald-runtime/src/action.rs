@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, Receipt, Verdict};
+use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, NotSent, Receipt, Verdict};
 use archibald_core::error::{FenceError, FieldError, StoreError};
 use archibald_core::event::Progress;
 use archibald_core::id::{EffectName, OperationKind, Target};
@@ -76,6 +76,19 @@ pub struct Completion {
     pub rows: Vec<LocalRow>,
 }
 
+/// What looking before the click says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Prepared {
+    /// Act. The baseline is kept in the journal with the intent: what already exists that looks like the
+    /// effect, and whatever the action has to know again after a crash.
+    Act {
+        /// The baseline.
+        baseline: Value,
+    },
+    /// What is wanted is so already: nothing is intended, nothing sent.
+    Nothing(Receipt),
+}
+
 /// Why a read stopped before its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -115,6 +128,11 @@ pub trait EffectAction: Send + Sync {
         Policy::default()
     }
 
+    /// Whether a target may have one such operation only, live or completed, whatever their keys.
+    fn once_per_target(&self) -> bool {
+        false
+    }
+
     /// Checks a payload before it is accepted, and names what the operation works on.
     ///
     /// # Errors
@@ -127,27 +145,50 @@ pub trait EffectAction: Send + Sync {
     /// What the effect's bearer carries at the ERP; `None` where no mark can be stored.
     fn mark(&self, operation: &Operation) -> Option<Mark>;
 
-    /// Reads only, and may give way: the baseline of what already exists that looks like the effect.
+    /// Reads only, and may give way: whether to act at all, and the baseline of what already exists that
+    /// looks like the effect. Not asked again once anything was released: the first baseline holds.
     ///
     /// # Errors
     /// [`Interrupted`].
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.
-    async fn prepare(&self, context: &ActionContext<'_>) -> Result<Value, Interrupted>;
+    async fn prepare(&self, context: &ActionContext<'_>) -> Result<Prepared, Interrupted>;
 
-    /// Acts once, through the gate.
+    /// Acts once, through the gate. `baseline` is the journal's.
     ///
     /// # Cancel safety
     /// Run to its end unless the lease is lost.
     async fn act(
         &self,
         context: &ActionContext<'_>,
+        baseline: &Value,
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt>;
 
-    /// Asks the ERP whether the effect exists.
+    /// Whether [`repair`](Self::repair) can be asked; where not, a person decides what differs.
+    fn can_repair(&self) -> bool {
+        false
+    }
+
+    /// Brings what was found otherwise than wanted into what is wanted, by one edit through the gate. Sent at
+    /// most once in the life of an operation.
+    ///
+    /// # Cancel safety
+    /// Run to its end unless the lease is lost.
+    async fn repair(
+        &self,
+        context: &ActionContext<'_>,
+        observed: &Receipt,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Receipt> {
+        let _ = (context, observed, gate);
+        ActOutcome::NotSent(NotSent::Other(format!("{}: cannot be repaired", intent.effect())))
+    }
+
+    /// Asks the ERP whether the effect exists. [`Verdict::Found`] means as wanted, whoever brought it there.
     ///
     /// # Errors
     /// [`Interrupted`]: the prober is not healthy, which is no verdict.

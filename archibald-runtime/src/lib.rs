@@ -22,7 +22,7 @@ mod registry;
 mod renewal;
 mod stats;
 
-pub use self::action::{ActionContext, Completion, EffectAction, Interrupted, ReadAction};
+pub use self::action::{ActionContext, Completion, EffectAction, Interrupted, Prepared, ReadAction};
 pub use self::clock::SystemClock;
 pub use self::config::{ConfigError, RuntimeConfig};
 pub use self::driver::Worker;

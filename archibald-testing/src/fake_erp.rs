@@ -18,6 +18,7 @@ use archibald_core::port::{
 };
 use archibald_core::record::Evidence;
 use async_trait::async_trait;
+use rust_decimal::Decimal;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Customers on a page of the list.
@@ -313,6 +314,8 @@ impl ArchibaldClient for FakeSession {
                 customer: order.customer.clone(),
                 date: order.date,
                 reference: order.reference.clone(),
+                sent: order.sent,
+                total: order.lines.iter().map(|line| line.unit_price * Decimal::from(line.quantity)).sum(),
             })
             .collect())
     }

@@ -88,6 +88,8 @@ impl Site {
             customer: row.text("customer")?,
             date: row.read("date", |text| formats.read_date(text))?,
             reference: row.text("reference")?,
+            sent: row.text("state")? == self.map.order.state_sent,
+            total: row.read("total", |text| formats.read_number(text))?,
         })
     }
 

@@ -38,3 +38,98 @@ pub struct CustomerPage {
     /// How many pages the list has, as far as it tells.
     pub pages: u32,
 }
+
+/// A customer as it is wanted. What is `None` is left as it is, or empty where the customer is new.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WantedCustomer {
+    /// Company name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// VAT number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vat: Option<String>,
+    /// Street and number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub street: Option<String>,
+    /// City.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub city: Option<String>,
+    /// Postal code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postal_code: Option<String>,
+    /// Country.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// E-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Phone number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+}
+
+impl WantedCustomer {
+    /// Every field with its name, in the form's order.
+    #[must_use]
+    pub fn fields(&self) -> [(&'static str, Option<&str>); 8] {
+        [
+            ("name", self.name.as_deref()),
+            ("vat", self.vat.as_deref()),
+            ("street", self.street.as_deref()),
+            ("city", self.city.as_deref()),
+            ("postal_code", self.postal_code.as_deref()),
+            ("country", self.country.as_deref()),
+            ("email", self.email.as_deref()),
+            ("phone", self.phone.as_deref()),
+        ]
+    }
+}
+
+impl Customer {
+    /// Every field but the code with its name, in the form's order.
+    #[must_use]
+    pub fn fields(&self) -> [(&'static str, &str); 8] {
+        [
+            ("name", &self.name),
+            ("vat", &self.vat),
+            ("street", &self.street),
+            ("city", &self.city),
+            ("postal_code", &self.postal_code),
+            ("country", &self.country),
+            ("email", &self.email),
+            ("phone", &self.phone),
+        ]
+    }
+}
+
+/// Field by field, where a customer is not what is wanted; empty where it is.
+#[must_use]
+pub fn customer_differences(wanted: &WantedCustomer, observed: &Customer) -> Vec<String> {
+    let pairs = wanted.fields().into_iter().zip(observed.fields());
+    pairs
+        .filter_map(|((field, wanted), (_, observed))| {
+            let wanted = wanted.filter(|wanted| *wanted != observed)?;
+            Some(format!("{field}: wanted {wanted:?}, found {observed:?}"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_wanted_is_compared() {
+        let observed: Customer =
+            serde_json::from_str(r#"{"code":"C1","name":"Rossi","city":"Verona"}"#).unwrap();
+        let mut wanted = WantedCustomer { name: Some("Rossi".into()), ..WantedCustomer::default() };
+        assert_eq!(customer_differences(&wanted, &observed), Vec::<String>::new());
+        wanted.city = Some("Milano".into());
+        wanted.phone = Some("1".into());
+        assert_eq!(
+            customer_differences(&wanted, &observed),
+            [r#"city: wanted "Milano", found "Verona""#, r#"phone: wanted "1", found """#]
+        );
+    }
+}

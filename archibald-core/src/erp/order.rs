@@ -90,6 +90,19 @@ pub struct OrderSummary {
     pub date: Date,
     /// As it stands there.
     pub reference: String,
+    /// Whether it was sent to Verona.
+    pub sent: bool,
+    /// What the ERP makes of all lines together.
+    pub total: Decimal,
+}
+
+/// One page of the ERP's list of orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderPage {
+    /// In the list's order.
+    pub orders: Vec<OrderSummary>,
+    /// How many pages the list has, as far as it tells.
+    pub pages: u32,
 }
 
 /// Field by field, where an order is not what is wanted; empty where it is. `reference` is what it

@@ -2,8 +2,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::effect::{ActOutcome, Intent, Permit};
-use crate::erp::{CustomerPage, Order, OrderQuery, OrderSummary, WantedOrder};
+use crate::effect::{ActOutcome, Intent, NotSent, Permit};
+use crate::erp::{
+    Customer, CustomerPage, Order, OrderPage, OrderQuery, OrderSummary, PricePage, ProductPage,
+    WantedCustomer, WantedOrder,
+};
 use crate::error::FenceError;
 use crate::record::Evidence;
 
@@ -75,7 +78,8 @@ pub enum ClientError {
     LeaseLost(#[from] LeaseLost),
 }
 
-/// What the product knows of the ERP: the verbs, in one agent's session.
+/// What the product knows of the ERP: the verbs, in one agent's session. A client for an ERP without some of
+/// them leaves these out: acting says that nothing was sent, reading that it cannot be read.
 #[async_trait]
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait ArchibaldClient: Send + Sync {
@@ -93,6 +97,74 @@ pub trait ArchibaldClient: Send + Sync {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Order>;
+
+    /// Changes what differs of an order that exists, saves it through the gate and reads the answer back.
+    /// `reference` is what goes into the reference field, mark included. An order that is missing or sent
+    /// is refused before the gate.
+    ///
+    /// # Cancel safety
+    /// As [`create_order`](ArchibaldClient::create_order).
+    async fn edit_order(
+        &self,
+        number: &str,
+        wanted: &WantedOrder,
+        reference: &str,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Order> {
+        let _ = (number, wanted, reference, gate);
+        cannot("edit orders", &intent)
+    }
+
+    /// Deletes an order through the gate; done when the ERP says that it is gone. An order that is missing
+    /// or sent is refused before the gate.
+    ///
+    /// # Cancel safety
+    /// As [`create_order`](ArchibaldClient::create_order).
+    async fn delete_order(&self, number: &str, intent: Intent, gate: Arc<dyn CommitGate>) -> ActOutcome<()> {
+        let _ = (number, gate);
+        cannot("delete orders", &intent)
+    }
+
+    /// Sends an order to Verona through the gate and reads the answer back: done when it shows as sent. An
+    /// order that is missing or sent is refused before the gate.
+    ///
+    /// # Cancel safety
+    /// As [`create_order`](ArchibaldClient::create_order).
+    async fn send_order(&self, number: &str, intent: Intent, gate: Arc<dyn CommitGate>) -> ActOutcome<Order> {
+        let _ = (number, gate);
+        cannot("send orders", &intent)
+    }
+
+    /// Types a new customer, saves it through the gate and reads the answer back.
+    ///
+    /// # Cancel safety
+    /// As [`create_order`](ArchibaldClient::create_order).
+    async fn create_customer(
+        &self,
+        wanted: &WantedCustomer,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Customer> {
+        let _ = (wanted, gate);
+        cannot("create customers", &intent)
+    }
+
+    /// Changes what differs of a customer that exists, saves it through the gate and reads the answer back.
+    /// A customer that is missing is refused before the gate.
+    ///
+    /// # Cancel safety
+    /// As [`create_order`](ArchibaldClient::create_order).
+    async fn update_customer(
+        &self,
+        code: &str,
+        wanted: &WantedCustomer,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Customer> {
+        let _ = (code, wanted, gate);
+        cannot("update customers", &intent)
+    }
 
     /// All rows of the list of orders that match, over all its pages.
     ///
@@ -121,6 +193,62 @@ pub trait ArchibaldClient: Send + Sync {
     /// As [`find_orders`](ArchibaldClient::find_orders).
     async fn read_customers(&self, page: u32) -> Result<CustomerPage, ClientError>;
 
+    /// All customers that the ERP's search finds for a text, over all its pages. The list shows some of the
+    /// fields only; the rest are empty.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// As [`find_orders`](ArchibaldClient::find_orders).
+    async fn find_customers(&self, text: &str) -> Result<Vec<Customer>, ClientError> {
+        Err(unreadable("search customers", text))
+    }
+
+    /// A customer's detail page; `None` when there is no such customer.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// As [`find_orders`](ArchibaldClient::find_orders).
+    async fn read_customer(&self, code: &str) -> Result<Option<Customer>, ClientError> {
+        Err(unreadable("read customer", code))
+    }
+
+    /// One page of the list of products, from 1.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// As [`find_orders`](ArchibaldClient::find_orders).
+    async fn read_products(&self, page: u32) -> Result<ProductPage, ClientError> {
+        Err(unreadable("read products, page", page))
+    }
+
+    /// One page of the list of prices, from 1.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// As [`find_orders`](ArchibaldClient::find_orders).
+    async fn read_prices(&self, page: u32) -> Result<PricePage, ClientError> {
+        Err(unreadable("read prices, page", page))
+    }
+
+    /// One page of the list of the agent's orders without a filter, from 1.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    ///
+    /// # Cancel safety
+    /// As [`find_orders`](ArchibaldClient::find_orders).
+    async fn read_orders(&self, page: u32) -> Result<OrderPage, ClientError> {
+        Err(unreadable("read orders, page", page))
+    }
+
     /// Whether this session reads what is known to exist: the ERP's start page with the agent's name.
     ///
     /// # Errors
@@ -135,4 +263,12 @@ pub trait ArchibaldClient: Send + Sync {
     /// # Cancel safety
     /// Cancel safe.
     async fn capture(&self) -> Vec<Evidence>;
+}
+
+fn cannot<R>(what: &str, intent: &Intent) -> ActOutcome<R> {
+    ActOutcome::NotSent(NotSent::Other(format!("{}: this client cannot {what}", intent.effect())))
+}
+
+fn unreadable(what: &str, which: impl std::fmt::Display) -> ClientError {
+    ClientError::Unavailable(format!("this client cannot {what} {which}"))
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::OperationRecord;
-use crate::effect::{EffectState, Receipt};
+use crate::effect::{EffectRecord, EffectState, Receipt};
 use crate::error::JournalError;
 use crate::event::NewEvent;
 use crate::id::{Collection, EffectName};
@@ -23,7 +23,8 @@ pub enum Disposition {
     Reject {
         /// In the words of who said no.
         why: String,
-        /// The effect that was released and that the ERP itself refused, if it got that far.
+        /// The effect that was released and that is known not to be, if it got that far: the ERP refused it,
+        /// or a settled probe found it absent and impossible.
         refused: Option<EffectName>,
     },
     /// Again later; counts as an attempt.
@@ -306,10 +307,14 @@ impl OperationRecord {
         }
     }
 
+    /// The effect and its repair: what is not there is not repaired either.
     fn void(&mut self, known_not_to_be: Option<&EffectName>) {
-        let effect = self.effects.iter_mut().find(|effect| Some(&effect.name) == known_not_to_be);
-        if let Some(effect) = effect.filter(|effect| effect.state == EffectState::Released) {
-            effect.state = EffectState::Void;
+        let Some(name) = known_not_to_be else { return };
+        let repair = EffectRecord::repair_of(name);
+        for effect in self.effects.iter_mut().filter(|effect| effect.name == *name || effect.name == repair) {
+            if effect.state == EffectState::Released {
+                effect.state = EffectState::Void;
+            }
         }
     }
 }

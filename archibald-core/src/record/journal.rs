@@ -25,6 +25,7 @@ impl OperationRecord {
         if now + request.budget + request.margin > lease_ends {
             return Err(FenceError::TooShort);
         }
+        self.allow_repair(request)?;
         match self.effects.iter_mut().find(|effect| effect.name == request.effect) {
             Some(effect) => effect.intend_again(lease, request, now)?,
             None => self.effects.push(first_intent(lease, request, now)),
@@ -124,6 +125,25 @@ impl OperationRecord {
         }
     }
 
+    /// A repair is for an effect that was released and has no receipt yet, and happens once.
+    fn allow_repair(&self, request: &IntentRequest) -> Result<(), JournalError> {
+        if request.basis != IntentBasis::ProbedDifferent {
+            return Ok(());
+        }
+        let is_open = |effect: &&EffectRecord| {
+            effect.state == EffectState::Released && EffectRecord::repair_of(&effect.name) == request.effect
+        };
+        if !self.effects.iter().any(|effect| is_open(&effect)) {
+            return Err(JournalError::NotIntended(request.effect.to_string()));
+        }
+        match self.effects.iter().find(|effect| effect.name == request.effect) {
+            Some(repair) if repair.released_at.is_some() => {
+                Err(JournalError::RepairedOnce(request.effect.to_string()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn effect_mut(&mut self, name: &EffectName) -> Result<&mut EffectRecord, JournalError> {
         let found = self.effects.iter_mut().find(|effect| effect.name == *name);
         found.ok_or_else(|| JournalError::NotIntended(name.to_string()))
@@ -142,8 +162,15 @@ impl EffectRecord {
             (EffectState::Released | EffectState::Void, IntentBasis::NothingReleased) => {
                 return Err(JournalError::ProbeFirst(self.name.to_string()));
             }
+            (EffectState::Released | EffectState::Void, IntentBasis::ProbedDifferent) => {
+                return Err(JournalError::RepairedOnce(self.name.to_string()));
+            }
             (EffectState::Intended, _)
             | (EffectState::Released | EffectState::Void, IntentBasis::ProbedAbsent) => {}
+        }
+        if self.released_at.is_none() {
+            // Nothing was ever sent: what is there now is what was there before the first act.
+            self.baseline = request.baseline.clone();
         }
         self.state = EffectState::Intended;
         self.token = lease.token;

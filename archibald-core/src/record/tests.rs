@@ -228,3 +228,55 @@ fn a_doubt_is_left_by_a_person_alone() {
     assert_eq!(record.next_step(), Step::Commit);
     assert_eq!(record.effects[0].receipt, Some(receipt));
 }
+
+fn repair() -> IntentRequest {
+    let name = EffectRecord::repair_of(&effect());
+    IntentRequest { effect: name, ..request(IntentBasis::ProbedDifferent) }
+}
+
+#[test]
+fn what_differs_is_repaired_once_and_asked_for_in_between() {
+    let (mut record, lease) = running(1);
+    let too_early = record.intend(&lease, at(100), &repair(), at(1));
+    assert!(matches!(too_early, Err(FenceError::Journal(JournalError::NotIntended(_)))));
+    let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
+    record.release(&intent.release(), at(100), at(2)).unwrap();
+
+    let intent = record.intend(&lease, at(100), &repair(), at(3)).unwrap();
+    assert_eq!(record.next_step(), Step::Probe, "the effect itself is still open");
+    let again = record.intend(&lease, at(100), &repair(), at(4));
+    assert!(again.is_ok(), "a repair that was not sent may be intended again");
+    record.release(&intent.release(), at(100), at(5)).unwrap();
+    let second = record.intend(&lease, at(100), &repair(), at(6));
+    assert!(matches!(second, Err(FenceError::Journal(JournalError::RepairedOnce(_)))));
+
+    let receipt = Receipt(json!({"order": "O-1"}));
+    record.record(&lease, &EffectRecord::repair_of(&effect()), &receipt).unwrap();
+    assert_eq!(record.next_step(), Step::Probe);
+    record.record(&lease, &effect(), &receipt).unwrap();
+    assert_eq!(record.next_step(), Step::Commit);
+}
+
+#[test]
+fn what_is_known_not_to_be_takes_its_repair_with_it() {
+    let (mut record, lease) = running(1);
+    let intent = intend(&mut record, &lease, IntentBasis::NothingReleased).unwrap();
+    record.release(&intent.release(), at(100), at(2)).unwrap();
+    let intent = record.intend(&lease, at(100), &repair(), at(3)).unwrap();
+    record.release(&intent.release(), at(100), at(4)).unwrap();
+    let sent = Disposition::Reject { why: "sent to Verona meanwhile".into(), refused: Some(effect()) };
+    record.settle(&lease, &sent, at(5)).unwrap();
+    assert!(record.effects.iter().all(|effect| effect.state == EffectState::Void));
+}
+
+#[test]
+fn the_baseline_is_of_the_moment_before_the_first_request() {
+    let (mut record, lease) = running(1);
+    let seen = |known: &str, basis| IntentRequest { baseline: json!([known]), ..request(basis) };
+    record.intend(&lease, at(100), &seen("O-1", IntentBasis::NothingReleased), at(1)).unwrap();
+    let intent = record.intend(&lease, at(100), &seen("O-2", IntentBasis::NothingReleased), at(2)).unwrap();
+    assert_eq!(record.effects[0].baseline, json!(["O-2"]), "nothing was sent before");
+    record.release(&intent.release(), at(100), at(3)).unwrap();
+    record.intend(&lease, at(100), &seen("O-3", IntentBasis::ProbedAbsent), at(60)).unwrap();
+    assert_eq!(record.effects[0].baseline, json!(["O-2"]), "what came after the first request may be ours");
+}

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::payload::{Complaints, read};
-use crate::action::{ActionContext, Completion, EffectAction, Interrupted};
+use crate::action::{ActionContext, Completion, EffectAction, Interrupted, Prepared};
 
 /// Lines that an order may have.
 const MAX_LINES: usize = 500;
@@ -46,15 +46,17 @@ impl EffectAction for SubmitOrder {
     }
 
     /// Marks can be stored, so the baseline is what the local records know; no page is read for it.
-    async fn prepare(&self, context: &ActionContext<'_>) -> Result<Value, Interrupted> {
+    async fn prepare(&self, context: &ActionContext<'_>) -> Result<Prepared, Interrupted> {
         let order = wanted(&context.operation.payload).map_err(rejected)?;
         context.progress("prepare", 0, order.lines.len() as u64, "preparing the order");
-        Ok(json!({ "orders": known_orders(context, &order).await? }))
+        let baseline = json!({ "orders": known_orders(context, &order).await? });
+        Ok(Prepared::Act { baseline })
     }
 
     async fn act(
         &self,
         context: &ActionContext<'_>,
+        _baseline: &Value,
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt> {
@@ -63,15 +65,7 @@ impl EffectAction for SubmitOrder {
             Err(errors) => return ActOutcome::Refused(in_words(&errors)),
         };
         context.progress("type", 0, order.lines.len() as u64, "typing the order");
-        match context.client.create_order(&order, &reference, intent, gate).await {
-            ActOutcome::Done(saved) => ActOutcome::Done(receipt(&saved)),
-            ActOutcome::Differs { observed, differences } => {
-                ActOutcome::Differs { observed: receipt(&observed), differences }
-            }
-            ActOutcome::Refused(why) => ActOutcome::Refused(why),
-            ActOutcome::NotSent(why) => ActOutcome::NotSent(why),
-            ActOutcome::Ambiguous { evidence, answered } => ActOutcome::Ambiguous { evidence, answered },
-        }
+        context.client.create_order(&order, &reference, intent, gate).await.map(|saved| receipt(&saved))
     }
 
     async fn probe(

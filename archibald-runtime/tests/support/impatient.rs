@@ -6,7 +6,7 @@ use archibald_core::id::{EffectName, OperationKind, Target};
 use archibald_core::operation::{Backoff, Operation, Policy};
 use archibald_core::port::CommitGate;
 use archibald_runtime::actions::SubmitOrder;
-use archibald_runtime::{ActionContext, Completion, EffectAction, Interrupted};
+use archibald_runtime::{ActionContext, Completion, EffectAction, Interrupted, Prepared};
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -36,17 +36,18 @@ impl EffectAction for ImpatientOrder {
         SubmitOrder.mark(operation)
     }
 
-    async fn prepare(&self, context: &ActionContext<'_>) -> Result<Value, Interrupted> {
+    async fn prepare(&self, context: &ActionContext<'_>) -> Result<Prepared, Interrupted> {
         SubmitOrder.prepare(context).await
     }
 
     async fn act(
         &self,
         context: &ActionContext<'_>,
+        baseline: &Value,
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt> {
-        SubmitOrder.act(context, intent, gate).await
+        SubmitOrder.act(context, baseline, intent, gate).await
     }
 
     async fn probe(

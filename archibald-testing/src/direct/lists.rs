@@ -7,6 +7,7 @@ use archibald_core::port::ClientError;
 
 use super::form::Form;
 use super::italian;
+use super::order;
 use super::page::Row;
 use super::tab::Tab;
 
@@ -49,6 +50,8 @@ fn summary(row: &Row) -> Result<OrderSummary, ClientError> {
         customer: row.text("customer")?.to_owned(),
         date: row.understand("date", italian::parse_date)?,
         reference: row.text("reference")?.to_owned(),
+        sent: row.understand("state", order::sent)?,
+        total: row.understand("total", italian::parse_decimal)?,
     })
 }
 

@@ -88,7 +88,7 @@ fn number(text: &str) -> Option<u32> {
     text.parse().ok()
 }
 
-fn sent(state: &str) -> Option<bool> {
+pub(super) fn sent(state: &str) -> Option<bool> {
     match state {
         "Aperto" => Some(false),
         "Inviato" => Some(true),
