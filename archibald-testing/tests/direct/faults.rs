@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use archibald_core::effect::EffectState;
 use archibald_core::port::OperationStore;
-use archibald_testing::erp::{Behaviour, Fault, FaultRule};
+use archibald_testing::direct::DirectOptions;
+use archibald_testing::erp::{Behaviour, Fault, FaultRule, OrderState};
 use futures::StreamExt;
 
-use crate::stage::{LONG, Stage, fast, until};
+use crate::stage::{LONG, Stage, fast, until, wanted};
 use crate::writes::{Kind, Seen};
-use archibald_testing::direct::DirectOptions;
 
 /// What the client reports, and how many effects the ledger has right after and, for `late`, later. `answered`
 /// and `unanswered` are ambiguous, with and without a whole answer. In parentheses: the fault makes no sense
@@ -106,7 +106,7 @@ async fn the_gate_commits_before_a_fault_can_strike() {
     let stage = Stage::new().await;
     let session = stage.session().await;
     stage.erp.script([FaultRule::next("Order.aspx", "Delete", Fault::FailBefore)]);
-    let number = stage.put("nancy", "mark", archibald_testing::erp::OrderState::Open).await;
+    let number = stage.put("nancy", "mark", OrderState::Open).await;
     let (intent, _) = stage.intent(LONG).await;
     let lease = intent.lease().clone();
     session.client().delete_order(&number, intent, stage.gate()).await;
@@ -132,7 +132,7 @@ async fn half_an_edit_keeps_the_header_and_loses_the_lines() {
     stage.erp.script([FaultRule::next("Order.aspx", "Save", Fault::Half)]);
     Kind::EditOrder.act(&stage, &*session, LONG).await;
     let edited = stage.effects().remove(0).order.unwrap();
-    assert_eq!((edited.note, edited.lines.len()), (crate::stage::wanted(2).note, 0));
+    assert_eq!((edited.note, edited.lines.len()), (wanted(2).note, 0));
 }
 
 #[tokio::test]
