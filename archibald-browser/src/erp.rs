@@ -3,6 +3,9 @@
 //! [`Site`] is the page map with an address; every flow is plain sequential code over [`Page`]. After each
 //! step that loads a page it is *recognised* first: a login page, an error page or somebody else's session
 //! ends the flow with a typed error before anything is read or typed.
+//!
+//! Reading and typing is the site's; what changes the ERP is the client's, always in the same three steps:
+//! type, `write` through the gate, judge what the answering page shows.
 
 mod catalogue;
 mod client;

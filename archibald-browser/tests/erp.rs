@@ -42,6 +42,8 @@ async fn every_fault_of_a_save_is_told_apart_and_no_click_is_two_orders() {
         (Fault::FailAfter, "answered", 1),
         (Fault::DropAfter, "lost", 1),
         (Fault::Reject, "refused", 0),
+        (Fault::Altered, "differs", 1),
+        (Fault::Truncate, "lost", 1),
     ];
     for (n, (fault, expected, effects)) in (1u128..).zip(cases) {
         office.erp.script([FaultRule::next("Order.aspx", "ctl00$Main$Save", fault)]);

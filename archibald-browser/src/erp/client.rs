@@ -120,7 +120,7 @@ impl ArchibaldClient for ErpClient {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Order> {
-        self.create(wanted, reference, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
+        self.save_new_order(wanted, reference, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
     }
 
     async fn edit_order(
@@ -131,15 +131,17 @@ impl ArchibaldClient for ErpClient {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Order> {
-        self.edit(number, wanted, reference, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
+        self.save_changed_order(number, wanted, reference, fence(intent, gate))
+            .await
+            .unwrap_or_else(Ended::outcome)
     }
 
     async fn delete_order(&self, number: &str, intent: Intent, gate: Arc<dyn CommitGate>) -> ActOutcome<()> {
-        self.delete(number, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
+        self.delete_known_order(number, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
     }
 
     async fn send_order(&self, number: &str, intent: Intent, gate: Arc<dyn CommitGate>) -> ActOutcome<Order> {
-        self.send(number, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
+        self.send_known_order(number, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
     }
 
     async fn create_customer(
@@ -148,7 +150,7 @@ impl ArchibaldClient for ErpClient {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Customer> {
-        self.create_one(wanted, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
+        self.save_new_customer(wanted, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
     }
 
     async fn update_customer(
@@ -158,7 +160,7 @@ impl ArchibaldClient for ErpClient {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Customer> {
-        self.update_one(code, wanted, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
+        self.save_changed_customer(code, wanted, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
     }
 
     async fn find_orders(&self, query: &OrderQuery) -> Result<Vec<OrderSummary>, ClientError> {

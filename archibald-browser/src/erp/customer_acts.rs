@@ -12,13 +12,18 @@ use crate::gate::Fence;
 type Acted = Result<ActOutcome<Customer>, Ended>;
 
 impl ErpClient {
-    pub(super) async fn create_one(&self, wanted: &WantedCustomer, fence: Fence) -> Acted {
+    pub(super) async fn save_new_customer(&self, wanted: &WantedCustomer, fence: Fence) -> Acted {
         let limit = self.begin();
         self.typed(self.site().open_new_customer(self.at(&limit)).await)?;
         self.save_customer(None, wanted, fence, &limit).await
     }
 
-    pub(super) async fn update_one(&self, code: &str, wanted: &WantedCustomer, fence: Fence) -> Acted {
+    pub(super) async fn save_changed_customer(
+        &self,
+        code: &str,
+        wanted: &WantedCustomer,
+        fence: Fence,
+    ) -> Acted {
         let limit = self.begin();
         let found = self.typed(self.site().read_customer(self.at(&limit), code).await)?;
         if found.is_none() {

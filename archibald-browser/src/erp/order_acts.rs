@@ -1,7 +1,7 @@
 //! What changes orders, from the first page to the verdict about the last.
 
 use archibald_core::effect::ActOutcome;
-use archibald_core::erp::{Order, WantedLine, WantedOrder, differences};
+use archibald_core::erp::{Order, OrderLine, WantedLine, WantedOrder, differences};
 
 use super::ErpClient;
 use super::write::{Answer, Ended, Shown, Write};
@@ -11,14 +11,19 @@ use crate::gate::Fence;
 type Acted<R> = Result<ActOutcome<R>, Ended>;
 
 impl ErpClient {
-    pub(super) async fn create(&self, wanted: &WantedOrder, reference: &str, fence: Fence) -> Acted<Order> {
+    pub(super) async fn save_new_order(
+        &self,
+        wanted: &WantedOrder,
+        reference: &str,
+        fence: Fence,
+    ) -> Acted<Order> {
         let limit = self.begin();
         self.typed(self.site().type_order(self.at(&limit), wanted, reference).await)?;
         let answer = self.write(self.order_write("order.save"), fence, &limit).await?;
         self.judge_saved(&answer, None, wanted, reference, &limit).await
     }
 
-    pub(super) async fn edit(
+    pub(super) async fn save_changed_order(
         &self,
         number: &str,
         wanted: &WantedOrder,
@@ -32,18 +37,14 @@ impl ErpClient {
         self.judge_saved(&answer, Some(number), wanted, reference, &limit).await
     }
 
-    pub(super) async fn delete(&self, number: &str, fence: Fence) -> Acted<()> {
+    pub(super) async fn delete_known_order(&self, number: &str, fence: Fence) -> Acted<()> {
         let limit = self.begin();
         self.open_unsent(number, "deleted", &limit).await?;
         let answer = self.write(self.order_write("order.delete"), fence, &limit).await?;
         let head = self.site().read_order_head(self.page(), &limit).await.map_err(Ended::answered)?;
-        let message = head.get("message");
-        let still_shown = head.get("number");
-        self.expect_no_objection(
-            &answer,
-            Some(number),
-            &Shown { key: still_shown.unwrap_or_default(), message },
-        )?;
+        let (message, still_shown) = (head.get("message"), head.get("number"));
+        let shown = Shown { key: still_shown.unwrap_or_default(), message };
+        self.expect_no_objection(&answer, Some(number), &shown)?;
         let words = self.site().map().order.deleted.replace("{number}", number);
         let is_gone = head.get("not_found").is_some() || message == Some(&words);
         match still_shown {
@@ -52,7 +53,7 @@ impl ErpClient {
         }
     }
 
-    pub(super) async fn send(&self, number: &str, fence: Fence) -> Acted<Order> {
+    pub(super) async fn send_known_order(&self, number: &str, fence: Fence) -> Acted<Order> {
         let limit = self.begin();
         let before = self.open_unsent(number, "sent", &limit).await?;
         let answer = self.write(self.order_write("order.send"), fence, &limit).await?;
@@ -132,7 +133,7 @@ fn judged(order: Order, differences: Vec<String>) -> ActOutcome<Order> {
 
 /// The order as it is, as what is wanted.
 fn wanted_of(order: &Order) -> WantedOrder {
-    let line = |line: &archibald_core::erp::OrderLine| WantedLine {
+    let line = |line: &OrderLine| WantedLine {
         product: line.product.clone(),
         quantity: line.quantity,
         discount: line.discount,

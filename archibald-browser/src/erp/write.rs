@@ -91,7 +91,8 @@ impl ErpClient {
     }
 
     /// A question that the answer asked was dismissed unread: what the write did is for a probe to find.
-    /// Validation texts refuse it only where the page still is that of the thing as it was.
+    /// Validation texts refuse it only where the page still is that of the thing as it was, and does not say
+    /// besides that something was carried out.
     pub(super) fn expect_no_objection(
         &self,
         answer: &Answer,
@@ -105,10 +106,11 @@ impl ErpClient {
             return Ok(());
         }
         let text = answer.validation.join(" ");
-        if shown.key == known.unwrap_or_default() {
+        if shown.key == known.unwrap_or_default() && shown.message.is_none() {
             return Err(Ended::Refused(text));
         }
-        Err(Ended::answered(format!("the answer shows {:?} and complains: {text}", shown.key)))
+        let (key, message) = (shown.key, shown.message);
+        Err(Ended::answered(format!("the answer shows {key:?}, says {message:?} and complains: {text}")))
     }
 
     /// Whether the answer says that it was saved: a new thing by its number, a known one by the site's
