@@ -4,7 +4,7 @@ use archibald_core::error::{FenceError, StoreError};
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::lease::Lease;
 use archibald_core::operation::OperationState;
-use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased};
+use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
 use async_trait::async_trait;
@@ -59,8 +59,13 @@ impl AgentLock for PgStore {
         .await
     }
 
-    async fn reap(&self) -> Result<Vec<Ticket>, StoreError> {
-        let ended =
+    async fn revoke(&self, agent: &AgentId) -> Result<Option<Ticket>, StoreError> {
+        self.write(How::repeatable("taking a lease away"), agent, (), |tx, ()| end_lease(tx, false).boxed())
+            .await
+    }
+
+    async fn reap(&self) -> Result<Reaped, StoreError> {
+        let (now, ended) =
             self.read("looking for ended leases", (), |conn, sql, ()| ended(conn, sql).boxed()).await?;
         let mut tickets = vec![];
         for agent in ended {
@@ -70,7 +75,7 @@ impl AgentLock for PgStore {
                 Err(error) => tracing::warn!(%agent, %error, "an ended lease could not be taken back"),
             }
         }
-        Ok(tickets)
+        Ok(Reaped { tickets, now })
     }
 }
 
@@ -97,7 +102,7 @@ impl PgStore {
     /// Ends the agent's lease if its time is over. Returns what became available by it.
     async fn expire(&self, agent: &AgentId, wait: Wait) -> Result<Option<Ticket>, StoreError> {
         let how = How::repeatable("taking back a lease").waiting(wait);
-        self.write(how, agent, (), |tx, ()| expire(tx).boxed()).await
+        self.write(how, agent, (), |tx, ()| end_lease(tx, true).boxed()).await
     }
 }
 
@@ -152,10 +157,10 @@ async fn hand_back(tx: &mut Tx, lease: &Lease) -> Result<(), Stop<FenceError>> {
     Ok(())
 }
 
-async fn expire(tx: &mut Tx) -> Result<Option<Ticket>, Stop<StoreError>> {
+async fn end_lease(tx: &mut Tx, only_if_over: bool) -> Result<Option<Ticket>, Stop<StoreError>> {
     let Some(agent) = tx.lock_agent().await? else { return Ok(None) };
     let (Some(operation), Some(ends)) = (agent.operation, agent.ends) else { return Ok(None) };
-    if ends > agent.now {
+    if only_if_over && ends > agent.now {
         return Ok(None);
     }
     tx.free_agent().await?;
@@ -213,8 +218,8 @@ async fn renew(
     Ok(kept)
 }
 
-async fn ended(conn: &mut PgConnection, sql: &Sql) -> Result<Vec<AgentId>, Stop<StoreError>> {
-    let agents: Vec<String> = sqlx::query_scalar(sql.ended.clone()).fetch_all(conn).await?;
+async fn ended(conn: &mut PgConnection, sql: &Sql) -> Result<(Timestamp, Vec<AgentId>), Stop<StoreError>> {
+    let (now, agents): (At, Vec<String>) = sqlx::query_as(sql.ended.clone()).fetch_one(conn).await?;
     let named = |agent| AgentId::new(agent).map_err(|error| StoreError::damaged("a held agent", error));
-    Ok(agents.into_iter().map(named).collect::<Result<_, StoreError>>()?)
+    Ok((now.0, agents.into_iter().map(named).collect::<Result<_, StoreError>>()?))
 }

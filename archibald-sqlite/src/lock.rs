@@ -2,7 +2,7 @@ use archibald_core::error::{FenceError, StoreError};
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::lease::Lease;
 use archibald_core::operation::OperationState;
-use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased};
+use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
 use archibald_core::record::OperationRecord;
 use archibald_core::scheduler::Ticket;
 use async_trait::async_trait;
@@ -40,14 +40,31 @@ impl AgentLock for SqliteStore {
         .await
     }
 
-    async fn reap(&self) -> Result<Vec<Ticket>, StoreError> {
+    async fn revoke(&self, agent: &AgentId) -> Result<Option<Ticket>, StoreError> {
+        let agent = agent.clone();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let held = tx.agent(&agent).await?.and_then(|row| row.held);
+                match held {
+                    Some((operation, _)) => {
+                        tx.wake_workers(&agent);
+                        tx.expire(&agent, operation).await
+                    }
+                    None => Ok(None),
+                }
+            })
+        })
+        .await
+    }
+
+    async fn reap(&self) -> Result<Reaped, StoreError> {
         self.write(|tx| {
             Box::pin(async move {
                 let mut tickets = vec![];
                 for (agent, operation) in tx.leases_over(tx.now.as_micros()).await? {
                     tickets.extend(tx.expire(&agent, operation).await?);
                 }
-                Ok(tickets)
+                Ok(Reaped { tickets, now: tx.now })
             })
         })
         .await
