@@ -321,3 +321,89 @@ fn parsed(payload: &Value) -> Result<WantedCustomer, Vec<FieldError>> {
     }
     Ok(wanted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::customers::samples::customer;
+    use super::*;
+
+    fn wanted(vat: &str) -> WantedCustomer {
+        WantedCustomer {
+            name: Some("Rossi".into()),
+            vat: Some(vat.to_owned()).filter(|vat| !vat.is_empty()),
+            ..WantedCustomer::default()
+        }
+    }
+
+    #[test]
+    fn who_is_there_before_decides() {
+        let rossi = |code, vat| customer(code, "Rossi", vat, "");
+        let bianchi = |code, vat| customer(code, "Bianchi", vat, "");
+        let table = [
+            ("1", vec![], "create beside []"),
+            ("1", vec![rossi("C1", "1")], "adopt C1"),
+            ("1", vec![rossi("C1", "1"), bianchi("C2", "1"), rossi("C3", "")], "adopt C1"),
+            ("1", vec![rossi("C1", "2"), rossi("C3", "")], r#"create beside ["C1", "C3"]"#),
+            (
+                "1",
+                vec![bianchi("C2", "1"), rossi("C3", "")],
+                r#"VAT number 1 is another customer's: wanted "Rossi", found C2 "Bianchi""#,
+            ),
+            (
+                "1",
+                vec![rossi("C1", "1"), rossi("C2", "1")],
+                r#"several customers have VAT number 1: C1 "Rossi", C2 "Rossi""#,
+            ),
+            ("", vec![rossi("C1", "")], r#"create beside ["C1"]"#),
+            ("", vec![rossi("C1", "1"), rossi("C2", "")], r#"create beside ["C1", "C2"]"#),
+        ];
+        for (vat, found, expected) in &table {
+            let decided = match plan(&wanted(vat), found) {
+                Plan::Adopt(code) => format!("adopt {code}"),
+                Plan::Create { known } => format!("create beside {:?}", Vec::from_iter(known)),
+                Plan::Reject(why) => why,
+            };
+            assert_eq!(decided, *expected, "{vat:?} {found:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_new_since_decides_a_probe() {
+        let others = BTreeSet::from(["C1".to_owned()]);
+        let rossi = |code, vat| customer(code, "Rossi", vat, "");
+        let table = [
+            ("1", vec![], false, "absent"),
+            ("1", vec![rossi("C1", "1")], false, "absent"),
+            ("1", vec![rossi("C1", "1"), rossi("C2", "1")], false, "ours: C2"),
+            ("1", vec![rossi("C2", "1"), rossi("C3", "1")], false, "several new customers are it: C2, C3"),
+            ("1", vec![rossi("C2", "1"), rossi("C3", "1")], true, "absent"),
+            ("1", vec![rossi("C2", "")], false, "customers that are new and look like it: C2"),
+            ("1", vec![rossi("C2", "")], true, "absent"),
+            ("1", vec![rossi("C2", "1"), rossi("C3", "")], true, "ours: C2"),
+            (
+                "1",
+                vec![customer("C2", "Ross", "1", "")],
+                false,
+                "customers that are new and look like it: C2",
+            ),
+            ("", vec![rossi("C1", ""), rossi("C2", "")], false, "ours: C2"),
+            ("", vec![rossi("C2", "9")], false, "customers that are new and look like it: C2"),
+        ];
+        for (vat, found, denied, expected) in &table {
+            let decided = match sighting(&wanted(vat), found, &others, *denied) {
+                Sighting::Ours(code) => format!("ours: {code}"),
+                Sighting::Unclear(why) => why,
+                Sighting::Absent => "absent".to_owned(),
+            };
+            assert_eq!(decided, *expected, "{vat:?} {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_required() {
+        let complaint = |payload: Value| in_words(&CreateCustomer.validate(&payload).unwrap_err());
+        assert_eq!(complaint(json!({ "vat": "1" })), "/name must be given");
+        assert_eq!(complaint(json!({ "name": "" })), "/name must have 1 to 60 characters, got 0");
+        assert_eq!(CreateCustomer.validate(&json!({ "name": "Rossi", "vat": "" })), Ok(None));
+    }
+}

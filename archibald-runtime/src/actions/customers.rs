@@ -144,3 +144,67 @@ pub(super) fn receipt(customer: &Customer, more: Value) -> Receipt {
 pub(super) fn collection() -> Collection {
     Collection::new("customers").expect("a valid collection")
 }
+
+#[cfg(test)]
+pub(super) mod samples {
+    use archibald_core::erp::Customer;
+    use serde_json::{from_value, json};
+
+    pub(in crate::actions) fn customer(code: &str, name: &str, vat: &str, city: &str) -> Customer {
+        from_value(json!({ "code": code, "name": name, "vat": vat, "city": city })).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::customer;
+    use super::*;
+
+    #[test]
+    fn what_a_probe_decides_once_an_update_was_sent() {
+        let before = customer("C1", "Rossi", "1", "Verona");
+        let update = Update { customer: "C1".into(), before, changed: vec!["city".into()] };
+        let wanted = |phone: Option<&str>| WantedCustomer {
+            city: Some("Milano".into()),
+            phone: phone.map(str::to_owned),
+            ..WantedCustomer::default()
+        };
+        let table = [
+            (None, None, "forbidden: there is no customer C1 any more"),
+            (None, Some(customer("C1", "Rossi", "1", "Milano")), "found"),
+            (None, Some(customer("C1", "Bianchi", "1", "Milano")), "found"),
+            (None, Some(customer("C1", "Bianchi", "1", "Verona")), "absent"),
+            (None, Some(customer("C1", "Rossi", "1", "Torino")), "differs"),
+            (Some("1"), Some(customer("C1", "Rossi", "1", "Milano")), "differs"),
+        ];
+        for (phone, observed, expected) in &table {
+            let decided = match verdict(&wanted(*phone), &update, observed.as_ref()) {
+                Verdict::Found(_) => "found".to_owned(),
+                Verdict::Differs { .. } => "differs".to_owned(),
+                Verdict::Absent => "absent".to_owned(),
+                Verdict::Forbidden(why) => format!("forbidden: {why}"),
+                Verdict::Unclear(why) => format!("unclear: {why}"),
+            };
+            assert_eq!(decided, *expected, "{observed:?}");
+        }
+    }
+
+    #[test]
+    fn every_bad_field_is_named() {
+        let bad =
+            json!({ "name": "", "vat": "IT 1", "city": "x".repeat(61), "email": "rossi", "phone": " 1" });
+        let errors = wanted(&bad).unwrap_err();
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/name", "/vat", "/city", "/email", "/phone"]);
+        assert!(wanted(&json!({ "fax": "1" })).is_err());
+        assert!(wanted(&json!({ "name": "Rossi", "email": "", "vat": "IT01234567890" })).is_ok());
+    }
+
+    #[test]
+    fn a_receipt_by_hand_names_the_customer() {
+        assert_eq!(check_receipt(&Receipt(json!({ "customer": "C1" }))), Ok(()));
+        for bad in [json!({}), json!({ "customer": "" }), json!({ "customer": "x".repeat(21) })] {
+            assert!(check_receipt(&Receipt(bad)).is_err());
+        }
+    }
+}

@@ -105,3 +105,25 @@ fn plan(observed: Option<&Order>) -> Plan {
 fn receipt(number: &str) -> Receipt {
     Receipt(json!({ "order": number }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::orders::samples::order;
+    use super::*;
+
+    #[test]
+    fn what_there_is_decides() {
+        assert_eq!(plan(None), Plan::Missing);
+        assert_eq!(plan(Some(&order("", 3, false))), Plan::Delete);
+        assert_eq!(plan(Some(&order("", 3, true))), Plan::Sent);
+    }
+
+    #[test]
+    fn nothing_but_the_order_is_named() {
+        let target = Target::new("draft:d1").unwrap();
+        assert_eq!(DeleteOrder.validate(&json!({ "pending_order": "d1" })), Ok(Some(target)));
+        let errors = DeleteOrder.validate(&json!({ "order": "", "why": "x" })).unwrap_err();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(DeleteOrder.validate(&json!([])).is_err());
+    }
+}

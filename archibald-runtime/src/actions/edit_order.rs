@@ -207,3 +207,92 @@ fn parsed(payload: &Value) -> Result<(WhichOrder, WantedOrder), Vec<FieldError>>
     let which = WhichOrder::take(&mut rest);
     both(which, orders::wanted(&rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::orders::samples;
+    use super::*;
+
+    const MARKED: &str = "Fiera~012345678";
+
+    fn decided(observed: Option<&Order>) -> String {
+        match plan(&samples::wanted(), observed) {
+            Plan::Missing => "missing".to_owned(),
+            Plan::Sent => "sent".to_owned(),
+            Plan::Done(_) => "done".to_owned(),
+            Plan::Edit { reference, differences, .. } => {
+                format!("edit {}, {reference}", names(&differences).join(" "))
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_done_about_an_order_at_first() {
+        let order = samples::order;
+        let table = [
+            (None, "missing"),
+            (Some(order(MARKED, 3, false)), "done"),
+            (Some(order("Fiera", 3, false)), "done"),
+            (Some(order(MARKED, 4, false)), "edit lines, Fiera~012345678"),
+            (Some(order("~012345678", 4, false)), "edit reference lines, Fiera~012345678"),
+            (Some(order("old", 3, false)), "edit reference, Fiera"),
+            (Some(order(MARKED, 3, true)), "sent"),
+            (Some(order(MARKED, 4, true)), "sent"),
+        ];
+        for (observed, expected) in &table {
+            assert_eq!(decided(observed.as_ref()), *expected);
+        }
+    }
+
+    #[test]
+    fn what_a_probe_decides_once_an_edit_was_sent() {
+        let base = Baseline {
+            order: "20001".into(),
+            before: samples::order(MARKED, 4, false),
+            reference: MARKED.into(),
+            changed: vec!["lines".into()],
+        };
+        let order = samples::order;
+        let table = [
+            (None, "forbidden: there is no order 20001 any more"),
+            (Some(order(MARKED, 3, false)), "found"),
+            (Some(order(MARKED, 3, true)), "found"),
+            (Some(order(MARKED, 4, false)), "absent"),
+            (Some(order(MARKED, 5, false)), "differs"),
+            (Some(order("Fiera", 3, false)), "differs"),
+            (
+                Some(order(MARKED, 4, true)),
+                r#"forbidden: order 20001 was sent to Verona already otherwise than wanted: line 1 quantity: wanted "3", found "4""#,
+            ),
+        ];
+        for (observed, expected) in &table {
+            let decided = match verdict(&samples::wanted(), &base, observed.as_ref()) {
+                Verdict::Found(_) => "found".to_owned(),
+                Verdict::Differs { .. } => "differs".to_owned(),
+                Verdict::Absent => "absent".to_owned(),
+                Verdict::Forbidden(why) => format!("forbidden: {why}"),
+                Verdict::Unclear(why) => format!("unclear: {why}"),
+            };
+            assert_eq!(decided, *expected);
+        }
+    }
+
+    #[test]
+    fn every_bad_field_is_named() {
+        let errors =
+            EditOrder.validate(&json!({ "customer": "", "date": "2026-11-22", "lines": [] })).unwrap_err();
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/order", "/customer", "/lines"]);
+        let mut payload = samples::payload();
+        payload["order"] = json!("20001");
+        assert_eq!(EditOrder.validate(&payload), Ok(Some(Target::new("order:20001").unwrap())));
+    }
+
+    #[test]
+    fn a_repair_reads_its_receipt_back() {
+        let receipt = receipt(&samples::order(MARKED, 5, false), &["lines".to_owned()], MARKED);
+        let edited: Edited = kept(&receipt.0).unwrap();
+        assert_eq!((edited.order.as_str(), edited.reference.as_str()), ("20001", MARKED));
+        assert_eq!(edited.changed, ["lines"]);
+    }
+}

@@ -111,3 +111,58 @@ pub(super) fn row(number: String, doc: Option<Value>) -> LocalRow {
 pub(super) fn collection() -> Collection {
     Collection::new("orders").expect("a valid collection")
 }
+
+#[cfg(test)]
+pub(super) mod samples {
+    use archibald_core::erp::{Order, WantedOrder};
+    use serde_json::{Value, from_value, json};
+
+    pub(in crate::actions) fn payload() -> Value {
+        json!({ "customer": "ALFKI", "date": "2026-11-22", "reference": "Fiera",
+            "lines": [{ "product": "A0001", "quantity": 3, "discount": "5" }] })
+    }
+
+    pub(in crate::actions) fn wanted() -> WantedOrder {
+        from_value(payload()).unwrap()
+    }
+
+    /// Order 20001 with this reference and so many pieces.
+    pub(in crate::actions) fn order(reference: &str, quantity: u32, sent: bool) -> Order {
+        from_value(json!({ "number": "20001", "customer": "ALFKI", "date": "2026-11-22",
+            "reference": reference, "note": "", "sent": sent,
+            "lines": [{ "product": "A0001", "quantity": quantity, "unit_price": "1", "discount": "5.00" }] }))
+        .unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::order;
+    use super::*;
+
+    #[test]
+    fn an_edit_keeps_the_mark_that_is_there() {
+        assert_eq!(keeping_mark("Fiera", "old text~0123456789").unwrap(), "Fiera");
+        assert_eq!(keeping_mark("Fiera", "old text~012345678").unwrap(), "Fiera~012345678");
+        assert_eq!(keeping_mark("Fiera", "").unwrap(), "Fiera");
+    }
+
+    #[test]
+    fn prices_are_no_change() {
+        let mut later = order("x", 3, false);
+        later.lines[0].unit_price = 2.into();
+        assert!(is_unchanged(&order("x", 3, false), &later));
+        assert!(!is_unchanged(&order("x", 3, false), &order("x", 3, true)));
+        assert!(!is_unchanged(&order("x", 3, false), &order("y", 3, false)));
+        assert!(!is_unchanged(&order("x", 3, false), &order("x", 4, false)));
+    }
+
+    #[test]
+    fn a_receipt_by_hand_names_the_order() {
+        assert_eq!(check_receipt(&Receipt(json!({ "order": "20001" }))), Ok(()));
+        for bad in [json!({}), json!({ "order": "" }), json!({ "order": 1 }), json!({ "order": "a\nb" })] {
+            assert!(check_receipt(&Receipt(bad)).is_err());
+        }
+        assert_eq!(known_row(&Receipt(json!({ "order": "20001" }))), None);
+    }
+}

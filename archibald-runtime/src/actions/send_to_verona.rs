@@ -106,3 +106,17 @@ fn plan(observed: Option<&Order>) -> Plan<'_> {
         Some(_) => Plan::Send,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::orders::samples::order;
+    use super::*;
+
+    #[test]
+    fn what_there_is_decides() {
+        let (open, sent) = (order("", 3, false), order("", 3, true));
+        assert_eq!(plan(None), Plan::Missing);
+        assert_eq!(plan(Some(&open)), Plan::Send);
+        assert_eq!(plan(Some(&sent)), Plan::Done(&sent));
+    }
+}

@@ -248,6 +248,7 @@ async fn known_orders(context: &ActionContext<'_>, wanted: &WantedOrder) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use super::orders::samples;
     use super::*;
 
     fn complaints(payload: Value) -> Vec<String> {
@@ -261,6 +262,58 @@ mod tests {
 
     fn payload(line: Value) -> Value {
         json!({ "customer": "ALFKI", "date": "2026-11-22", "lines": [line] })
+    }
+
+    #[test]
+    fn what_each_probe_decides() {
+        let wanted = samples::wanted();
+        let reference = "Fiera~012345678";
+        let bearer = |reference, quantity, sent| Observed::Bearer(samples::order(reference, quantity, sent));
+        let table = [
+            (Observed::Nothing, "create"),
+            (bearer(reference, 3, false), "done 20001"),
+            (bearer(reference, 3, true), "done 20001"),
+            (bearer(reference, 4, false), r#"edit 20001: line 1 quantity: wanted "3", found "4""#),
+            (
+                bearer("Fiera ~012345678", 3, false),
+                r#"edit 20001: reference: wanted "Fiera~012345678", found "Fiera ~012345678""#,
+            ),
+            (
+                bearer(reference, 4, true),
+                r#"ask: order 20001 was sent to Verona otherwise than wanted: line 1 quantity: wanted "3", found "4""#,
+            ),
+            (
+                Observed::Bearers(vec!["20001".into(), "20002".into()]),
+                r#"ask: several orders bear the mark of "Fiera~012345678": 20001, 20002"#,
+            ),
+            (Observed::LookAlike("20001".into()), "ask: order 20001 is equal and bears no mark"),
+            (Observed::Unopened("20001".into()), "ask: order 20001 is listed and cannot be opened"),
+        ];
+        for (observed, expected) in &table {
+            let decided = match plan(&wanted, reference, observed) {
+                Plan::Create => "create".to_owned(),
+                Plan::Done(order) => format!("done {}", order.number),
+                Plan::Edit(order, differences) => {
+                    format!("edit {}: {}", order.number, differences.join("; "))
+                }
+                Plan::Ask(why) => format!("ask: {why}"),
+            };
+            assert_eq!(decided, *expected);
+        }
+    }
+
+    #[test]
+    fn a_draft_is_the_target() {
+        let mut payload = samples::payload();
+        payload["pending_order"] = json!("d1");
+        let target = Target::new("draft:d1").unwrap();
+        assert_eq!(SubmitOrder.validate(&payload), Ok(Some(target)));
+        payload["pending_order"] = json!(7);
+        payload["customer"] = json!("");
+        assert_eq!(
+            complaints(payload),
+            ["/customer: must have 1 to 20 characters, got 0", "/pending_order: must be a text"]
+        );
     }
 
     #[test]

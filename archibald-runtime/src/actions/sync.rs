@@ -182,8 +182,7 @@ impl<'a, L: List> Pass<'a, L> {
     async fn remove_vanished(&mut self) -> Result<(), Interrupted> {
         let Some(began) = self.began else { return Ok(()) };
         let rows = local_rows(self.context, &collection(self.list.name())).await?;
-        let vanished = rows.iter().filter(|(id, _, written)| !self.seen.contains(id) && *written < began);
-        let vanished: Vec<_> = vanished.map(|(id, ..)| id.clone()).collect();
+        let vanished = vanished(rows, &self.seen, began);
         if vanished.len() * MAY_VANISH > self.known_before {
             let (gone, known, name) = (vanished.len(), self.known_before, self.list.name());
             self.warning =
@@ -238,6 +237,12 @@ impl<'a, L: List> Pass<'a, L> {
     }
 }
 
+/// What was not seen in a pass that began then, and not written since.
+fn vanished(rows: Vec<(String, Value, Timestamp)>, seen: &BTreeSet<String>, began: Timestamp) -> Vec<String> {
+    let unseen = rows.into_iter().filter(|(id, _, written)| !seen.contains(id) && *written < began);
+    unseen.map(|(id, ..)| id).collect()
+}
+
 /// When this attempt began, by the store's clock, which is what rows are stamped with.
 async fn began(context: &ActionContext<'_>) -> Result<Option<Timestamp>, Interrupted> {
     let record = context.store().get(&context.operation.agent, context.operation.id).await?;
@@ -263,4 +268,18 @@ async fn local_rows(
 
 fn collection(name: &str) -> Collection {
     Collection::new(name).expect("a name is a short word")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn what_was_written_since_the_pass_began_has_not_vanished() {
+        let began = Timestamp::EPOCH + Duration::from_secs(10);
+        let row = |id: &str, secs| (id.to_owned(), json!({}), Timestamp::EPOCH + Duration::from_secs(secs));
+        let rows = vec![row("listed", 1), row("old", 9), row("new", 10), row("newer", 11)];
+        assert_eq!(vanished(rows, &BTreeSet::from(["listed".to_owned()]), began), ["old"]);
+    }
 }

@@ -158,3 +158,32 @@ fn parsed(payload: &Value) -> Result<(String, WantedCustomer), Vec<FieldError>> 
     }
     Ok((code, wanted))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::customers::samples::customer;
+    use super::*;
+
+    #[test]
+    fn what_is_wanted_and_what_there_is_decide() {
+        let wanted = WantedCustomer { city: Some("Milano".into()), ..WantedCustomer::default() };
+        let (there, here) = (customer("C1", "Rossi", "1", "Milano"), customer("C1", "Rossi", "1", "Verona"));
+        assert_eq!(plan(&wanted, None), Plan::Missing);
+        assert_eq!(plan(&wanted, Some(&there)), Plan::Done(&there));
+        let changed = vec!["city".to_owned()];
+        assert_eq!(plan(&wanted, Some(&here)), Plan::Update { found: &here, changed });
+    }
+
+    #[test]
+    fn every_bad_field_is_named() {
+        let complaint = |payload: Value| in_words(&UpdateCustomer.validate(&payload).unwrap_err());
+        assert_eq!(complaint(json!({ "city": "Milano" })), "/customer must be given");
+        assert_eq!(complaint(json!({ "customer": "C1" })), " must name at least one field besides customer");
+        assert_eq!(
+            complaint(json!({ "customer": "", "name": "" })),
+            "/customer must have 1 to 20 characters, got 0; /name must have 1 to 60 characters, got 0"
+        );
+        let target = Target::new("customer:C1").unwrap();
+        assert_eq!(UpdateCustomer.validate(&json!({ "customer": "C1", "city": "" })), Ok(Some(target)));
+    }
+}

@@ -71,18 +71,14 @@ impl WhichOrder {
 /// The newest operation that submits this draft.
 async fn submission(context: &ActionContext<'_>, draft: &Target) -> Result<Option<Operation>, Interrupted> {
     let kind = OperationKind::new("submit-order").expect("a valid kind");
-    let mut filter = OperationFilter { kind: Some(kind), limit: 100, ..OperationFilter::default() };
-    loop {
-        let page = context.store().list(&context.operation.agent, &filter).await?;
-        let mut operations = page.records.into_iter().map(|record| record.operation);
-        if let Some(found) = operations.find(|operation| operation.target.as_ref() == Some(draft)) {
-            return Ok(Some(found));
-        }
-        if page.next.is_none() {
-            return Ok(None);
-        }
-        filter.before = page.next;
-    }
+    let newest = OperationFilter {
+        kind: Some(kind),
+        target: Some(draft.clone()),
+        limit: 1,
+        ..OperationFilter::default()
+    };
+    let page = context.store().list(&context.operation.agent, &newest).await?;
+    Ok(page.records.into_iter().map(|record| record.operation).next())
 }
 
 fn submitted_as(draft: &str, submission: Option<&Operation>) -> Result<String, String> {
