@@ -49,7 +49,8 @@ pub enum SaveFault {
     /// It is saved with another value than was typed: the first line's discount, the customer's city. What
     /// has no values, a deletion or a sending, goes well.
     Altered,
-    /// An error, and only the head of it was saved: an order without lines, a customer's name and VAT number.
+    /// An error, and only the head of it was saved: an order without lines, a customer's name, VAT number and
+    /// city.
     Half,
 }
 
@@ -58,10 +59,16 @@ pub struct FakeErp {
     world: Arc<Mutex<World>>,
     slots: Arc<Semaphore>,
     capacity: usize,
-    pause: Arc<Pause>,
+    pauses: Arc<Pauses>,
 }
 
-/// Holds the pages of lists back until somebody lets them go.
+#[derive(Default)]
+struct Pauses {
+    lists: Pause,
+    details: Pause,
+}
+
+/// Holds pages back until somebody lets them go.
 #[derive(Default)]
 struct Pause {
     held: Mutex<bool>,
@@ -93,7 +100,7 @@ impl FakeErp {
             world: Arc::default(),
             slots: Arc::new(Semaphore::new(capacity)),
             capacity,
-            pause: Arc::default(),
+            pauses: Arc::default(),
         })
     }
 
@@ -162,7 +169,12 @@ impl FakeErp {
 
     /// Holds the pages of lists back, or lets them go. Searches are not held.
     pub fn hold_lists(&self, held: bool) {
-        self.pause.hold(held);
+        self.pauses.lists.hold(held);
+    }
+
+    /// Holds detail pages back, or lets them go.
+    pub fn hold_details(&self, held: bool) {
+        self.pauses.details.hold(held);
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -191,7 +203,7 @@ impl BrowserPool for FakeErp {
             agent: request.agent,
             guard: request.guard,
             world: self.world.clone(),
-            pause: self.pause.clone(),
+            pauses: self.pauses.clone(),
             _slot: slot,
         }))
     }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::world::{Quality, Saved, World};
-use super::{Pause, SaveFault, lock};
+use super::{Pauses, SaveFault, lock};
 
 /// Rows on a page of a list.
 const PAGE: usize = 20;
@@ -21,7 +21,7 @@ pub(super) struct FakeSession {
     pub(super) agent: AgentId,
     pub(super) guard: Arc<dyn Guard>,
     pub(super) world: Arc<Mutex<World>>,
-    pub(super) pause: Arc<Pause>,
+    pub(super) pauses: Arc<Pauses>,
     pub(super) _slot: OwnedSemaphorePermit,
 }
 
@@ -110,7 +110,7 @@ impl FakeSession {
         wanted: u32,
         list: impl FnOnce(&World) -> Vec<T>,
     ) -> Result<(Vec<T>, u32), ClientError> {
-        self.pause.passed().await;
+        self.pauses.lists.passed().await;
         let rows = list(&*self.read()?);
         let first = wanted.saturating_sub(1) as usize * PAGE;
         let pages = u32::try_from(rows.len().div_ceil(PAGE)).unwrap_or(u32::MAX).max(1);
@@ -222,6 +222,7 @@ impl ArchibaldClient for FakeSession {
     }
 
     async fn read_order(&self, number: &str) -> Result<Option<Order>, ClientError> {
+        self.pauses.details.passed().await;
         let mut world = self.read()?;
         world.opened.push(number.to_owned());
         Ok(world.order(&self.agent, number).cloned())
@@ -243,6 +244,7 @@ impl ArchibaldClient for FakeSession {
     }
 
     async fn read_customer(&self, code: &str) -> Result<Option<Customer>, ClientError> {
+        self.pauses.details.passed().await;
         let mut world = self.read()?;
         world.opened.push(code.to_owned());
         Ok(world.customer(code).cloned())

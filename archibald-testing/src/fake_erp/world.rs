@@ -251,7 +251,7 @@ fn nobody(code: String) -> Customer {
     }
 }
 
-/// Half of it is name and VAT number, and another value is another city.
+/// Half of it is name, VAT number and city, and another value is another city.
 fn fill(customer: &mut Customer, wanted: &WantedCustomer, quality: Quality) {
     let put = |field: &mut String, text: &Option<String>| {
         if let Some(text) = text {
@@ -260,11 +260,11 @@ fn fill(customer: &mut Customer, wanted: &WantedCustomer, quality: Quality) {
     };
     put(&mut customer.name, &wanted.name);
     put(&mut customer.vat, &wanted.vat);
+    put(&mut customer.city, &wanted.city);
     if quality == Quality::Half {
         return;
     }
     put(&mut customer.street, &wanted.street);
-    put(&mut customer.city, &wanted.city);
     put(&mut customer.postal_code, &wanted.postal_code);
     put(&mut customer.country, &wanted.country);
     put(&mut customer.email, &wanted.email);

@@ -7,7 +7,7 @@ use archibald_core::effect::Settle;
 use archibald_core::event::{Cursor, Event};
 use archibald_core::id::{AgentId, OperationId, OperationKey};
 use archibald_core::operation::OperationState;
-use archibald_core::port::{EnqueueRequest, EventBus, EventRead, Operations};
+use archibald_core::port::{EnqueueRequest, EventBus, EventRead, Operations, Why};
 use archibald_core::record::OperationRecord;
 use archibald_runtime::{Action, Archibald, Failpoints, NoFailpoints, Ports, RuntimeConfig, Worker};
 use archibald_testing::clock::SystemClock;
@@ -90,6 +90,22 @@ impl House {
             OperationState::Completed { result } => result,
             other => panic!("not completed: {other:?}"),
         }
+    }
+
+    /// Waits until the worker's scheduler knows of an operation that has to wait.
+    pub(crate) async fn knows_of(&self, who: &str, id: OperationId) -> Vec<Why> {
+        loop {
+            let why = self.archibald.explain(&agent(who), id).await;
+            if !why.is_empty() {
+                return why;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// How often the ERP was asked whether an effect exists, since the start.
+    pub(crate) async fn probes(&self) -> u64 {
+        self.archibald.overview().await.unwrap().probes
     }
 
     /// Waits until the agent's log has an event of this type about this operation.
