@@ -1,7 +1,10 @@
+use archibald_core::effect::Receipt;
+use archibald_core::port::Operations;
+use archibald_core::record::Resolution;
 use archibald_testing::fake_erp::{FakeErp, SaveFault, Write};
 use serde_json::json;
 
-use crate::support::House;
+use crate::support::{House, agent};
 use crate::verb::{Verb, assert_ends, customer, told};
 
 /// Two customers of one name, one of them without a VAT number.
@@ -121,4 +124,9 @@ async fn a_new_look_alike_is_for_a_person_to_judge() {
     let state = house.finished("nancy", id).await.operation.state;
     assert_eq!(told(&state), "in doubt: customers that are new and look like it: C9");
     assert!(house.erp.writes().is_empty());
+    let unnamed = Resolution::Applied { receipt: Receipt(json!({})) };
+    let refused = house.archibald.resolve(&agent("nancy"), id, "operator", &unnamed).await.unwrap_err();
+    assert_eq!(refused.to_string(), "/receipt/customer must be the customer's code, as a text");
+    house.archibald.resolve(&agent("nancy"), id, "operator", &Resolution::NotApplied).await.unwrap();
+    assert_eq!(house.completed("nancy", id).await, json!({ "customer": "N0001" }));
 }

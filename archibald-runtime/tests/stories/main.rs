@@ -226,17 +226,7 @@ async fn a_sync_gives_way_and_goes_on_from_its_checkpoint() {
 }
 
 fn customer(n: u32) -> Customer {
-    Customer {
-        code: format!("C{n:04}"),
-        name: format!("Customer {n}"),
-        vat: String::new(),
-        street: String::new(),
-        city: String::new(),
-        postal_code: String::new(),
-        country: String::new(),
-        email: String::new(),
-        phone: String::new(),
-    }
+    verb::customer(&format!("C{n:04}"), &format!("Customer {n}"), "", "")
 }
 
 #[tokio::test]
@@ -316,8 +306,8 @@ async fn bad_requests_are_refused_with_the_name_of_what_is_wrong() {
     let unknown = house.archibald.enqueue(request("nancy", "submit-ordr", order())).await.unwrap_err();
     assert_eq!(
         unknown.to_string(),
-        "unknown kind \"submit-ordr\"; known kinds are create-customer, delete-order, edit-order, \
-         impatient-order, send-to-verona, submit-order, sync-customers, sync-orders, sync-prices, \
+        "unknown kind \"submit-ordr\"; known kinds are count-customers, create-customer, delete-order, \
+         edit-order, impatient-order, send-to-verona, submit-order, sync-customers, sync-orders, sync-prices, \
          sync-products, update-customer"
     );
     let stranger = house.archibald.enqueue(request("nobody", "submit-order", order())).await.unwrap_err();

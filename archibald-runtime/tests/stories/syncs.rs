@@ -238,3 +238,11 @@ async fn orders_that_were_opened_before_it_gave_way_are_not_opened_again() {
     assert_eq!(house.finished("nancy", sync).await.operation.preemptions, 1);
     assert_eq!(house.erp.opened(), ["20001", "20002", "20003", "20004", "20005", "O-1"]);
 }
+
+#[tokio::test]
+async fn a_user_adds_a_kind_that_reads() {
+    let house = House::open();
+    (CUSTOMERS.add)(&house.erp, 1);
+    let id = house.enqueue("nancy", "count-customers", "k1", json!({})).await;
+    assert_eq!(house.completed("nancy", id).await, json!({ "customers": 1 }));
+}

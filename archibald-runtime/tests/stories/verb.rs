@@ -49,7 +49,7 @@ impl Verb {
         let house = self.house(quick());
         let record = self.ends(&house).await;
         assert_eq!(record.operation.state, OperationState::Completed { result: self.result.clone() });
-        assert_eq!(house.erp.writes(), [self.write.clone()], "{}", self.kind);
+        assert_eq!(house.erp.writes(), self.once(), "{}", self.kind);
         assert_eq!(house.erp.reads(), self.looks, "{}: pages read before the act", self.kind);
         assert_eq!(house.probes().await, 0, "{}: nothing was in doubt", self.kind);
         assert_closed(&record.effects);
@@ -62,7 +62,7 @@ impl Verb {
         house.restart();
         let record = house.finished("nancy", id).await;
         assert_eq!(record.operation.state, OperationState::Completed { result: self.result.clone() });
-        assert_eq!(house.erp.writes(), [self.write.clone()], "{}: {at}", self.kind);
+        assert_eq!(house.erp.writes(), self.once(), "{}: {at}", self.kind);
         let probed = house.probes().await;
         assert_eq!(probed > 0, probes > 0, "{}: {at}: {probed} probes", self.kind);
         assert_closed(&record.effects);
@@ -110,7 +110,7 @@ impl Verb {
         let record = self.ends(&house).await;
         let completed = OperationState::Completed { result: self.result.clone() };
         assert_eq!(record.operation.state, completed, "{}: {fault:?}", self.kind);
-        assert_eq!(house.erp.writes(), [self.write.clone()], "{}: {fault:?}", self.kind);
+        assert_eq!(house.erp.writes(), self.once(), "{}: {fault:?}", self.kind);
         assert_eq!(record.effects[0].acts, acts, "{}: {fault:?}", self.kind);
         assert!(house.probes().await > 0, "{}: {fault:?}", self.kind);
         assert_closed(&record.effects);
@@ -123,7 +123,7 @@ impl Verb {
         let record = self.ends(&house).await;
         assert_eq!(record.operation.state.name(), "completed", "{}", self.kind);
         assert_eq!((record.operation.attempts, house.probes().await), (1, 0), "{}", self.kind);
-        assert_eq!(house.erp.writes(), [self.write.clone()]);
+        assert_eq!(house.erp.writes(), self.once());
     }
 
     async fn is_refused(&self) {
@@ -154,6 +154,11 @@ impl Verb {
         let record = self.ends(&house).await;
         assert_eq!(record.operation.state.name(), "in_doubt", "{}: a person decides", self.kind);
         assert_eq!(house.erp.writes(), [self.write.clone(), repair.clone()], "{}", self.kind);
+    }
+
+    /// What is applied when all goes well, and nothing else.
+    fn once(&self) -> Vec<Write> {
+        vec![self.write.clone()]
     }
 
     fn house(&self, config: RuntimeConfig) -> House {

@@ -19,8 +19,10 @@ use serde_json::{Value, json};
 /// The longest that any story waits for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+mod counting;
 mod impatient;
 
+pub(crate) use self::counting::CountCustomers;
 pub(crate) use self::impatient::ImpatientOrder;
 
 pub(crate) struct House {
@@ -147,6 +149,7 @@ fn door(
     let ports = Ports::new(store.clone(), erp.clone(), Arc::new(credentials));
     Archibald::builder(ports)
         .action(Action::Effect(Arc::new(ImpatientOrder)))
+        .action(Action::Read(Arc::new(CountCustomers)))
         .config(config.clone())
         .failpoints(failpoints)
         .build()
