@@ -6,6 +6,7 @@
 mod session;
 mod world;
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -73,6 +74,7 @@ struct Pauses {
 struct Pause {
     held: Mutex<bool>,
     changed: Notify,
+    readers: AtomicUsize,
 }
 
 impl Pause {
@@ -82,6 +84,7 @@ impl Pause {
     }
 
     async fn passed(&self) {
+        let _counted = Reader::of(self);
         loop {
             let changed = self.changed.notified();
             if !*lock(&self.held) {
@@ -89,6 +92,22 @@ impl Pause {
             }
             changed.await;
         }
+    }
+}
+
+/// A session that asks for a page, until it has passed or gave up.
+struct Reader<'a>(&'a Pause);
+
+impl<'a> Reader<'a> {
+    fn of(pause: &'a Pause) -> Self {
+        pause.readers.fetch_add(1, Relaxed);
+        Self(pause)
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Relaxed);
     }
 }
 
@@ -175,6 +194,12 @@ impl FakeErp {
     /// Holds detail pages back, or lets them go.
     pub fn hold_details(&self, held: bool) {
         self.pauses.details.hold(held);
+    }
+
+    /// How many sessions wait for a page that is held back.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.pauses.lists.readers.load(Relaxed) + self.pauses.details.readers.load(Relaxed)
     }
 
     fn world(&self) -> MutexGuard<'_, World> {

@@ -205,9 +205,10 @@ async fn a_sync_gives_way_and_goes_on_from_its_checkpoint() {
     house.erp.add_customers((0..45).map(customer));
     house.erp.hold_lists(true);
     let sync = house.enqueue("nancy", "sync-customers", "s1", json!({})).await;
-    house.saw("nancy", sync, "operation.started").await;
+    house.holds_a_page().await;
     let write = house.submit("nancy", "k1").await;
-    let behind = house.knows_of("nancy", write).await;
+    house.asks_to_give_way().await;
+    let behind = house.archibald.explain(&agent("nancy"), write).await;
     assert!(behind.contains(&Why::AgentBusy { operation: sync }), "{behind:?}");
     house.erp.hold_lists(false);
     house.completed("nancy", write).await;

@@ -122,15 +122,16 @@ impl Listing {
         (self.keep)(&house.erp, 44);
         house.erp.hold_lists(true);
         let sync = self.run(&house, "s2").await;
-        house.saw("nancy", sync, "operation.started").await;
+        house.holds_a_page().await;
         let write = house.enqueue("nancy", "delete-order", "k1", json!({ "order": "none" })).await;
-        house.knows_of("nancy", write).await;
+        house.asks_to_give_way().await;
         house.erp.hold_lists(false);
         assert_eq!(house.finished("nancy", write).await.operation.state.name(), "rejected");
         assert_eq!(house.completed("nancy", sync).await, counts(44, 0, 0, 0), "{}", self.name);
         let record = house.finished("nancy", sync).await;
         assert_eq!((record.operation.attempts, record.operation.preemptions), (1, 1), "{}", self.name);
         assert_eq!(self.rows(&house).await.len(), 45, "{}: the pass was interrupted", self.name);
+        assert!(house.events("nancy").await.iter().all(|told| told.event.kind != "warning"), "{}", self.name);
     }
 
     async fn run(&self, house: &House, key: &str) -> OperationId {
@@ -229,9 +230,9 @@ async fn orders_that_were_opened_before_it_gave_way_are_not_opened_again() {
     (0..5).for_each(|n| (ORDERS.add)(&house.erp, n));
     house.erp.hold_details(true);
     let sync = house.enqueue("nancy", "sync-orders", "s2", json!({})).await;
-    house.saw("nancy", sync, "operation.started").await;
+    house.holds_a_page().await;
     let write = house.submit("nancy", "k1").await;
-    house.knows_of("nancy", write).await;
+    house.asks_to_give_way().await;
     house.erp.hold_details(false);
     house.completed("nancy", write).await;
     house.completed("nancy", sync).await;

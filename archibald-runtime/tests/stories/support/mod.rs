@@ -7,7 +7,7 @@ use archibald_core::effect::Settle;
 use archibald_core::event::{Cursor, Event};
 use archibald_core::id::{AgentId, OperationId, OperationKey};
 use archibald_core::operation::OperationState;
-use archibald_core::port::{EnqueueRequest, EventBus, EventRead, Operations, Why};
+use archibald_core::port::{EnqueueRequest, EventBus, EventRead, Operations};
 use archibald_core::record::OperationRecord;
 use archibald_runtime::{Action, Archibald, Failpoints, NoFailpoints, Ports, RuntimeConfig, Worker};
 use archibald_testing::clock::SystemClock;
@@ -94,13 +94,16 @@ impl House {
         }
     }
 
-    /// Waits until the worker's scheduler knows of an operation that has to wait.
-    pub(crate) async fn knows_of(&self, who: &str, id: OperationId) -> Vec<Why> {
-        loop {
-            let why = self.archibald.explain(&agent(who), id).await;
-            if !why.is_empty() {
-                return why;
-            }
+    /// Waits until somebody was asked to give way.
+    pub(crate) async fn asks_to_give_way(&self) {
+        while self.archibald.overview().await.unwrap().preemptions == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until somebody waits for a page that the ERP holds back.
+    pub(crate) async fn holds_a_page(&self) {
+        while self.erp.held() == 0 {
             tokio::task::yield_now().await;
         }
     }
