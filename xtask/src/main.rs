@@ -1,4 +1,4 @@
-//! Set-up, demo, tests and continuous integration: `cargo xtask demo | test | ci | bench`.
+//! Set-up, demo, tests and continuous integration: `cargo xtask demo | test | ci | bench | mutants`.
 //!
 //! Each task is a file of its name. What is missing on the machine is installed where that is allowed,
 //! else the task says what to install and exits 3.
@@ -9,6 +9,7 @@ mod cargo;
 mod ci;
 mod demo;
 mod failure;
+mod mutants;
 mod process;
 mod scratch;
 mod setup;
@@ -40,6 +41,8 @@ enum Task {
     Ci,
     /// Runs a workload and prints its result
     Bench(bench::Options),
+    /// Breaks the rules of the effect protocol one by one, and fails when a test does not notice
+    Mutants(mutants::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Test { filter } => test::run(filter.as_deref()),
         Task::Ci => ci::run(),
         Task::Bench(options) => bench::run(&options),
+        Task::Mutants(options) => mutants::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

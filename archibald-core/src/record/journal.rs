@@ -125,7 +125,7 @@ impl OperationRecord {
         }
     }
 
-    /// A repair is for an effect that was released and has no receipt yet, and happens once.
+    /// A repair is for an effect that was released and has no receipt yet.
     fn allow_repair(&self, request: &IntentRequest) -> Result<(), JournalError> {
         if request.basis != IntentBasis::ProbedDifferent {
             return Ok(());
@@ -133,14 +133,10 @@ impl OperationRecord {
         let is_open = |effect: &&EffectRecord| {
             effect.state == EffectState::Released && EffectRecord::repair_of(&effect.name) == request.effect
         };
-        if !self.effects.iter().any(|effect| is_open(&effect)) {
-            return Err(JournalError::NotIntended(request.effect.to_string()));
-        }
-        match self.effects.iter().find(|effect| effect.name == request.effect) {
-            Some(repair) if repair.released_at.is_some() => {
-                Err(JournalError::RepairedOnce(request.effect.to_string()))
-            }
-            Some(_) | None => Ok(()),
+        if self.effects.iter().any(|effect| is_open(&effect)) {
+            Ok(())
+        } else {
+            Err(JournalError::NotIntended(request.effect.to_string()))
         }
     }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, Receipt, Verdict};
-use archibald_core::erp::{Order, OrderQuery, WantedOrder, differences};
+use archibald_core::erp::{Order, OrderQuery, OrderSummary, WantedOrder, differences};
 use archibald_core::error::FieldError;
 use archibald_core::id::{EffectName, OperationKind, Target};
 use archibald_core::operation::Operation;
@@ -85,10 +85,7 @@ impl EffectAction for SubmitOrder {
         let bearers: Vec<_> = bearers.map(|row| row.number.clone()).collect();
         let observed = match bearers.as_slice() {
             [] => look_alike(context, &order, effect).await?,
-            [one] => match context.client.read_order(one).await? {
-                Some(found) => Observed::Bearer(found),
-                None => Observed::Unopened(one.clone()),
-            },
+            [one] => opened(context, one, Observed::Bearer).await?,
             _ => Observed::Bearers(bearers),
         };
         Ok(match plan(&order, &reference, &observed) {
@@ -205,25 +202,35 @@ async fn look_alike(
         .unwrap_or_default();
     let query =
         OrderQuery { customer: Some(wanted.customer.clone()), date: Some(wanted.date), reference: None };
-    for row in context.client.find_orders(&query).await? {
-        let mark = Mark::read(&row.reference);
-        let ours = mark == Some(Mark::of(context.operation.id));
-        let known = mark.is_some() || effect.denied || baseline.contains(&row.number.as_str());
-        if known && !ours {
-            continue;
-        }
-        let Some(order) = context.client.read_order(&row.number).await? else {
-            return Ok(Observed::Unopened(row.number));
+    let rows = context.client.find_orders(&query).await?;
+    let is_ours = |row: &&OrderSummary| Mark::read(&row.reference) == Some(Mark::of(context.operation.id));
+    if let Some(ours) = rows.iter().find(is_ours) {
+        // The search by the mark came a moment too early.
+        return opened(context, &ours.number, Observed::Bearer).await;
+    }
+    let is_new = |row: &&OrderSummary| {
+        Mark::read(&row.reference).is_none() && !effect.denied && !baseline.contains(&row.number.as_str())
+    };
+    for row in rows.iter().filter(is_new) {
+        let alike = |order: Order| match differences(wanted, &order.reference, &order).as_slice() {
+            [] => Observed::LookAlike(order.number),
+            _ => Observed::Nothing,
         };
-        if ours {
-            // The search by the mark came a moment too early.
-            return Ok(Observed::Bearer(order));
-        }
-        if differences(wanted, &order.reference, &order).is_empty() {
-            return Ok(Observed::LookAlike(order.number));
+        match opened(context, &row.number, alike).await? {
+            Observed::Nothing => {}
+            observed => return Ok(observed),
         }
     }
     Ok(Observed::Nothing)
+}
+
+async fn opened(
+    context: &ActionContext<'_>,
+    number: &str,
+    seen: impl FnOnce(Order) -> Observed,
+) -> Result<Observed, Interrupted> {
+    let order = context.client.read_order(number).await?;
+    Ok(order.map_or_else(|| Observed::Unopened(number.to_owned()), seen))
 }
 
 /// The agent's orders of that customer that the local records know.

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use archibald_core::effect::Mark;
+use archibald_core::effect::{Mark, Settle};
 use archibald_core::error::EnqueueError;
 use archibald_core::id::{OperationId, OperationKey};
-use archibald_core::port::{EnqueueRequest, Operations};
-use archibald_runtime::Failpoints;
+use archibald_core::port::{EnqueueRequest, OperationStore, Operations};
+use archibald_runtime::{Failpoints, NoFailpoints, RuntimeConfig};
 use archibald_testing::fake_erp::{FakeErp, SaveFault, Write};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -187,4 +187,33 @@ async fn a_save_that_is_asked_to_give_way_after_the_click_is_finished_first() {
         assert_eq!(told(&record.operation.state), r#"completed {"order":"O-1"}"#, "{at}");
         assert_eq!((house.erp.writes(), house.probes().await), (vec![created()], 0), "{at}");
     }
+}
+
+/// The key is free again once its operation is forgotten; the order that it once made is not this one.
+#[tokio::test]
+async fn a_key_used_again_after_its_operation_is_forgotten_is_another_order() {
+    let house = House::open();
+    let first = house.submit("nancy", "k1").await;
+    let finished = house.finished("nancy", first).await.operation.finished_at.unwrap();
+    assert_eq!(house.store.forget(finished + Duration::from_secs(60), 10).await.unwrap(), 1);
+    house.erp.fail_next_save(SaveFault::Lost { applied: false });
+    let second = house.submit("nancy", "k1").await;
+    assert_eq!(house.completed("nancy", second).await, json!({ "order": "O-2" }));
+    assert_eq!(house.erp.orders().len(), 2);
+}
+
+/// While the request may still be under way nothing but the order itself is believed: no look-alike either.
+#[tokio::test]
+async fn a_look_alike_is_no_doubt_before_the_request_has_settled() {
+    let settle = Settle { request: Duration::from_secs(3), lists: Duration::from_millis(50) };
+    let house = House::with(RuntimeConfig { settle, ..quick() }, Arc::new(NoFailpoints));
+    let equal = json!({ "number": "X-1", "customer": "ALFKI", "date": "2026-11-22", "reference": "",
+        "note": "", "sent": false,
+        "lines": [{ "product": "A0001", "quantity": 3, "unit_price": "1", "discount": "5" }] });
+    house.erp.add_order(&agent("nancy"), serde_json::from_value(equal).unwrap());
+    house.erp.fail_next_save(SaveFault::Late { reads: 4 });
+    let id = house.submit("nancy", "k1").await;
+    let result = house.completed("nancy", id).await;
+    assert_ne!(result, json!({ "order": "X-1" }));
+    assert_eq!(house.erp.writes().len(), 1);
 }
