@@ -28,7 +28,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::Instant;
 
 use archibald_core::port::GateRefused;
 use futures::future::BoxFuture;
@@ -41,7 +41,7 @@ use self::send::{Delivery, Outbound};
 const REMEMBERED: usize = 20;
 
 /// Asks the fence: on `Ok` the release is committed, and the request must be answered within the time.
-pub type Fence = Box<dyn FnOnce() -> BoxFuture<'static, Result<Duration, GateRefused>> + Send>;
+pub type Fence = Box<dyn FnOnce() -> BoxFuture<'static, Result<Instant, GateRefused>> + Send>;
 
 /// Where the outcome is told, once.
 type Told = watch::Sender<Option<Arc<SendOutcome>>>;
@@ -222,8 +222,8 @@ async fn commit(outbound: Outbound, fence: Fence, told: Told) -> Delivery {
             let why = refused.to_string();
             (SendOutcome::Fenced(refused), Delivery::NotSent(why))
         }
-        Ok(budget) => {
-            let delivery = send::deliver(outbound.only_whole(), budget).await;
+        Ok(until) => {
+            let delivery = send::deliver(outbound.only_whole(), until).await;
             (SendOutcome::of(&delivery), delivery)
         }
     };

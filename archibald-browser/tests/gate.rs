@@ -49,7 +49,7 @@ fn arm(context: &Context, budget: Duration) -> (ArmedGate, Arc<AtomicU32>) {
     let count = Arc::clone(&asked);
     let fence: Fence = Box::new(move || {
         count.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async move { Ok(budget) })
+        Box::pin(async move { Ok(std::time::Instant::now() + budget) })
     });
     (context.gate().unwrap().arm("order.save", fence), asked)
 }
@@ -76,6 +76,22 @@ async fn without_a_gate_a_dropped_answer_is_sent_twice() {
     page.click_through(&seconds(20), "#save").await.unwrap();
     assert_eq!(site.posts().len(), 2);
     assert_eq!(number(&page).await, "20001");
+    drop((page, context));
+    bench.close().await;
+}
+
+/// The process stood still behind the fence until a successor may have acted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permit_that_is_over_sends_nothing() {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
+    let context = gated(&bench, &site).await;
+    let page = form(&context, &site).await;
+    let (armed, asked) = arm(&context, Duration::ZERO);
+    page.click_through(&seconds(20), "#save").await.unwrap();
+    let outcome = armed.outcome().await.unwrap();
+    assert!(matches!(*outcome, SendOutcome::NotSent(_)), "{outcome:?}");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(site.posts().len(), 0);
     drop((page, context));
     bench.close().await;
 }

@@ -7,7 +7,7 @@
 
 mod mark;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -181,8 +181,9 @@ pub struct ReleaseRequest {
 /// The gate is open for one request: `released` is committed. Not `Clone`.
 #[derive(Debug)]
 pub struct Permit {
-    /// The request must be answered within this, counted from now.
-    pub budget: Duration,
+    /// The first byte must have left and the answer have come by then. Looked at right before the first byte:
+    /// a process that stood still in between must not send what a successor may have taken for absent.
+    pub until: Instant,
 }
 
 /// How an act ended.

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::calm::{calm, caught};
 use crate::clock::StoreClock;
 use crate::config::RuntimeConfig;
 use crate::failpoint::Failpoints;
@@ -157,13 +158,16 @@ impl Driver {
                 () = self.stop.cancelled() => return,
                 Some(message) = inbox.recv() => self.handle(message),
                 _ = sweep.tick() => self.sweep().await,
-                wake = wakeups.next() => match wake {
-                    Ok(WorkerWake::Agent(agent)) => {
+                wake = caught("waiting for a wake-up", wakeups.next()) => match wake {
+                    Some(Ok(WorkerWake::Agent(agent))) => {
                         self.free_targets(&agent);
                         self.read_waiting(Some(agent)).await;
                     }
-                    Ok(WorkerWake::Lost) => self.sweep().await,
-                    Err(_) => wakeups = self.subscribe_again().await,
+                    Some(Ok(WorkerWake::Lost)) => self.sweep().await,
+                    Some(Err(_)) | None => {
+                        wakeups = self.subscribe_again().await;
+                        self.sweep().await;
+                    }
                 },
                 () = self.alarm() => self.input(Input::Tick),
             }
@@ -220,7 +224,7 @@ impl Driver {
 
     /// Ends leases whose holders are gone, and reads everything again: no lost wake-up outlives this.
     async fn sweep(&mut self) {
-        match self.shared.lock.reap().await {
+        match calm("a sweep", self.shared.lock.reap()).await {
             Ok(reaped) => {
                 self.shared.clock.learn(reaped.now);
                 for ticket in reaped.tickets {
@@ -240,7 +244,7 @@ impl Driver {
             return;
         }
         let before = self.now() - self.shared.config.keep_finished;
-        match self.shared.store.forget(before, PAGE).await {
+        match calm("forgetting", self.shared.store.forget(before, PAGE)).await {
             Ok(gone) if gone < u64::from(PAGE) => self.forgotten = Some(Instant::now()),
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "old operations could not be forgotten"),
@@ -248,7 +252,7 @@ impl Driver {
     }
 
     async fn read_paused(&mut self) {
-        let Ok(paused) = self.shared.store.paused().await else { return };
+        let Ok(paused) = calm("reading who is paused", self.shared.store.paused()).await else { return };
         let resumed: Vec<_> = self
             .scheduler
             .counts()
@@ -267,7 +271,8 @@ impl Driver {
     async fn read_waiting(&mut self, agent: Option<AgentId>) {
         let mut after = None;
         loop {
-            let page = match self.shared.store.waiting(agent.clone(), after, PAGE).await {
+            let waiting = self.shared.store.waiting(agent.clone(), after, PAGE);
+            let page = match calm("reading what waits", waiting).await {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::warn!(%error, "what waits could not be read; the next sweep tries again");

@@ -19,21 +19,22 @@ pub(crate) struct StoreGate {
 #[async_trait]
 impl CommitGate for StoreGate {
     async fn open(&self, intent: Intent) -> Result<Permit, GateRefused> {
-        let operation = intent.lease().operation;
+        let (operation, budget) = (intent.lease().operation, intent.budget());
         let left = self.guard.check().map_err(|_| FenceError::Superseded)?;
-        if left < intent.budget() {
+        if left < budget {
             return Err(FenceError::TooShort.into());
         }
-        let asked = Instant::now();
-        let permit = self.store.release(&intent).await?;
+        // The journal's `act_until` counts from the commit, which is later than this: whoever waits for that
+        // waits for longer than the permit lasts.
+        let until = Instant::now() + budget;
+        self.store.release(&intent).await?;
         self.failpoints.at("effect.released", operation).await;
-        // The journal's `act_until` counts from before the commit, and so must the budget: what the commit
-        // took is gone, and the lease must still outlive what is left.
-        let budget = permit.budget.saturating_sub(asked.elapsed());
+        // What the commit took is gone, and the lease must still outlive what is left.
         let left = self.guard.check().map_err(|_| FenceError::Superseded)?;
-        if budget.is_zero() || left < budget {
+        let remaining = until.saturating_duration_since(Instant::now());
+        if remaining.is_zero() || left < remaining {
             return Err(FenceError::TooShort.into());
         }
-        Ok(Permit { budget })
+        Ok(Permit { until: until.into_std() })
     }
 }

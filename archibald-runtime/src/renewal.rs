@@ -7,6 +7,7 @@ use archibald_core::port::AgentLock;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::calm::calm;
 use crate::guard::LeaseGuard;
 
 /// The leases that this worker holds.
@@ -61,7 +62,7 @@ async fn renew_once(lock: &dyn AgentLock, holdings: &Holdings) {
     }
     let leases: Vec<_> = guards.iter().map(|guard| guard.lease.clone()).collect();
     let asked = Instant::now();
-    match lock.renew(&leases).await {
+    match calm("renewing leases", lock.renew(&leases)).await {
         Ok(survivors) => {
             for guard in guards {
                 if survivors.contains(&key(&guard)) { guard.extend(asked) } else { guard.lose() }

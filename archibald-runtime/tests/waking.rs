@@ -1,8 +1,8 @@
 //! When a worker starts what: by the store's clock, and woken rather than by a timer.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use archibald_core::error::{FenceError, StoreError};
@@ -42,20 +42,33 @@ impl Clock for Wrong {
     }
 }
 
-/// Counts how often a lease is asked for.
+/// Counts how often a lease is asked for, and panics once where it is told to.
 struct Counted {
     lock: Arc<MemoryStore>,
     asked: AtomicUsize,
+    panics: Mutex<Option<&'static str>>,
+}
+
+impl Counted {
+    fn pass(&self, call: &str) {
+        let mut panics = self.panics.lock().unwrap();
+        if panics.take_if(|told| *told == call).is_some() {
+            drop(panics);
+            std::panic::resume_unwind(Box::new("told to"));
+        }
+    }
 }
 
 #[async_trait]
 impl AgentLock for Counted {
     async fn lease(&self, request: &LeaseRequest) -> Result<Leased, LeaseError> {
         self.asked.fetch_add(1, Relaxed);
+        self.pass("lease");
         self.lock.lease(request).await
     }
 
     async fn renew(&self, leases: &[Lease]) -> Result<Vec<(AgentId, FencingToken)>, StoreError> {
+        self.pass("renew");
         self.lock.renew(leases).await
     }
 
@@ -68,6 +81,7 @@ impl AgentLock for Counted {
     }
 
     async fn reap(&self) -> Result<Reaped, StoreError> {
+        self.pass("reap");
         self.lock.reap().await
     }
 }
@@ -75,18 +89,27 @@ impl AgentLock for Counted {
 struct House {
     store: Arc<MemoryStore>,
     lock: Arc<Counted>,
+    erp: Arc<FakeErp>,
     archibald: Archibald,
 }
 
 fn house(clock: Arc<dyn Clock>) -> House {
     let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
-    let lock = Arc::new(Counted { lock: store.clone(), asked: AtomicUsize::new(0) });
+    let lock =
+        Arc::new(Counted { lock: store.clone(), asked: AtomicUsize::new(0), panics: Mutex::default() });
     let credentials = FixedCredentials::new().with(nancy(), "nancy", "secret");
-    let ports = Ports::new(store.clone(), FakeErp::new(8), Arc::new(credentials));
+    let erp = FakeErp::new(8);
+    let ports = Ports::new(store.clone(), erp.clone(), Arc::new(credentials));
     let ports = Ports { lock: lock.clone(), clock, ..ports };
-    let config = RuntimeConfig { concurrency: 4, ..RuntimeConfig::default() };
+    let config = RuntimeConfig {
+        concurrency: 4,
+        act_budget: Duration::from_millis(500),
+        lease: Duration::from_secs(2),
+        lease_margin: Duration::from_millis(100),
+        ..RuntimeConfig::default()
+    };
     let archibald = Archibald::builder(ports).config(config).build().unwrap();
-    House { store, lock, archibald }
+    House { store, lock, erp, archibald }
 }
 
 fn nancy() -> AgentId {
@@ -161,4 +184,23 @@ async fn what_waited_for_a_target_starts_when_its_agent_is_heard_of() {
     let abandon = archibald_core::record::Resolution::Abandon;
     house.store.resolve(&nancy(), first, "operator", &abandon).await.unwrap();
     assert_eq!(house.ends(second).await, "completed", "long before the next sweep");
+}
+
+/// The worker goes on, and so do the leases of everybody else.
+#[tokio::test]
+async fn a_store_that_panics_once_ends_nothing() {
+    for call in ["reap", "lease", "renew"] {
+        let house = house(Arc::new(SystemClock));
+        *house.lock.panics.lock().unwrap() = Some(call);
+        house.erp.hold_lists(call == "renew");
+        let _worker = house.archibald.start();
+        let kind = OperationKind::new("sync-customers").unwrap();
+        let sync = NewOperation { kind, payload: json!({}), ..submit("k") };
+        let id = house.store.enqueue(sync).await.unwrap().record.operation.id;
+        while house.lock.panics.lock().unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        house.erp.hold_lists(false);
+        assert_eq!(house.ends(id).await, "completed", "after a panic in {call}");
+    }
 }

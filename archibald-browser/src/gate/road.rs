@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -95,7 +95,7 @@ async fn pass(request: Request<Incoming>, keeper: &Keeper) -> Response<Full<Byte
     };
     let delivery = match passage {
         Passage::Refuse(refusal) => return refused(StatusCode::FORBIDDEN, &refusal.to_string()),
-        Passage::PassOn => send::deliver(outbound, LONGEST).await,
+        Passage::PassOn => send::deliver(outbound, Instant::now() + LONGEST).await,
         Passage::Commit(fence, told) => tokio::spawn(commit(outbound, fence, told))
             .await
             .unwrap_or_else(|_| Delivery::Lost("the task that sent it failed".into())),

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -62,24 +61,25 @@ impl Outbound {
     }
 }
 
-/// Sends it and waits for the whole answer, within the budget.
-pub(super) async fn deliver(outbound: Outbound, budget: Duration) -> Delivery {
-    let until = Instant::now() + budget;
+/// Sends it and waits for the whole answer. Nothing of it leaves once the time is over, not even when this
+/// process stood still until then.
+pub(super) async fn deliver(outbound: Outbound, until: std::time::Instant) -> Delivery {
+    let until = Instant::from_std(until);
     let Outbound { address, request, only_whole } = outbound;
     let stream = match timeout_at(until, TcpStream::connect(&address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Delivery::NotSent(format!("no connection to {address}: {error}")),
-        Err(_) => return Delivery::NotSent(format!("no connection to {address} within {budget:?}")),
+        Err(_) => return Delivery::NotSent(format!("no connection to {address} in time")),
     };
     let written = Arc::new(AtomicU64::new(0));
-    let counted = Counted { stream, written: Arc::clone(&written) };
+    let counted = Counted { stream, until, written: Arc::clone(&written) };
     // When this future is done or dropped the connection is closed with it: what it has written by then
     // is all that will ever leave.
     let outcome = timeout_at(until, exchange(counted, request, only_whole)).await;
     let failure = match outcome {
         Ok(Ok(answer)) => return Delivery::Answered(answer),
         Ok(Err(error)) => error,
-        Err(_) => format!("no whole answer within {budget:?}"),
+        Err(_) => "no whole answer in time".to_owned(),
     };
     if written.load(Ordering::Acquire) == 0 { Delivery::NotSent(failure) } else { Delivery::Lost(failure) }
 }
@@ -140,10 +140,19 @@ fn chain(error: hyper::Error) -> String {
 /// Counts what was given to the system to send.
 struct Counted {
     stream: TcpStream,
+    /// The first byte leaves before this or never.
+    until: Instant,
     written: Arc<AtomicU64>,
 }
 
 impl Counted {
+    fn may_begin(&self) -> io::Result<()> {
+        if self.written.load(Ordering::Acquire) == 0 && Instant::now() >= self.until {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the permit is over"));
+        }
+        Ok(())
+    }
+
     fn count(&self, done: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = &done {
             self.written.fetch_add(*bytes as u64, Ordering::Release);
@@ -164,6 +173,7 @@ impl AsyncRead for Counted {
 
 impl AsyncWrite for Counted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.may_begin()?;
         let done = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.count(done)
     }
@@ -173,6 +183,7 @@ impl AsyncWrite for Counted {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.may_begin()?;
         let done = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.count(done)
     }
@@ -187,5 +198,32 @@ impl AsyncWrite for Counted {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn counted(until: Instant) -> (Counted, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Counted { stream, until, written: Arc::default() }, listener)
+    }
+
+    /// Whatever is ready, the time is looked at between the fence and the first byte.
+    #[tokio::test]
+    async fn the_first_byte_leaves_in_time_or_never() {
+        let (mut late, _listener) = counted(Instant::now()).await;
+        assert_eq!(late.write(b"POST").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(late.written.load(Ordering::Acquire), 0);
+        let (mut begun, _listener) = counted(Instant::now() + std::time::Duration::from_secs(60)).await;
+        begun.write_all(b"PO").await.unwrap();
+        begun.until = Instant::now();
+        begun.write_all(b"ST").await.unwrap();
+        assert_eq!(begun.written.load(Ordering::Acquire), 4, "what has begun goes on");
     }
 }

@@ -162,7 +162,9 @@ pub struct StoreGate(Arc<MemoryStore>);
 #[async_trait]
 impl CommitGate for StoreGate {
     async fn open(&self, intent: Intent) -> Result<Permit, GateRefused> {
-        Ok(self.0.release(&intent).await?)
+        let until = std::time::Instant::now() + intent.budget();
+        self.0.release(&intent).await?;
+        Ok(Permit { until })
     }
 }
 

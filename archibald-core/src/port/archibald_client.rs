@@ -22,7 +22,8 @@ pub struct GateRefused(#[from] pub FenceError);
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait CommitGate: Send + Sync {
     /// Checks the fence and commits `released`. Called when the request is held and before its first byte;
-    /// on `Ok` it must be sent exactly once, by a task that nothing cancels.
+    /// on `Ok` it must be sent exactly once, by a task that nothing cancels, and not at all once the permit
+    /// is over.
     ///
     /// # Errors
     /// [`GateRefused`]: nothing may be sent.

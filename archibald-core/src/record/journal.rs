@@ -1,7 +1,5 @@
 use super::OperationRecord;
-use crate::effect::{
-    EffectRecord, EffectState, Intent, IntentBasis, IntentRequest, Permit, Receipt, ReleaseRequest,
-};
+use crate::effect::{EffectRecord, EffectState, Intent, IntentBasis, IntentRequest, Receipt, ReleaseRequest};
 use crate::error::{FenceError, JournalError};
 use crate::id::EffectName;
 use crate::lease::Lease;
@@ -43,7 +41,7 @@ impl OperationRecord {
         request: &ReleaseRequest,
         lease_ends: Timestamp,
         now: Timestamp,
-    ) -> Result<Permit, FenceError> {
+    ) -> Result<(), FenceError> {
         self.fence(&request.lease)?;
         let act_until = now + request.budget;
         if act_until > lease_ends {
@@ -57,7 +55,7 @@ impl OperationRecord {
         effect.released_at = Some(now);
         effect.act_until = Some(act_until);
         effect.answered_at = None;
-        Ok(Permit { budget: request.budget })
+        Ok(())
     }
 
     /// Notes that the released request was answered whole and so is over at the ERP.

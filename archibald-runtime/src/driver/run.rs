@@ -15,6 +15,7 @@ use tracing::Instrument;
 
 use super::{Driver, Message, Shared};
 use crate::attempt::{Attempt, Lost};
+use crate::calm::calm;
 use crate::guard::LeaseGuard;
 
 /// How long a store that failed is left alone before it is asked again.
@@ -53,7 +54,7 @@ async fn lease_and_run(
         ttl: shared.config.lease,
     };
     let asked = Instant::now();
-    let leased = match shared.lock.lease(&request).await {
+    let leased = match calm("leasing", shared.lock.lease(&request)).await {
         Ok(leased) => {
             shared.clock.learn(leased.now);
             leased
@@ -98,7 +99,7 @@ async fn run(
     let Some(action) = shared.registry.get(&leased.record.operation.kind).cloned() else {
         tracing::warn!(kind = %leased.record.operation.kind, "unknown kind, left for a worker that knows it");
         let later = Disposition::Yield { after: UNKNOWN_KIND_PAUSE, why: YieldReason::UnknownKind };
-        return shared.store.settle(&guard.lease, later.into()).await.ok();
+        return calm("settling", shared.store.settle(&guard.lease, later.into())).await.ok();
     };
     let attempt = Attempt::new(shared.clone(), action, leased, guard.clone(), give_way, shared.inbox.clone());
     let ended = tokio::select! {
@@ -128,7 +129,7 @@ async fn settle(
     mut settlement: Settlement,
 ) -> Option<OperationRecord> {
     loop {
-        let error = match shared.store.settle(&guard.lease, settlement.clone()).await {
+        let error = match calm("settling", shared.store.settle(&guard.lease, settlement.clone())).await {
             Ok(record) => {
                 tracing::info!(state = record.operation.state.name(), outcome = outcome(&record), "settled");
                 return Some(record);

@@ -122,7 +122,7 @@ impl Tab {
     pub(super) async fn ask(&self, asked: Asked) -> Result<Answer, ClientError> {
         let limit = self.time_left()?.min(self.site.request_limit);
         self.take_list();
-        let exchange = timeout(limit, exchange(&asked, &self.jar));
+        let exchange = timeout(limit, exchange(&asked, &self.jar, None));
         match self.site.closed.run_until_cancelled(exchange).await {
             None => Err(ClientError::PageLost("the pool is shut down".to_owned())),
             Some(Ok(Ok(answer))) => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -47,6 +48,8 @@ pub(super) enum WireError {
         #[source]
         cause: std::io::Error,
     },
+    #[error("nothing was sent: its time was over")]
+    TooLate,
     #[error("the connection broke before an answer")]
     Broken(#[source] hyper::Error),
     #[error("the answer broke off")]
@@ -61,14 +64,18 @@ pub(super) enum WireError {
 #[derive(Debug, Default)]
 pub(super) struct Jar(Mutex<BTreeMap<String, String>>);
 
-/// Sends it on a fresh connection and waits for the whole answer. Dropped, it closes the connection.
-pub(super) async fn exchange(asked: &Asked, jar: &Jar) -> Result<Answer, WireError> {
+/// Sends it on a fresh connection and waits for the whole answer. Dropped, it closes the connection. Where it
+/// has to leave `before` a time, it does or never.
+pub(super) async fn exchange(asked: &Asked, jar: &Jar, before: Option<Instant>) -> Result<Answer, WireError> {
     let host = asked.url.host_str().unwrap_or_default();
     let at = format!("{host}:{}", asked.url.port_or_known_default().unwrap_or(80));
     let request = asked.request(jar).map_err(WireError::Request)?;
     let stream = TcpStream::connect(&at).await.map_err(|cause| WireError::Connect { at, cause })?;
     let _ = stream.set_nodelay(true);
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(WireError::Broken)?;
+    if before.is_some_and(|before| Instant::now() >= before) {
+        return Err(WireError::TooLate);
+    }
     let answer = async {
         let response = sender.send_request(request).await.map_err(WireError::Broken)?;
         let (head, body) = response.into_parts();

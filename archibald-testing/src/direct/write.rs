@@ -6,7 +6,7 @@ use archibald_core::effect::{ActOutcome, Intent, NotSent};
 use archibald_core::error::FenceError;
 use archibald_core::port::{ClientError, CommitGate, GateRefused};
 use async_trait::async_trait;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::page::Page;
 use super::tab::Tab;
@@ -88,10 +88,10 @@ async fn release(tab: &Tab, asked: Asked, intent: Intent, gate: Arc<dyn CommitGa
             Ok(permit) => permit,
             Err(refused) => return Released::Refused(refused),
         };
-        match timeout(permit.budget, exchange(&asked, &jar)).await {
+        match timeout_at(permit.until.into(), exchange(&asked, &jar, Some(permit.until))).await {
             Ok(Ok(answer)) => Released::Answered(answer),
             Ok(Err(error)) => Released::Lost(format!("{asked}: {}", in_full(&error))),
-            Err(_) => Released::Lost(format!("{asked}: no whole answer within {:?}", permit.budget)),
+            Err(_) => Released::Lost(format!("{asked}: no whole answer in time")),
         }
     });
     sending.await.unwrap_or_else(|error| Released::Lost(format!("the task that sends it: {error}")))
