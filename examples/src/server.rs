@@ -1,6 +1,7 @@
 //! The server: everything wired up, from settings to a drained end.
 
 mod agents;
+mod failpoint;
 mod hold;
 mod parts;
 mod settings;
@@ -55,7 +56,7 @@ async fn serve_until_told(settings: &Settings) -> Result<(), Failure> {
     let parts = Parts::from(settings).await?;
     let archibald = Archibald::builder(parts.ports())
         .config(parts.config.clone())
-        .failpoints(hold::from(settings))
+        .failpoints(parts.failpoints.clone())
         .build()?;
     let stop = CancellationToken::new();
     let tokens = TokenSet::new(parts.tokens.clone()).map_err(|error| Failure::Tokens(error.to_string()))?;
