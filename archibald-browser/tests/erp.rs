@@ -133,6 +133,7 @@ impl Desk {
             class: Class::Interactive,
             key: format!("k{n}").parse().unwrap(),
             target: None,
+            once_per_target: false,
             payload: json!({}),
             run_at: None,
             origin: None,

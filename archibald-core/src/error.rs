@@ -125,6 +125,14 @@ pub enum EnqueueError {
         /// The operation that has it.
         operation: crate::id::OperationId,
     },
+    /// The target has such an operation already, and may have one only.
+    #[error("{target} was submitted before, by operation {operation}")]
+    TargetTaken {
+        /// What it works on.
+        target: crate::id::Target,
+        /// The operation that has it, live or completed.
+        operation: crate::id::OperationId,
+    },
     /// The agent has as many unfinished operations as are allowed.
     #[error("agent {agent} has {limit} unfinished operations already, which is the limit")]
     QueueFull {

@@ -30,6 +30,8 @@ pub struct NewOperation {
     pub key: OperationKey,
     /// What it works on; one after another for the same target.
     pub target: Option<Target>,
+    /// Whether the target may have one such operation only, live or completed, whatever their keys.
+    pub once_per_target: bool,
     /// Checked by the kind's action before it gets here.
     pub payload: Value,
     /// Not before this; now when absent.
@@ -55,6 +57,9 @@ pub struct Operation {
     pub key: OperationKey,
     /// What it works on.
     pub target: Option<Target>,
+    /// Whether the target may have one such operation only, live or completed.
+    #[serde(default)]
+    pub once_per_target: bool,
     /// What is wanted.
     pub payload: Value,
     /// Its place: within an agent and class, lower goes first.

@@ -67,6 +67,7 @@ impl OperationRecord {
             class: new.class,
             key: new.key,
             target: new.target,
+            once_per_target: new.once_per_target,
             payload: new.payload,
             position,
             state: OperationState::Available { at, step: Step::Act },

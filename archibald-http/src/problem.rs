@@ -144,6 +144,11 @@ impl From<EnqueueError> for Problem {
                 let errors = vec![FieldError::new("/key", "was used before with another kind or payload")];
                 Self { errors, operation: Some(operation), ..problem }
             }
+            EnqueueError::TargetTaken { operation, .. } => {
+                let title = "It was submitted before";
+                let problem = Self::new(StatusCode::CONFLICT, "target-taken", title, detail);
+                Self { operation: Some(operation), ..problem }
+            }
             EnqueueError::QueueFull { .. } => {
                 Self::new(StatusCode::CONFLICT, "queue-full", "The agent's queue is full", detail)
             }
@@ -160,6 +165,11 @@ impl From<AdminError> for Problem {
             AdminError::State(error) => {
                 let title = "The operation's state does not allow it";
                 Self::new(StatusCode::CONFLICT, "wrong-state", title, error.to_string())
+            }
+            AdminError::TargetTaken { by, .. } => {
+                let title = "Another operation took its place";
+                let problem = Self::new(StatusCode::CONFLICT, "target-taken", title, error.to_string());
+                Self { operation: Some(by), ..problem }
             }
             AdminError::Invalid(field) => Self::invalid(vec![field]),
             AdminError::Store(error) => error.into(),

@@ -59,6 +59,11 @@ impl AgentLock for PgStore {
         .await
     }
 
+    async fn revoke(&self, agent: &AgentId) -> Result<Option<Ticket>, StoreError> {
+        self.write(How::repeatable("taking a lease away"), agent, (), |tx, ()| end_lease(tx, false).boxed())
+            .await
+    }
+
     async fn reap(&self) -> Result<Vec<Ticket>, StoreError> {
         let ended =
             self.read("looking for ended leases", (), |conn, sql, ()| ended(conn, sql).boxed()).await?;
@@ -97,7 +102,7 @@ impl PgStore {
     /// Ends the agent's lease if its time is over. Returns what became available by it.
     async fn expire(&self, agent: &AgentId, wait: Wait) -> Result<Option<Ticket>, StoreError> {
         let how = How::repeatable("taking back a lease").waiting(wait);
-        self.write(how, agent, (), |tx, ()| expire(tx).boxed()).await
+        self.write(how, agent, (), |tx, ()| end_lease(tx, true).boxed()).await
     }
 }
 
@@ -152,10 +157,10 @@ async fn hand_back(tx: &mut Tx, lease: &Lease) -> Result<(), Stop<FenceError>> {
     Ok(())
 }
 
-async fn expire(tx: &mut Tx) -> Result<Option<Ticket>, Stop<StoreError>> {
+async fn end_lease(tx: &mut Tx, only_if_over: bool) -> Result<Option<Ticket>, Stop<StoreError>> {
     let Some(agent) = tx.lock_agent().await? else { return Ok(None) };
     let (Some(operation), Some(ends)) = (agent.operation, agent.ends) else { return Ok(None) };
-    if ends > agent.now {
+    if only_if_over && ends > agent.now {
         return Ok(None);
     }
     tx.free_agent().await?;

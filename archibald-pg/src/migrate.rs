@@ -5,7 +5,10 @@ use crate::options::ConnectError;
 use crate::sql::in_schema;
 
 /// In order, and only ever added to: what a database has once is not changed here any more.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../migrations/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../migrations/0001_first.sql")),
+    (2, "targets", include_str!("../migrations/0002_targets.sql")),
+];
 
 /// Brings the schema up to date, unless it is already.
 ///

@@ -128,8 +128,9 @@ impl OperationStore for PgStore {
         id: OperationId,
         by: &str,
     ) -> Result<OperationRecord, AdminError> {
-        self.administer("redriving an operation", agent, id, by.to_owned(), |record, by, now| {
-            record.redrive(by, now)
+        let asked = (id, by.to_owned());
+        self.write(How::once("redriving an operation"), agent, asked, |tx, (id, by)| {
+            redrive(tx, *id, by).boxed()
         })
         .await
     }
@@ -176,6 +177,14 @@ impl OperationStore for PgStore {
 
     async fn resume(&self, agent: &AgentId) -> Result<(), StoreError> {
         self.write(How::repeatable("resuming an agent"), agent, (), |tx, ()| resume(tx).boxed()).await
+    }
+
+    async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let asked = (finished_before, limit);
+        self.read("forgetting old operations", asked, |conn, sql, (before, limit)| {
+            read::forget(conn, sql, *before, *limit).boxed()
+        })
+        .await
     }
 
     async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
@@ -260,6 +269,15 @@ async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRec
         let (key, operation) = (new.key.to_string(), record.operation.id);
         return Err(EnqueueError::KeyReused { key, operation }.into());
     }
+    if let Some(target) = new.target.as_ref().filter(|_| new.once_per_target)
+        && let Some(record) = tx.holder_of_target(&new.kind, new.id, target).await?
+    {
+        if record.is_same_request(new) {
+            return Ok(Some(record));
+        }
+        let operation = record.operation.id;
+        return Err(EnqueueError::TargetTaken { target: target.clone(), operation }.into());
+    }
     match new.class {
         Class::Background => Ok(tx.waiting_of_kind(&new.kind).await?),
         Class::Interactive => Ok(None),
@@ -323,6 +341,25 @@ async fn administer<A>(
         return Err(AdminError::NotFound(id).into());
     };
     let events = change(&mut record, arguments, now)?;
+    tx.save(&record).await?;
+    tx.emit(&events, now).await?;
+    tx.wakes_workers = true;
+    Ok(record)
+}
+
+/// Takes the event counter before it looks whether the target is free, as [`enqueue`] does.
+async fn redrive(tx: &mut Tx, id: OperationId, by: &str) -> Result<OperationRecord, Stop<AdminError>> {
+    let Some(Locked { mut record, now }) = tx.lock_operation(id).await? else {
+        return Err(AdminError::NotFound(id).into());
+    };
+    let events = record.redrive(by, now)?;
+    tx.lock_stream().await?;
+    let operation = &record.operation;
+    if let Some(target) = operation.target.as_ref().filter(|_| operation.once_per_target)
+        && let Some(other) = tx.holder_of_target(&operation.kind, id, target).await?
+    {
+        return Err(AdminError::TargetTaken { target: target.clone(), by: other.operation.id }.into());
+    }
     tx.save(&record).await?;
     tx.emit(&events, now).await?;
     tx.wakes_workers = true;

@@ -1,4 +1,4 @@
-//! What is read without a lock.
+//! What one statement, or one reading transaction, does on a connection of the pool.
 
 use archibald_core::error::StoreError;
 use archibald_core::event::Cursor;
@@ -6,6 +6,7 @@ use archibald_core::id::{AgentId, OperationId};
 use archibald_core::port::{Head, OperationFilter, OperationPage, PausedAgent, RowPage, RowQuery, Snapshot};
 use archibald_core::record::{Evidence, OperationRecord};
 use archibald_core::scheduler::Ticket;
+use archibald_core::time::Timestamp;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
 use uuid::Uuid;
@@ -37,15 +38,18 @@ pub(crate) async fn operations(
     filter: &OperationFilter,
 ) -> Read<OperationPage> {
     let limit = page_size(filter.limit);
-    let rows = sqlx::query(sql.operations_list.clone())
+    let of_target = filter.target.as_ref();
+    let statement = if of_target.is_some() { &sql.operations_of_target } else { &sql.operations_list };
+    let mut query = sqlx::query(statement.clone())
         .bind(agent)
         .bind(to_i64(filter.before.unwrap_or(u64::MAX)))
         .bind(filter.state.as_deref().map(printable))
         .bind(filter.kind.as_ref().map(|kind| kind.to_string()))
-        .bind(beyond(limit))
-        .fetch_all(conn)
-        .await?;
-    let mut records = decode_all(&rows)?;
+        .bind(beyond(limit));
+    if let Some(target) = of_target {
+        query = query.bind(target.to_string());
+    }
+    let mut records = decode_all(&query.fetch_all(conn).await?)?;
     let next = cut(&mut records, limit, |record| record.operation.position);
     Ok(OperationPage { records, next })
 }
@@ -109,6 +113,12 @@ pub(crate) async fn paused(conn: &mut PgConnection, sql: &Sql) -> Read<Vec<Pause
         Ok(PausedAgent { agent, why, since: since.0 })
     });
     Ok(paused.collect::<Result<_, StoreError>>()?)
+}
+
+/// Forgets old operations in one statement, which may be made again.
+pub(crate) async fn forget(conn: &mut PgConnection, sql: &Sql, before: Timestamp, limit: u32) -> Read<u64> {
+    let query = sqlx::query(sql.operations_forget.clone()).bind(At(before)).bind(i64::from(limit));
+    Ok(query.execute(conn).await?.rows_affected())
 }
 
 /// The ends of an agent's log.

@@ -1,7 +1,7 @@
 //! Agents and operations, locked, loaded and saved.
 
 use archibald_core::error::{FenceError, StoreError};
-use archibald_core::id::{OperationId, OperationKey, OperationKind};
+use archibald_core::id::{OperationId, OperationKey, OperationKind, Target};
 use archibald_core::lease::Lease;
 use archibald_core::operation::Operation;
 use archibald_core::record::OperationRecord;
@@ -164,6 +164,21 @@ impl Tx {
             .bind(to_i64(operation.position));
         let id: Option<Uuid> = query.fetch_optional(self.connection()).await?;
         Ok(id.map(OperationId))
+    }
+
+    /// Who has the target that an operation wants for itself, live or completed; the operation itself aside.
+    pub(crate) async fn holder_of_target(
+        &mut self,
+        kind: &OperationKind,
+        id: OperationId,
+        target: &Target,
+    ) -> Result<Option<OperationRecord>, TxError> {
+        let query = sqlx::query(self.sql.operation_holder.clone())
+            .bind(self.agent.to_string())
+            .bind(target.to_string())
+            .bind(kind.to_string())
+            .bind(id.0);
+        query.fetch_optional(self.connection()).await?.as_ref().map(decode).transpose()
     }
 
     /// How many operations of the agent are unfinished; counts no further than to `limit`.

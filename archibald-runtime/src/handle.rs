@@ -199,6 +199,7 @@ impl Operations for Archibald {
             class: action.class(),
             key: request.key,
             target,
+            once_per_target: action.once_per_target(),
             payload: request.payload,
             run_at: request.run_at,
             origin: request.origin,

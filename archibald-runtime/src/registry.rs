@@ -45,6 +45,15 @@ impl Action {
         }
     }
 
+    /// Whether a target may have one such operation only.
+    #[must_use]
+    pub fn once_per_target(&self) -> bool {
+        match self {
+            Self::Effect(action) => action.once_per_target(),
+            Self::Read(_) => false,
+        }
+    }
+
     /// Checks a payload.
     ///
     /// # Errors

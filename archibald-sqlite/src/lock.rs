@@ -40,6 +40,23 @@ impl AgentLock for SqliteStore {
         .await
     }
 
+    async fn revoke(&self, agent: &AgentId) -> Result<Option<Ticket>, StoreError> {
+        let agent = agent.clone();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let held = tx.agent(&agent).await?.and_then(|row| row.held);
+                match held {
+                    Some((operation, _)) => {
+                        tx.wake_workers(&agent);
+                        tx.expire(&agent, operation).await
+                    }
+                    None => Ok(None),
+                }
+            })
+        })
+        .await
+    }
+
     async fn reap(&self) -> Result<Vec<Ticket>, StoreError> {
         self.write(|tx| {
             Box::pin(async move {

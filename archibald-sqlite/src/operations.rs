@@ -105,7 +105,8 @@ impl OperationStore for SqliteStore {
         by: &str,
     ) -> Result<OperationRecord, AdminError> {
         let by = by.to_owned();
-        self.administer(agent, id, move |record, now| record.redrive(&by, now)).await
+        let agent = agent.clone();
+        self.write(move |tx| Box::pin(redrive(tx, agent, id, by))).await
     }
 
     async fn resolve(
@@ -156,6 +157,10 @@ impl OperationStore for SqliteStore {
             })
         })
         .await
+    }
+
+    async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.write(move |tx| Box::pin(tx.forget_finished(finished_before, limit))).await
     }
 
     async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
@@ -227,10 +232,38 @@ async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRec
         let operation = record.operation.id;
         return Err(EnqueueError::KeyReused { key: new.key.to_string(), operation });
     }
+    if let Some(target) = new.target.as_ref().filter(|_| new.once_per_target)
+        && let Some(record) = tx.holder_of_target((&new.agent, &new.kind, new.id), target).await?
+    {
+        if record.is_same_request(new) {
+            return Ok(Some(record));
+        }
+        let operation = record.operation.id;
+        return Err(EnqueueError::TargetTaken { target: target.clone(), operation });
+    }
     match new.class {
         Class::Background => Ok(tx.waiting_of_kind(&new.agent, new.kind.as_str()).await?),
         Class::Interactive => Ok(None),
     }
+}
+
+async fn redrive(
+    tx: &mut Tx,
+    agent: AgentId,
+    id: OperationId,
+    by: String,
+) -> Result<OperationRecord, AdminError> {
+    let mut record = tx.operation(&agent, id).await?.ok_or(AdminError::NotFound(id))?;
+    let events = record.redrive(&by, tx.now)?;
+    let operation = &record.operation;
+    if let Some(target) = operation.target.as_ref().filter(|_| operation.once_per_target)
+        && let Some(other) = tx.holder_of_target((&agent, &operation.kind, id), target).await?
+    {
+        return Err(AdminError::TargetTaken { target: target.clone(), by: other.operation.id });
+    }
+    tx.update(&record, events).await?;
+    tx.wake_workers(&agent);
+    Ok(record)
 }
 
 async fn settle(tx: &mut Tx, lease: Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {

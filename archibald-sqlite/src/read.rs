@@ -50,12 +50,16 @@ impl Reader {
         filter: &OperationFilter,
     ) -> Result<OperationPage, StoreError> {
         let limit = page_size(filter.limit);
-        let query = sqlx::query(sql::LIST)
+        let statement = if filter.target.is_some() { sql::LIST_OF_TARGET } else { sql::LIST };
+        let mut query = sqlx::query(statement)
             .bind(agent.as_str())
             .bind(to_i64(filter.before.unwrap_or(u64::MAX)))
             .bind(filter.state.as_deref())
             .bind(filter.kind.as_ref().map(|kind| kind.as_str()))
             .bind(limit + 1);
+        if let Some(target) = &filter.target {
+            query = query.bind(target.as_str());
+        }
         let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
         let mut records: Vec<OperationRecord> = rows.iter().map(doc).collect::<Result<_, _>>()?;
         let next = cut(&mut records, limit, |record| record.operation.position);

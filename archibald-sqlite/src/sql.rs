@@ -5,7 +5,8 @@
 pub(crate) const APPLICATION_ID: i64 = 0x4172_6368;
 
 /// The schema, one script a version; each ends by setting `user_version` to its own.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("sql/0001_schema.sql")];
+pub(crate) const MIGRATIONS: &[&str] =
+    &[include_str!("sql/0001_schema.sql"), include_str!("sql/0002_targets.sql")];
 
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(crate) const COMMIT: &str = "COMMIT";
@@ -69,6 +70,14 @@ pub(crate) const UNFINISHED: &str = "SELECT count(*) FROM
 // operations_unfinished
 pub(crate) const EARLIER_ON_TARGET: &str = "SELECT id FROM operations
     WHERE agent = ?1 AND target = ?2 AND unfinished = 1 AND position < ?3 ORDER BY position LIMIT 1";
+// operations_of_target
+pub(crate) const HOLDER_OF_TARGET: &str = "SELECT doc FROM operations WHERE agent = ?1 AND target = ?2
+    AND kind = ?3 AND id <> ?4 AND state NOT IN ('rejected', 'failed', 'cancelled') ORDER BY position LIMIT 1";
+// operations_old
+pub(crate) const OLD_OPERATIONS: &str = "SELECT id FROM operations
+    WHERE unfinished = 0 AND finished_at < ?1 ORDER BY finished_at LIMIT ?2";
+pub(crate) const FORGET_EVIDENCE: &str = "DELETE FROM evidence WHERE operation = ?1";
+pub(crate) const FORGET_OPERATION: &str = "DELETE FROM operations WHERE id = ?1";
 pub(crate) const INSERT_OPERATION: &str = "INSERT INTO operations
     (position, id, agent, key, kind, class, target, state, unfinished, at, step, preemptions, finished_at, doc)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
@@ -79,6 +88,10 @@ pub(crate) const UPDATE_OPERATION: &str = "UPDATE operations
 // operations_of_agent
 pub(crate) const LIST: &str = "SELECT doc FROM operations WHERE agent = ?1 AND position < ?2
     AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR kind = ?4) ORDER BY position DESC LIMIT ?5";
+// operations_of_target
+pub(crate) const LIST_OF_TARGET: &str = "SELECT doc FROM operations WHERE agent = ?1 AND position < ?2
+    AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR kind = ?4) AND target = ?6
+    ORDER BY position DESC LIMIT ?5";
 // operations_waiting
 pub(crate) const WAITING: &str = "SELECT position, id, agent, class, target, at, step, preemptions
     FROM operations WHERE state = 'available' AND position > ?1 ORDER BY position LIMIT ?2";

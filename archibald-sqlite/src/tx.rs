@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archibald_core::error::StoreError;
 use archibald_core::event::NewEvent;
-use archibald_core::id::{AgentId, OperationId};
+use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
 use archibald_core::operation::OperationState;
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::scheduler::Ticket;
@@ -125,6 +125,33 @@ impl Tx {
     ) -> Result<Option<OperationRecord>, StoreError> {
         let query = sqlx::query(sql::WAITING_OF_KIND).bind(agent.as_str()).bind(kind);
         optional_doc(query.fetch_optional(&mut self.conn).await)
+    }
+
+    /// Who has the target that an operation wants for itself, live or completed; the operation itself aside.
+    pub(crate) async fn holder_of_target(
+        &mut self,
+        (agent, kind, id): (&AgentId, &OperationKind, OperationId),
+        target: &Target,
+    ) -> Result<Option<OperationRecord>, StoreError> {
+        let query = sqlx::query(sql::HOLDER_OF_TARGET)
+            .bind(agent.as_str())
+            .bind(target.as_str())
+            .bind(kind.as_str())
+            .bind(id.to_string());
+        optional_doc(query.fetch_optional(&mut self.conn).await)
+    }
+
+    /// Forgets old operations, each with its key, its journal and its evidence.
+    pub(crate) async fn forget_finished(&mut self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let query = sqlx::query(sql::OLD_OPERATIONS).bind(before.as_micros()).bind(limit);
+        let old = query.fetch_all(&mut self.conn).await.map_err(failed)?;
+        for row in &old {
+            let id: String = column(row, 0)?;
+            for statement in [sql::FORGET_EVIDENCE, sql::FORGET_OPERATION] {
+                sqlx::query(statement).bind(&id).execute(&mut self.conn).await.map_err(failed)?;
+            }
+        }
+        Ok(old.len() as u64)
     }
 
     /// How many operations of the agent are unfinished, counted up to a limit.

@@ -192,6 +192,18 @@ impl OperationState {
         }
     }
 
+    /// Whether a target that may have one such operation only is taken by it: everything but an end without
+    /// what was asked for.
+    #[must_use]
+    pub fn holds_target(&self) -> bool {
+        match self {
+            Self::Available { .. } | Self::Running { .. } | Self::InDoubt { .. } | Self::Completed { .. } => {
+                true
+            }
+            Self::Rejected { .. } | Self::Failed { .. } | Self::Cancelled { .. } => false,
+        }
+    }
+
     /// The whole machine: the state after a change.
     ///
     /// # Errors

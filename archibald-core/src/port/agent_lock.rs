@@ -102,6 +102,17 @@ pub trait AgentLock: Send + Sync {
     /// Cancel safe.
     async fn hand_back(&self, lease: &Lease) -> Result<(), FenceError>;
 
+    /// Takes the agent's lease away, whoever holds it and however long it would last, as if its time were
+    /// over: for a person who knows that the holder is gone. What a holder that is not gone still does is
+    /// refused; what it has released is asked for by the next attempt. `None` when there is no lease.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn revoke(&self, agent: &AgentId) -> Result<Option<Ticket>, StoreError>;
+
     /// Ends the leases whose time is over and returns what became available by it, each with the step that
     /// its journal gives.
     ///

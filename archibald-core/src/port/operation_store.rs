@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::effect::{Intent, IntentRequest, Permit, Receipt};
 use crate::error::{EnqueueError, FenceError, FieldError, StoreError};
-use crate::id::{AgentId, Collection, EffectName, OperationId, OperationKind};
+use crate::id::{AgentId, Collection, EffectName, OperationId, OperationKind, Target};
 use crate::lease::Lease;
 use crate::operation::{IllegalChange, NewOperation};
 use crate::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
@@ -16,8 +16,8 @@ use crate::time::Timestamp;
 pub struct Enqueued {
     /// As stored.
     pub record: OperationRecord,
-    /// Whether it existed before: the same key and payload, or a background operation of a kind of which
-    /// one waits already.
+    /// Whether it existed before: the same key and payload, the same payload for a target that may have one
+    /// such operation only, or a background operation of a kind of which one waits already.
     pub replayed: bool,
 }
 
@@ -28,6 +28,8 @@ pub struct OperationFilter {
     pub state: Option<String>,
     /// Of this kind.
     pub kind: Option<OperationKind>,
+    /// On this target.
+    pub target: Option<Target>,
     /// Older than this one: its position.
     pub before: Option<u64>,
     /// At most this many, 1 to 500.
@@ -89,6 +91,14 @@ pub enum AdminError {
     /// Its state does not allow it.
     #[error(transparent)]
     State(#[from] IllegalChange),
+    /// Another operation took its target meanwhile, and there may be one only.
+    #[error("operation {by} is for the same {target}, which may have one only")]
+    TargetTaken {
+        /// What both work on.
+        target: Target,
+        /// The other one, live or completed.
+        by: OperationId,
+    },
     /// The store failed; nothing was changed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -104,7 +114,8 @@ pub trait OperationStore: Send + Sync {
     /// Accepts an operation. What is answered survives any crash.
     ///
     /// # Errors
-    /// [`EnqueueError::KeyReused`], [`EnqueueError::QueueFull`] or [`EnqueueError::Store`].
+    /// [`EnqueueError::KeyReused`], [`EnqueueError::TargetTaken`], [`EnqueueError::QueueFull`] or
+    /// [`EnqueueError::Store`].
     ///
     /// # Cancel safety
     /// A dropped call may have stored it; the same key again tells.
@@ -283,6 +294,16 @@ pub trait OperationStore: Send + Sync {
     /// # Cancel safety
     /// Cancel safe.
     async fn resume(&self, agent: &AgentId) -> Result<(), StoreError>;
+
+    /// Forgets operations that finished before a time, oldest first and at most `limit` of them, each with its
+    /// key, journal and evidence in one piece. What is not final is never forgotten. Returns how many went.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe; a dropped call may have forgotten some.
+    async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// Who is paused.
     ///

@@ -24,6 +24,7 @@ fn waiting() -> OperationRecord {
         class: Class::Interactive,
         key: OperationKey::new("k1").unwrap(),
         target: None,
+        once_per_target: false,
         payload: json!({"customer": "ALFKI"}),
         run_at: None,
         origin: None,

@@ -86,6 +86,7 @@ pub(crate) async fn list(
     let filter = OperationFilter {
         state: query.state.map(|state| state.on_the_wire().to_owned()),
         kind: query.kind,
+        target: None,
         before: query.after,
         limit: page_size(query.limit)?,
     };

@@ -92,6 +92,7 @@ impl Operations for Door {
             class,
             key: request.key,
             target: None,
+            once_per_target: false,
             payload: request.payload,
             run_at: request.run_at,
             origin: request.origin,

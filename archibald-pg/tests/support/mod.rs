@@ -59,6 +59,7 @@ pub fn submit(agent: &AgentId, key: &str) -> NewOperation {
         class: Class::Interactive,
         key: OperationKey::new(key).unwrap(),
         target: None,
+        once_per_target: false,
         payload: json!({ "customer": "ALFKI" }),
         run_at: None,
         origin: None,

@@ -166,6 +166,7 @@ pub(crate) fn new_operation(agent: &str, key: &str) -> NewOperation {
         class: Class::Interactive,
         key: OperationKey::new(key).unwrap(),
         target: None,
+        once_per_target: false,
         payload: json!({ "customer": "ALFKI", "lines": [{ "product": "A0001", "quantity": "2" }] }),
         run_at: None,
         origin: None,

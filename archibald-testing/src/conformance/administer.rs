@@ -1,11 +1,13 @@
+use std::time::Duration;
+
 use archibald_core::effect::EffectState;
 use archibald_core::id::OperationId;
 use archibald_core::operation::{EffectAtEnd, OperationState, Step};
 use archibald_core::port::AdminError;
-use archibald_core::record::{Disposition, OperationRecord, Resolution};
+use archibald_core::record::{Disposition, Evidence, OperationRecord, Resolution, Settlement};
 use uuid::Uuid;
 
-use super::checks::{LONG, agent, available, effect, gave_way, kinds, receipt, submit};
+use super::checks::{LONG, agent, available, completed, effect, gave_way, kinds, receipt, submit};
 use super::{Ports, StoreUnderTest};
 
 /// What waits and has no effect is withdrawn; all else stays as it is.
@@ -90,4 +92,34 @@ async fn in_doubt(ports: &Ports, key: &str) -> OperationRecord {
     let (_, lease) = ports.running(submit(&agent("nancy"), key), LONG).await;
     ports.released(&lease).await;
     ports.settle(&lease, Disposition::Doubt { evidence: "two bearers".into() }).await
+}
+
+/// What finished before a time is forgotten with its key, its journal and its evidence; what is not final
+/// stays, however old it is.
+pub async fn old_operations_are_forgotten_whole(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let (_, lease) = ports.running(submit(&nancy, "done"), LONG).await;
+    let mut settlement = Settlement::from(completed());
+    settlement.evidence.push(Evidence {
+        name: "page".into(),
+        media_type: "text/html".into(),
+        bytes: b"<p>".to_vec(),
+    });
+    let done = ports.store.settle(&lease, settlement).await.unwrap();
+    let (_, lease) = ports.running(submit(&nancy, "unclear"), LONG).await;
+    let doubt = ports.settle(&lease, Disposition::Doubt { evidence: "two bearers".into() }).await;
+    let waiting = ports.enqueue(submit(&nancy, "waiting")).await;
+
+    let finished = done.operation.finished_at.unwrap();
+    assert_eq!(ports.store.forget(finished, 10).await.unwrap(), 0, "not before that moment");
+    let later = finished + Duration::from_secs(3600);
+    assert_eq!(ports.store.forget(later, 0).await.unwrap(), 0);
+    assert_eq!(ports.store.forget(later, 10).await.unwrap(), 1);
+    assert_eq!(ports.store.get(&nancy, done.operation.id).await.unwrap(), None);
+    assert_eq!(ports.store.evidence(&nancy, done.operation.id, 0).await.unwrap(), None);
+    for kept in [&doubt, &waiting] {
+        assert_eq!(ports.get(kept).await, *kept);
+    }
+    let again = ports.store.enqueue(submit(&nancy, "done")).await.unwrap();
+    assert!(!again.replayed, "the key went with its operation");
 }

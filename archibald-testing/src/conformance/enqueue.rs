@@ -4,12 +4,14 @@ use std::time::Duration;
 use archibald_core::error::EnqueueError;
 use archibald_core::id::{OperationId, OperationKind};
 use archibald_core::operation::{Class, NewOperation};
+use archibald_core::port::AdminError;
+use archibald_core::record::Disposition;
 use futures::future::join_all;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::StoreUnderTest;
-use super::checks::{LONG, agent, completed, kinds, submit, sync};
+use super::checks::{LONG, agent, completed, kinds, on_target, submit, sync};
 
 /// The same key 50 times at once is one operation with one event. Catches look-then-insert.
 pub async fn one_key_is_one_operation(under: &mut dyn StoreUnderTest) {
@@ -118,4 +120,37 @@ pub async fn a_caller_that_leaves_changes_nothing(under: &mut dyn StoreUnderTest
     }
     assert_eq!(ports.store.waiting(Some(nancy.clone()), None, 500).await.unwrap().len(), 100);
     assert_eq!(ports.log(&nancy).await.len(), 100, "one event each");
+}
+
+/// A target that may have one such operation only has one, whoever asks at once and by which keys: the same
+/// content is the same operation, another is refused; only an end without the effect frees it, and a redrive
+/// finds out when it was taken meanwhile.
+pub async fn a_target_is_taken_once(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let draft =
+        |key: &str| NewOperation { once_per_target: true, ..on_target(submit(&nancy, key), "draft:7") };
+    let calls = (0..20).map(|n| {
+        let (store, new) = (ports.store.clone(), draft(&format!("device {n}")));
+        tokio::spawn(async move { store.enqueue(new).await.expect("accepted") })
+    });
+    let answers: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1, "twenty taps, one operation");
+    let first = answers[0].record.clone();
+    let changed = |key| NewOperation { payload: json!({ "customer": "ANATR" }), ..draft(key) };
+    let refused = ports.store.enqueue(changed("changed")).await;
+    let Err(EnqueueError::TargetTaken { operation, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(operation, first.operation.id);
+    let edit = OperationKind::new("edit-order").unwrap();
+    ports.enqueue(NewOperation { kind: edit, once_per_target: false, ..draft("edit") }).await;
+    ports.enqueue(on_target(draft("another draft"), "draft:8")).await;
+
+    let lease = ports.lease(&first, LONG).await;
+    let no = Disposition::Reject { why: "credit limit".into(), refused: None };
+    ports.settle(&lease, no).await;
+    let corrected = ports.store.enqueue(changed("corrected")).await.expect("a rejection frees the target");
+    let redriven = ports.store.redrive(&nancy, first.operation.id, "nancy").await;
+    let Err(AdminError::TargetTaken { by, .. }) = redriven else { panic!("{redriven:?}") };
+    assert_eq!(by, corrected.record.operation.id);
+    ports.store.cancel(&nancy, by, "nancy").await.unwrap();
+    ports.store.redrive(&nancy, first.operation.id, "nancy").await.expect("the target is free again");
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use archibald_core::error::FenceError;
 use archibald_core::operation::{NewOperation, OperationState, Step};
 use archibald_core::port::LeaseError;
 use archibald_core::record::Disposition;
@@ -153,4 +154,21 @@ pub async fn handed_back_is_as_if_never_taken(under: &mut dyn StoreUnderTest) {
     assert_eq!(back.operation.position, record.operation.position);
     let other = ports.enqueue(submit(&nancy, "other")).await;
     ports.lease(&other, LONG).await;
+}
+
+/// A lease is taken away from a holder that believes in it: whatever it writes after that is refused, and the
+/// next attempt begins with what its journal says.
+pub async fn a_lease_can_be_taken_away(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    assert_eq!(ports.lock.revoke(&nancy).await.unwrap(), None, "there is none");
+    let (record, lease) = ports.running(submit(&nancy, "k"), LONG).await;
+    ports.released(&lease).await;
+    let ticket = ports.lock.revoke(&nancy).await.unwrap().expect("it waits again");
+    assert_eq!((ticket.operation, ticket.step), (record.operation.id, Step::Probe));
+    assert_eq!(ports.lock.renew(std::slice::from_ref(&lease)).await.unwrap(), []);
+    let late = ports.store.settle(&lease, completed().into()).await;
+    assert!(matches!(late, Err(FenceError::Superseded)), "{late:?}");
+    let next = ports.lease(&record, LONG).await;
+    assert!(next.token > lease.token);
+    assert_eq!(ports.lock.revoke(&nancy).await.unwrap().map(|ticket| ticket.step), Some(Step::Probe));
 }

@@ -7,7 +7,7 @@ use archibald_core::record::{Disposition, Evidence, LocalRow, Settlement};
 use futures::future::join_all;
 use serde_json::json;
 
-use super::checks::{LONG, agent, all_customers, completed, row, submit, sync};
+use super::checks::{LONG, agent, all_customers, completed, on_target, row, submit, sync};
 use super::{Ports, StoreUnderTest};
 
 /// What waits comes once, by position, over all agents or of one, page by page; nothing else comes.
@@ -78,6 +78,12 @@ pub async fn listing_filters_and_pages(under: &mut dyn StoreUnderTest) {
     let unknown = OperationFilter { state: Some("no such state".into()), ..filter(10) };
     assert_eq!(ports.store.list(&nancy, &unknown).await.unwrap().records, []);
     assert_eq!(ports.store.list(&nancy, &filter(0)).await.unwrap().records.len(), 1, "at least one");
+
+    let edit = ports.enqueue(on_target(submit(&nancy, "edit"), "order:1")).await;
+    let sent = ports.enqueue(on_target(submit(&nancy, "send"), "order:1")).await;
+    ports.enqueue(on_target(submit(&nancy, "other"), "order:2")).await;
+    let by_target = OperationFilter { target: edit.operation.target.clone(), ..filter(10) };
+    assert_eq!(ports.store.list(&nancy, &by_target).await.unwrap().records, [sent, edit]);
 }
 
 /// Text is found in any case and taken as it stands; names of fields are not text; ids are in byte order.

@@ -61,6 +61,12 @@ impl AgentLock for MemoryStore {
         })
     }
 
+    async fn revoke(&self, agent: &AgentId) -> Result<Option<Ticket>, StoreError> {
+        self.write(|state, now| {
+            state.expire(agent, now).map_err(|error| StoreError::damaged("a held agent", error))
+        })
+    }
+
     async fn reap(&self) -> Result<Vec<Ticket>, StoreError> {
         self.write(|state, now| {
             let over = |agent: &Agent| agent.held.as_ref().is_some_and(|held| held.expires_at <= now);

@@ -41,6 +41,10 @@ impl OperationStore for MemoryStore {
         let wanted = |record: &&OperationRecord| {
             filter.state.as_ref().is_none_or(|state| record.operation.state.name() == state)
                 && filter.kind.as_ref().is_none_or(|kind| record.operation.kind == *kind)
+                && filter
+                    .target
+                    .as_ref()
+                    .is_none_or(|target| record.operation.target.as_ref() == Some(target))
         };
         let older = state.agent(agent).operations.range(..filter.before.unwrap_or(u64::MAX));
         let limit = page_size(filter.limit);
@@ -131,7 +135,17 @@ impl OperationStore for MemoryStore {
         id: OperationId,
         by: &str,
     ) -> Result<OperationRecord, AdminError> {
-        self.administer(agent, id, |record, now| record.redrive(by, now))
+        self.write(|state, now| {
+            let agent_state = state.agent(agent);
+            let mut record = agent_state.by_id(id).cloned().ok_or(AdminError::NotFound(id))?;
+            let events = record.redrive(by, now)?;
+            if let Some((target, other)) = agent_state.taken(&record.operation) {
+                return Err(AdminError::TargetTaken { target, by: other.operation.id });
+            }
+            state.write(record.clone(), events, now);
+            state.wake_workers(agent);
+            Ok(record)
+        })
     }
 
     async fn resolve(
@@ -191,6 +205,26 @@ impl OperationStore for MemoryStore {
         })
     }
 
+    async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.write(|state, _| {
+            let finished = |record: &OperationRecord| {
+                record.operation.finished_at.filter(|at| record.operation.is_final() && *at < finished_before)
+            };
+            let every = state.agents.values().flat_map(|agent| agent.operations.values());
+            let mut old: Vec<_> = every
+                .filter_map(|record| {
+                    Some((finished(record)?, record.operation.agent.clone(), record.operation.id))
+                })
+                .collect();
+            old.sort();
+            old.truncate(limit as usize);
+            for (_, agent, operation) in &old {
+                state.agent(agent).forget(*operation);
+            }
+            Ok(old.len() as u64)
+        })
+    }
+
     async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
         let state = self.lock();
         let paused = state.agents.iter().filter_map(|(id, agent)| {
@@ -241,6 +275,12 @@ fn existing(agent: &Agent, new: &NewOperation) -> Result<Option<OperationRecord>
             return Ok(Some(record.clone()));
         }
         return Err(EnqueueError::KeyReused { key: new.key.to_string(), operation: record.operation.id });
+    }
+    if let Some((target, record)) = agent.taken_by(new) {
+        if record.is_same_request(new) {
+            return Ok(Some(record.clone()));
+        }
+        return Err(EnqueueError::TargetTaken { target, operation: record.operation.id });
     }
     if new.class == Class::Background {
         let waiting = agent.waiting.iter().filter_map(|position| agent.operations.get(position));

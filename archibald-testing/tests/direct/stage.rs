@@ -76,6 +76,7 @@ impl Stage {
             class: Class::Interactive,
             key: OperationKey::new(Uuid::now_v7().to_string()).unwrap(),
             target: None,
+            once_per_target: false,
             payload: json!({}),
             run_at: None,
             origin: None,

@@ -99,6 +99,7 @@ impl Names {
             class: Class::Interactive,
             key: OperationKey::new(number.to_string())?,
             target: None,
+            once_per_target: false,
             payload: self.payload.clone(),
             run_at: None,
             origin: None,

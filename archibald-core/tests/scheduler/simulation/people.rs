@@ -43,6 +43,7 @@ impl World {
             class,
             key: OperationKey::new(format!("key {n}")).unwrap(),
             target: target.map(|text| Target::new(text).unwrap()),
+            once_per_target: false,
             payload,
             run_at: self.chance.happens(150).then(|| self.now + self.chance.millis(0..70_000)),
             origin: None,
