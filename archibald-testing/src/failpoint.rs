@@ -143,6 +143,7 @@ impl Failpoint {
                 self.lose();
                 self.let_go().await;
             }
+            Kind::Revoke => self.revoke().await,
         }
         Passage::On
     }
@@ -206,6 +207,20 @@ impl Failpoint {
     fn lose(&self) {
         let mut held = self.held();
         held.lost = held.lease.as_ref().map(|lease| (lease.agent.clone(), lease.token));
+    }
+
+    /// In a task, so that it happens also where what passes is dropped because of it.
+    async fn revoke(&self) {
+        let agent = self.held().lease.as_ref().map(|lease| lease.agent.clone());
+        let (Some(agent), Some(lock)) = (agent, self.lock.get().cloned()) else {
+            tracing::error!("there is no lease to be taken away");
+            return;
+        };
+        let revoked = tokio::spawn(async move { lock.revoke(&agent).await });
+        match revoked.await {
+            Ok(Ok(ticket)) => tracing::warn!(there_was_one = ticket.is_some(), "the lease is taken away"),
+            error => tracing::error!(?error, "the lease could not be taken away"),
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

@@ -45,6 +45,10 @@ impl AgentLock for Pointed {
         self.inner.hand_back(lease).await
     }
 
+    async fn revoke(&self, agent: &AgentId) -> Result<Option<Ticket>, StoreError> {
+        self.inner.revoke(agent).await
+    }
+
     async fn reap(&self) -> Result<Vec<Ticket>, StoreError> {
         self.point.cut_at("lock.reap", "before", None).await?;
         let tickets = self.inner.reap().await?;

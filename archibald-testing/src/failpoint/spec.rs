@@ -20,6 +20,8 @@ pub enum Kind {
     Hold,
     /// The same, and the agent's lease counts as lost from here on: what can be dropped is dropped.
     Drop,
+    /// The agent's lease is taken away in the store, and what passes goes on.
+    Revoke,
 }
 
 /// A point, what happens there, and whose call it has to be.
@@ -50,13 +52,14 @@ pub enum SpecError {
     Agent(String),
 }
 
-const KINDS: [(Kind, &str); 6] = [
+const KINDS: [(Kind, &str); 7] = [
     (Kind::Kill, "kill"),
     (Kind::Stop, "stop"),
     (Kind::Panic, "panic"),
     (Kind::Cut, "cut"),
     (Kind::Hold, "hold"),
     (Kind::Drop, "drop"),
+    (Kind::Revoke, "revoke"),
 ];
 
 impl FromStr for Spec {

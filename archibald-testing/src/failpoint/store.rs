@@ -10,6 +10,7 @@ use archibald_core::port::{
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
+use archibald_core::time::Timestamp;
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -135,6 +136,10 @@ impl OperationStore for Pointed {
 
     async fn resume(&self, agent: &AgentId) -> Result<(), StoreError> {
         self.inner.resume(agent).await
+    }
+
+    async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.inner.forget(finished_before, limit).await
     }
 
     async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {

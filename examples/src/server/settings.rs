@@ -163,7 +163,7 @@ const SETTINGS: &[Setting] = &[
         default: None,
         aliases: &[],
         value: "NAME:KIND[:AGENT]",
-        help: "For tests: kill, stop, panic, cut, hold or drop, once, what first gets to a named point",
+        help: "For tests: kill, stop, panic, cut, hold, drop or revoke, once, at a named point",
     },
     Setting {
         key: "failpoint-file",
