@@ -110,14 +110,22 @@ async fn chosen(args: &Args, lane: &mut Lane) -> Result<(Vec<Cell>, Vec<LeftOut>
             && args.kind.is_none_or(|asked| asked == kind)
             && args.store.is_none_or(|asked| asked == store)
     };
-    let cells = cells.into_iter().filter(|c| asked(c.action.kind, c.point.name, c.kind, c.store)).collect();
+    let cells: Vec<Cell> =
+        cells.into_iter().filter(|c| asked(c.action.kind, c.point.name, c.kind, c.store)).collect();
+    let (cells, open): (Vec<_>, Vec<_>) =
+        cells.into_iter().partition(|cell| args.all || args.open || cell.open().is_none());
+    left_out.extend(open.into_iter().map(|cell| {
+        let why = cell.open().unwrap_or_default();
+        let Cell { action, point, kind, store, .. } = cell;
+        LeftOut { action, point, kind, store, why }
+    }));
     left_out.retain(|out| asked(out.action.kind, out.point.name, out.kind, out.store));
     Ok((cells, left_out))
 }
 
 /// The kinds that the server takes, by its own word: an unknown one is refused by name.
 async fn known(lane: &mut Lane) -> Result<BTreeSet<&'static str>, DemoError> {
-    let mut wiring = lane.wiring(Store::Sqlite).await?;
+    let mut wiring = lane.wiring(Store::Sqlite, "w1");
     wiring.store = "memory".to_owned();
     wiring.driver = crate::demo::args::Driver::Direct;
     let mut server = Server::start(&wiring, None).await?;

@@ -10,7 +10,7 @@ use crate::demo::args::Driver;
 /// Each cell starts a server of its own, strikes at the point, starts the server again where it died, waits for
 /// the end and compares ERP and store. Exit code 1 when anything was lost, duplicated, unexpected or unfinished.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "matrix")]
+#[command(name = "matrix", args_override_self = true)]
 pub(super) struct Args {
     /// Print every cell, and what is left out and why.
     #[arg(long)]
@@ -18,6 +18,9 @@ pub(super) struct Args {
     /// Run every cell, those that kill so often that there are 1,000 kills.
     #[arg(long, conflicts_with_all = ["cells", "repeat"])]
     pub(super) all: bool,
+    /// Draw also from the cells that are known to fail; --all has them in any case.
+    #[arg(long)]
+    pub(super) open: bool,
     /// How many cells to draw.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) cells: u32,

@@ -130,27 +130,40 @@ impl Lane {
         self.customers.get(agent).copied().unwrap_or_default()
     }
 
-    /// An empty store, and how the cell's server is started with it.
+    /// From here on the ERP takes no time.
     ///
     /// # Errors
-    /// [`DemoError::Cluster`].
-    pub(super) async fn wiring(&self, store: Store) -> Result<Wiring<'_>, DemoError> {
-        let store = match store {
-            Store::Sqlite => format!("sqlite:{}", self.file("db").display()),
-            Store::Postgres => {
-                let (cluster, name) = (self.cluster()?, self.database());
-                blocking(move || cluster.create_database(&name)).await?
-            }
+    /// [`DemoError::Control`].
+    pub(super) async fn make_quick(&self) -> Result<(), DemoError> {
+        let change = BehaviourChange { latency_ms: Some(LATENCY_MS), ..BehaviourChange::default() };
+        Ok(self.simulator.control.configure(&change).await?)
+    }
+
+    /// How a server of this cell is started.
+    pub(super) fn wiring(&self, store: Store, worker: &'static str) -> Wiring<'_> {
+        let store = match (store, &self.cluster) {
+            (Store::Postgres, Some(cluster)) => cluster.database_url(&self.database()),
+            _ => format!("sqlite:{}", self.file("db").display()),
         };
-        Ok(Wiring {
+        Wiring {
             store,
+            worker,
             erp: &self.simulator.url,
             agents: &self.agents_file,
             tokens_file: &self.tokens_file,
             tokens: &self.tokens,
             driver: self.driver,
             log: self.file("log"),
-        })
+        }
+    }
+
+    /// The cell's database, empty.
+    ///
+    /// # Errors
+    /// [`DemoError::Cluster`].
+    pub(super) async fn create_database(&self) -> Result<(), DemoError> {
+        let (cluster, name) = (self.cluster()?, self.database());
+        blocking(move || cluster.create_database(&name)).await.map(|_| ())
     }
 
     /// A file of this cell.

@@ -30,6 +30,7 @@ pub(super) struct Times {
 #[derive(Debug, Clone)]
 pub(super) struct Wiring<'a> {
     pub(super) store: String,
+    pub(super) worker: &'static str,
     pub(super) erp: &'a str,
     pub(super) agents: &'a Path,
     pub(super) tokens_file: &'a Path,
@@ -157,7 +158,7 @@ fn arguments(wiring: &Wiring<'_>) -> Vec<OsString> {
     let span = |span: Duration| format!("{}ms", span.as_millis());
     let texts = [
         ("--listen", "127.0.0.1:0".to_owned()),
-        ("--worker-id", "w1".to_owned()),
+        ("--worker-id", wiring.worker.to_owned()),
         ("--store", wiring.store.clone()),
         ("--erp", wiring.erp.to_owned()),
         ("--driver", wiring.driver.name().to_owned()),

@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(15);
 const ANSWER: Duration = Duration::from_millis(500);
 /// What is held longer than a lease is held longer by this.
 const MARGIN: Duration = Duration::from_millis(400);
+/// How long one that stands still does so at most, while another one does its work.
+const ZOMBIE: Duration = Duration::from_secs(12);
 /// How long after its end an operation may still come by its point.
 const STRAGGLE: Duration = Duration::from_millis(700);
 
@@ -42,6 +44,8 @@ struct Story<'a> {
     agent: AgentId,
     case: Case,
     server: Server,
+    /// The server that stands still while another one has taken over.
+    zombie: Option<Server>,
     file: PathBuf,
     struck: Struck,
     paused: bool,
@@ -79,7 +83,7 @@ pub(super) async fn run(lane: &mut Lane, cell: &Cell, patience: Duration) -> Tol
             let ended = story.to_the_end(before).await;
             let findings = ended.unwrap_or_else(|trouble| vec![trouble.into_finding()]);
             let log = if findings.is_empty() { String::new() } else { story.server.log_end() };
-            story.server.end().await;
+            story.end().await;
             Told { findings, kills: story.kills, took: Duration::ZERO, log }
         }
         Err(error) => {
@@ -101,11 +105,15 @@ async fn begin<'a>(
     let (agent, case) = lane.prepare(cell).await?;
     let before = lane.simulator.control.ledger(0).await?.last().map_or(0, |entry| entry.seq);
     let lane: &'a Lane = lane;
-    let wiring = lane.wiring(cell.store).await?;
+    let wiring = lane.wiring(cell.store, "w1");
+    if cell.store == Store::Postgres {
+        lane.create_database().await?;
+    }
     let file = lane.file("struck");
     let server = Server::start(&wiring, Some((format!("{}:{agent}", cell.spec()), &file))).await?;
     let (struck, until) = (Struck::NotYet, Instant::now() + patience);
-    let story = Story { lane, cell, agent, case, server, file, struck, paused: false, kills: 0, until };
+    let (zombie, paused, kills) = (None, false, 0);
+    let story = Story { lane, cell, agent, case, server, zombie, file, struck, paused, kills, until };
     Ok((story, before))
 }
 
@@ -126,18 +134,27 @@ impl Story<'_> {
         let synced = self.over(next).await?;
         // It may have been struck after what we read.
         let told = self.over(id).await?;
-        findings
-            .extend(self.server.drain(self.times().drain).await?.map(|how| Finding(Fault::Unfinished, how)));
-        let ledger = self.lane.simulator.control.ledger(0).await.map_err(DemoError::from)?;
+        findings.extend(self.drained().await?);
+        findings.extend(self.compared(before, &told, &synced).await?);
+        Ok(findings)
+    }
+
+    /// What ledger and store tell, once nothing runs any more.
+    async fn compared(
+        &self,
+        before: u64,
+        told: &OperationDoc,
+        synced: &OperationDoc,
+    ) -> Result<Vec<Finding>, DemoError> {
+        let ledger = self.lane.simulator.control.ledger(0).await?;
         let begin = ledger.iter().position(|entry| entry.seq > before).unwrap_or(ledger.len());
         let customers = Some(self.lane.customers(&self.agent) + customers_made(&self.agent, &ledger));
         let rows = customers.filter(|_| self.cell.action.kind == "sync-customers");
-        findings.extend(judge(&self.case, &self.agent, &told, &ledger[begin..], rows));
+        let mut findings = judge(&self.case, &self.agent, told, &ledger[begin..], rows);
         let sync = Case { payload: Value::Null, wanted: None };
-        let by_sync = judge(&sync, &self.agent, &synced, &[], customers);
-        findings.extend(
-            by_sync.into_iter().map(|Finding(fault, what)| Finding(fault, format!("the next sync: {what}"))),
-        );
+        for Finding(fault, what) in judge(&sync, &self.agent, synced, &[], customers) {
+            findings.push(Finding(fault, format!("the next sync: {what}")));
+        }
         Ok(findings)
     }
 
@@ -173,7 +190,7 @@ impl Story<'_> {
         loop {
             ticks.tick().await;
             self.look(&mut None).await?;
-            if matches!(self.struck, Struck::Held(_)) {
+            if matches!(self.struck, Struck::Held(_)) && self.zombie.is_none() {
                 continue;
             }
             let api = self.server.api.clone();
@@ -201,6 +218,11 @@ impl Story<'_> {
 
     /// The end of an operation is told before the last points are passed.
     async fn straggle(&mut self) -> Result<(), Trouble> {
+        if matches!(self.struck, Struck::Held(_)) && self.zombie.is_some() {
+            // It comes back when all is done, and must not do anything any more.
+            self.let_go();
+            sleep(STRAGGLE).await;
+        }
         let until = Instant::now() + STRAGGLE;
         while self.struck != Struck::Over && (Instant::now() < until || self.struck != Struck::NotYet) {
             self.look(&mut None).await?;
@@ -238,11 +260,16 @@ impl Story<'_> {
             return Err(Trouble::Found(Finding(Fault::Broken, "the server ended by itself".to_owned())));
         }
         (self.struck, self.kills) = (Struck::Over, 1);
+        self.lane.make_quick().await?;
         Ok(self.server.restart().await?)
     }
 
     async fn struck(&mut self, asked: &mut Option<Asked>) -> Result<(), Trouble> {
         let longer_than_the_lease = Instant::now() + self.times().lease + MARGIN;
+        // A server that is killed finds a quick ERP when it is back.
+        if self.cell.kind != Kind::Kill {
+            self.lane.make_quick().await?;
+        }
         self.struck = match (self.cell.kind, self.cell.store) {
             (Kind::Kill | Kind::Panic | Kind::Revoke, _) | (Kind::Disconnect, Store::Sqlite) => Struck::Over,
             (Kind::Disconnect, Store::Postgres) => {
@@ -256,6 +283,16 @@ impl Story<'_> {
                 }
                 Struck::Held(Instant::now() + MARGIN)
             }
+            (Kind::Stop, Store::Postgres) => {
+                let wiring = self.lane.wiring(self.cell.store, "w2");
+                let other = Server::start(&wiring, None).await?;
+                self.zombie = Some(std::mem::replace(&mut self.server, other));
+                // What waits for the one that stands still is asked of the other.
+                if let Some(asked) = asked.take() {
+                    asked.abort();
+                }
+                Struck::Held(Instant::now() + ZOMBIE)
+            }
             (Kind::Stop | Kind::Drop, _) => Struck::Held(longer_than_the_lease),
         };
         Ok(())
@@ -263,12 +300,28 @@ impl Story<'_> {
 
     fn let_go(&mut self) {
         match self.cell.kind {
-            Kind::Stop => self.server.go_on(),
+            Kind::Stop => self.zombie.as_ref().unwrap_or(&self.server).go_on(),
             _ => {
                 let _ = std::fs::remove_file(&self.file);
             }
         }
         self.struck = Struck::Over;
+    }
+
+    /// SIGTERM to all; what is wrong with how they end.
+    async fn drained(&mut self) -> Result<Vec<Finding>, DemoError> {
+        let within = self.times().drain;
+        let mut wrong = Vec::new();
+        for server in std::iter::once(&mut self.server).chain(&mut self.zombie) {
+            wrong.extend(server.drain(within).await?.map(|how| Finding(Fault::Unfinished, how)));
+        }
+        Ok(wrong)
+    }
+
+    async fn end(&mut self) {
+        for server in std::iter::once(&mut self.server).chain(&mut self.zombie) {
+            server.end().await;
+        }
     }
 
     fn times(&self) -> Times {
