@@ -174,7 +174,7 @@ async fn all(args: &Args, cells: Vec<Cell>, seed: u64) -> Result<Report, DemoErr
     drop(results);
     let mut report = Report::default();
     while let Some((cell, one)) = told.recv().await {
-        report.add(&cell, &one);
+        report.add(&cell, &one, args.logs);
     }
     while let Some(done) = lanes.join_next().await {
         // A task of ours is never cancelled, and a panic is a bug to be seen.

@@ -51,6 +51,9 @@ pub(super) struct Args {
     /// When a cell that has not ended fails.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) patience: u32,
+    /// Print the end of the server's log also where a cell recovered.
+    #[arg(long)]
+    pub(super) logs: bool,
     /// Print one JSON line in place of the table.
     #[arg(long)]
     pub(super) json: bool,

@@ -74,24 +74,22 @@ const STORES: [Store; 2] = [Store::Sqlite, Store::Postgres];
 
 /// Cells that break a promise as things are, and why. They are not drawn unless asked for, and the whole matrix
 /// fails on them: a line goes when its cause does.
-const OPEN: &[(&str, Kind, &str)] = &[
-    ("bus.wake", Kind::Panic, DRIVER),
-    ("store.waiting", Kind::Panic, DRIVER),
-    ("lock.reap", Kind::Panic, DRIVER),
-    (
-        "lock.renew",
-        Kind::Panic,
-        "open: a panic ends the renewal of all leases, and the server goes on without it",
-    ),
-    ("lock.lease", Kind::Panic, ATTEMPT),
-    ("store.settle", Kind::Panic, ATTEMPT),
-    ("gate.open.after", Kind::Drop, GATE),
+const OPEN: &[(&str, Kind, Option<Store>, &str)] = &[
+    ("bus.wake", Kind::Panic, None, DRIVER),
+    ("store.waiting", Kind::Panic, None, DRIVER),
+    ("lock.reap", Kind::Panic, None, DRIVER),
+    ("lock.renew", Kind::Panic, None, RENEWAL),
+    ("lock.lease", Kind::Panic, None, ATTEMPT),
+    ("store.settle", Kind::Panic, None, ATTEMPT),
+    ("gate.open.after", Kind::Drop, None, GATE),
+    ("gate.open.after", Kind::Stop, Some(Store::Postgres), GATE),
 ];
+const RENEWAL: &str = "open: a panic ends the renewal of all leases, and the server goes on without it";
 const DRIVER: &str = "open: a panic ends the worker's loop, and the server goes on without one";
 const ATTEMPT: &str =
     "open: a panic outside the attempt leaves its agent busy until the server is started again";
 const GATE: &str =
-    "open: what is held between the gate and the first byte for longer than the settle time is sent";
+    "open: what stands still between the gate and its first byte for longer than the settle time is sent";
 
 /// The whole matrix: what is run, and what is left out.
 pub(super) fn matrix() -> (Vec<Cell>, Vec<LeftOut>) {
@@ -171,10 +169,12 @@ pub(super) fn call(point: &Point) -> &'static str {
 impl Cell {
     /// Why it is known to fail, if it is.
     pub(super) fn open(&self) -> Option<&'static str> {
-        let of_it = |(name, kind, _): &&(&str, Kind, &str)| {
-            *kind == self.kind && (call(self.point) == *name || self.point.name == *name)
-        };
-        OPEN.iter().find(of_it).map(|(_, _, why)| *why)
+        let of_it = OPEN.iter().find(|(name, kind, store, _)| {
+            *kind == self.kind
+                && [call(self.point), self.point.name].contains(name)
+                && store.is_none_or(|store| store == self.store)
+        });
+        of_it.map(|(_, _, _, why)| *why)
     }
 
     /// As the server's flag takes it.

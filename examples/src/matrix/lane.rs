@@ -48,7 +48,8 @@ pub(super) struct Lane {
 /// # Errors
 /// [`DemoError::Cluster`].
 pub(super) async fn cluster() -> Result<Arc<Cluster>, DemoError> {
-    let options = ClusterOptions { max_connections: 400, ..ClusterOptions::default() };
+    // It is not the database that is killed here, and each cell has one of its own made and dropped.
+    let options = ClusterOptions { fsync: false, max_connections: 400, ..ClusterOptions::default() };
     blocking(move || Cluster::start(&options)).await.map(Arc::new)
 }
 

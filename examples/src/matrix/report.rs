@@ -39,14 +39,13 @@ pub(super) struct Report {
 
 impl Report {
     /// Takes a cell, and says on standard error what it came to.
-    pub(super) fn add(&mut self, cell: &Cell, told: &Told) {
+    pub(super) fn add(&mut self, cell: &Cell, told: &Told, logs: bool) {
         let seconds = told.took.as_secs_f32();
         self.numbers.cases += 1;
         self.numbers.kills += u64::from(told.kills);
         if told.findings.is_empty() {
             self.numbers.recovered += 1;
             eprintln!("{cell}: recovered ({seconds:.1} s)");
-            return;
         }
         for Finding(fault, what) in &told.findings {
             *self.counter(*fault) += 1;
@@ -54,7 +53,9 @@ impl Report {
             eprintln!("{line} ({seconds:.1} s)");
             self.wrong.push(line);
         }
-        eprintln!("the end of the server's log:\n{}", told.log);
+        if logs || !told.findings.is_empty() {
+            eprintln!("the end of the server's log:\n{}", told.log);
+        }
     }
 
     fn counter(&mut self, fault: Fault) -> &mut u64 {
