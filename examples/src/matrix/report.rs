@@ -110,22 +110,25 @@ pub(super) struct About {
 
 /// Every cell, and what is left out and why: by action and store a line for each point.
 pub(super) fn list(cells: &[Cell], left_out: &[LeftOut]) {
-    let mut rows: BTreeMap<(&str, &str, &str), (Vec<&str>, Vec<String>)> = BTreeMap::new();
+    let mut rows: BTreeMap<[&str; 3], Vec<(&str, Option<&str>)>> = BTreeMap::new();
     for cell in cells {
-        let row = rows.entry((cell.action.kind, cell.store.name(), cell.point.name)).or_default();
-        row.0.push(cell.kind.name());
+        let row = [cell.action.kind, cell.store.name(), cell.point.name];
+        rows.entry(row).or_default().push((cell.kind.name(), None));
     }
     for out in left_out {
-        let row = rows.entry((out.action.kind, out.store.name(), out.point.name)).or_default();
-        row.1.push(format!("{}: {}", out.kind.name(), out.why));
+        let row = [out.action.kind, out.store.name(), out.point.name];
+        rows.entry(row).or_default().push((out.kind.name(), Some(out.why)));
     }
-    for ((action, store, point), (run, out)) in rows {
-        println!("{action:<16} {store:<8} {point:<26} {}", run.join(" "));
-        let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (kind, why) in out.iter().filter_map(|line| line.split_once(": ")) {
-            by_reason.entry(why).or_default().push(kind);
+    for ([action, store, point], kinds) in rows {
+        let run: Vec<&str> = kinds.iter().filter(|(_, why)| why.is_none()).map(|(kind, _)| *kind).collect();
+        println!("{action:<16} {store:<8} {point:<28} {}", run.join(" "));
+        let mut not: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (kind, why) in kinds {
+            not.entry(why.unwrap_or_default()).or_default().push(kind);
         }
-        by_reason.iter().for_each(|(why, kinds)| println!("{:>52} not {}: {why}", "", kinds.join(" ")));
+        for (why, kinds) in not.into_iter().filter(|(why, _)| !why.is_empty()) {
+            println!("{:>54}not {}: {why}", "", kinds.join(" "));
+        }
     }
     println!("{} cells, {} left out", cells.len(), left_out.len());
 }

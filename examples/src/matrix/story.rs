@@ -80,7 +80,7 @@ pub(super) async fn run(lane: &mut Lane, cell: &Cell, patience: Duration) -> Tol
     let began = Instant::now();
     let mut told = match begin(lane, cell, patience).await {
         Ok((mut story, before)) => {
-            let ended = story.to_the_end(before).await;
+            let ended = story.carry_out(before).await;
             let findings = ended.unwrap_or_else(|trouble| vec![trouble.into_finding()]);
             let log = story.server.log_end();
             story.end().await;
@@ -118,7 +118,7 @@ async fn begin<'a>(
 }
 
 impl Story<'_> {
-    async fn to_the_end(&mut self, before: u64) -> Result<Vec<Finding>, Trouble> {
+    async fn carry_out(&mut self, before: u64) -> Result<Vec<Finding>, Trouble> {
         let body = json!({ "kind": self.cell.action.kind, "payload": self.case.payload, "key": "cell" });
         let id = self.accepted(&body).await?;
         let told = self.over(id).await?;
