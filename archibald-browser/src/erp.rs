@@ -3,13 +3,24 @@
 //! [`Site`] is the page map with an address; every flow is plain sequential code over [`Page`]. After each
 //! step that loads a page it is *recognised* first: a login page, an error page or somebody else's session
 //! ends the flow with a typed error before anything is read or typed.
+//!
+//! Reading and typing is the site's; what changes the ERP is the client's, always in the same three steps:
+//! type, `write` through the gate, judge what the answering page shows.
 
+mod catalogue;
 mod client;
+mod customer;
+mod customer_acts;
 mod customers;
+mod fields;
+mod grid;
 mod login;
 mod look;
 mod order;
+mod order_acts;
+mod order_form;
 mod orders;
+mod write;
 
 use std::time::Duration;
 
@@ -26,6 +37,14 @@ pub struct Site {
     map: PageMap,
     base: Url,
     step: Duration,
+}
+
+/// Where a flow works: a page, what bounds it, and whose session it must be.
+#[derive(Debug, Clone, Copy)]
+struct At<'a> {
+    page: &'a Page,
+    limit: &'a Limit,
+    user: &'a str,
 }
 
 impl Site {
@@ -75,6 +94,18 @@ impl Site {
     async fn open(&self, page: &Page, limit: &Limit, path: &str) -> Result<(), ClientError> {
         let opened = page.open(&limit.within(self.step), &self.address(path)).await;
         opened.map_err(|error| client_error("the browser", path, error))
+    }
+
+    /// Opens the page of one thing: path, the query's parameter and its value.
+    async fn open_one(
+        &self,
+        page: &Page,
+        limit: &Limit,
+        (path, parameter, value): (&str, &str, &str),
+    ) -> Result<(), ClientError> {
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair(parameter, value).finish();
+        self.open(page, limit, &format!("{path}?{query}")).await
     }
 }
 

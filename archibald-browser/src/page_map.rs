@@ -4,6 +4,7 @@
 //! key in `page_map/simulator.toml`; another site is a file of the same keys.
 
 mod format;
+mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,6 +13,9 @@ use serde::Deserialize;
 use url::Url;
 
 pub use self::format::{Formats, NotOfThisFormat};
+pub use self::pages::{
+    CustomerForm, CustomerList, Frame, Grid, Login, OrderForm, OrderList, PriceList, ProductList, Start,
+};
 use crate::gate::{GateRules, PageRules, RuleError};
 
 const SIMULATOR: &str = include_str!("page_map/simulator.toml");
@@ -44,146 +48,12 @@ pub struct PageMap {
     pub order: OrderForm,
     /// The list of customers.
     pub customers: CustomerList,
-}
-
-/// What every page shows.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Frame {
-    /// Selector: the login name of whoever is logged in.
-    pub user: String,
-    /// Selector: only on error pages; its text says what is wrong.
-    pub error: String,
-    /// Selector: only while the site is closed for maintenance.
-    pub maintenance: String,
-    /// Controls of every page that post back and change nothing.
-    pub harmless: BTreeSet<String>,
-}
-
-/// Where one logs in.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Login {
-    /// The page's path.
-    pub path: String,
-    /// Selector: the user's name.
-    pub user: String,
-    /// Selector: the password. Its presence is how a login page is recognised.
-    pub password: String,
-    /// Selector: the button.
-    pub submit: String,
-    /// Selector: only after a refusal; its text says why.
-    pub refusal: String,
-    /// Controls that post back and change nothing.
-    pub harmless: BTreeSet<String>,
-    /// Names of the form's fields.
-    pub fields: BTreeSet<String>,
-}
-
-/// Where one is after the login.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Start {
-    /// The page's path.
-    pub path: String,
-}
-
-/// A grid: rows with named cells, and a way to the next page of it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Grid {
-    /// Selector: the grid itself, also when it has no row.
-    pub present: String,
-    /// Selector: its rows.
-    pub rows: String,
-    /// Column name → selector within a row.
-    pub columns: BTreeMap<String, String>,
-    /// Selector: the link to the next page; absent on the last one.
-    pub next: String,
-}
-
-/// The list of orders.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OrderList {
-    /// The page's path.
-    pub path: String,
-    /// Selector: filter, part of the reference.
-    pub filter_reference: String,
-    /// Selector: filter, the customer's code.
-    pub filter_customer: String,
-    /// Selector: filter, the date.
-    pub filter_date: String,
-    /// Selector: the button that searches.
-    pub search: String,
-    /// Columns `number`, `date`, `customer`, `reference`.
-    pub grid: Grid,
-    /// Controls that post back and change nothing.
-    pub harmless: BTreeSet<String>,
-    /// Names of the form's fields.
-    pub fields: BTreeSet<String>,
-}
-
-/// One order.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OrderForm {
-    /// The page's path; without a number it is a new order.
-    pub path: String,
-    /// The query parameter that names an order.
-    pub number_parameter: String,
-    /// Selector: the order's number; its text is empty on a new order.
-    pub number: String,
-    /// Selector: only when there is no such order.
-    pub not_found: String,
-    /// Selector: the state.
-    pub state: String,
-    /// The state's text once the order was sent to Verona.
-    pub state_sent: String,
-    /// Selector: the customer's code.
-    pub customer: String,
-    /// Selector: the date.
-    pub date: String,
-    /// Selector: the reference.
-    pub reference: String,
-    /// Selector: the note.
-    pub note: String,
-    /// Selector: validation texts; only elements with a text count.
-    pub validation: String,
-    /// Selector: the new line's product. A change of it posts back.
-    pub line_product: String,
-    /// Selector: the new line's quantity.
-    pub line_quantity: String,
-    /// Selector: the new line's discount.
-    pub line_discount: String,
-    /// Selector: the button that adds the line.
-    pub line_add: String,
-    /// Selector: how many lines the order has, over all pages of the grid.
-    pub line_count: String,
-    /// Columns `product`, `quantity`, `price`, `discount`.
-    pub lines: Grid,
-    /// Selector: the button that saves.
-    pub save: String,
-    /// Name of a write → the control that does it. `save` is needed.
-    pub writes: BTreeMap<String, String>,
-    /// Controls that post back and change nothing.
-    pub harmless: BTreeSet<String>,
-    /// Names of the form's fields.
-    pub fields: BTreeSet<String>,
-}
-
-/// The list of customers.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CustomerList {
-    /// The page's path.
-    pub path: String,
-    /// Columns `code`, `name`, `vat`, `city`, `country`.
-    pub grid: Grid,
-    /// Controls that post back and change nothing.
-    pub harmless: BTreeSet<String>,
-    /// Names of the form's fields.
-    pub fields: BTreeSet<String>,
+    /// One customer.
+    pub customer: CustomerForm,
+    /// The list of products.
+    pub products: ProductList,
+    /// The list of prices.
+    pub prices: PriceList,
 }
 
 impl PageMap {
@@ -215,7 +85,7 @@ impl PageMap {
     }
 
     fn check(&self) -> Result<(), String> {
-        let grids: [(&str, &Grid, &[&str]); 3] = [
+        let grids: [(&str, &Grid, &[&str]); 5] = [
             (
                 "orders.grid",
                 &self.orders.grid,
@@ -223,16 +93,46 @@ impl PageMap {
             ),
             ("order.lines", &self.order.lines, &["product", "quantity", "price", "discount"]),
             ("customers.grid", &self.customers.grid, &["code", "name", "vat", "city", "country"]),
+            (
+                "products.grid",
+                &self.products.grid,
+                &["code", "description", "unit", "list_price", "discontinued"],
+            ),
+            ("prices.grid", &self.prices.grid, &["product", "group", "price", "discount"]),
         ];
         for (key, grid, columns) in grids {
             if let Some(missing) = columns.iter().find(|column| !grid.columns.contains_key(**column)) {
                 return Err(format!("{key}.columns must have {missing}"));
             }
         }
-        if !self.order.writes.contains_key("save") {
-            return Err("order.writes must have save".to_owned());
+        let writes: [(&str, &BTreeMap<String, String>, &[&str]); 2] = [
+            ("order", &self.order.writes, &["save", "delete", "send"]),
+            ("customer", &self.customer.writes, &["save"]),
+        ];
+        for (page, writes, needed) in writes {
+            if let Some(missing) = needed.iter().find(|write| !writes.contains_key(**write)) {
+                return Err(format!("{page}.writes must have {missing}"));
+            }
         }
+        self.check_texts()?;
         self.formats.check()
+    }
+
+    /// An empty text would be found on every page, and two equal ones tell nothing apart.
+    fn check_texts(&self) -> Result<(), String> {
+        let texts = [
+            ("order.state_sent", &self.order.state_sent),
+            ("order.saved", &self.order.saved),
+            ("order.deleted", &self.order.deleted),
+            ("customer.saved", &self.customer.saved),
+        ];
+        if let Some((key, _)) = texts.iter().find(|(_, text)| text.trim().is_empty()) {
+            return Err(format!("{key} must be a text"));
+        }
+        if self.products.discontinued_yes == self.products.discontinued_no {
+            return Err("products.discontinued_yes and products.discontinued_no must differ".to_owned());
+        }
+        Ok(())
     }
 
     /// What the commit gate has to know.
@@ -247,13 +147,18 @@ impl PageMap {
             fields: fields.clone(),
         };
         let none = BTreeSet::new();
-        let order = page(&self.order.path, &self.order.harmless, &self.order.fields);
+        let (order, customer) = (&self.order, &self.customer);
+        let order = page(&order.path, &order.harmless, &order.fields);
+        let customer = page(&customer.path, &customer.harmless, &customer.fields);
         let pages = [
             ("login", page(&self.login.path, &self.login.harmless, &self.login.fields)),
             ("start", page(&self.start.path, &none, &none)),
             ("orders", page(&self.orders.path, &self.orders.harmless, &self.orders.fields)),
             ("order", PageRules { writes: self.order.writes.clone(), ..order }),
             ("customers", page(&self.customers.path, &self.customers.harmless, &self.customers.fields)),
+            ("customer", PageRules { writes: self.customer.writes.clone(), ..customer }),
+            ("products", page(&self.products.path, &self.products.harmless, &self.products.fields)),
+            ("prices", page(&self.prices.path, &self.prices.harmless, &self.prices.fields)),
         ];
         GateRules::new(base, pages.map(|(name, rules)| (name.to_owned(), rules)).into())
     }
@@ -280,6 +185,19 @@ mod tests {
             error("product = \"td.product\"", "artikel = \"td.product\""),
             "page map site.toml: order.lines.columns must have product"
         );
+        let cases = [
+            ("list_price = ", "price_list = ", "products.grid.columns must have list_price"),
+            ("group = ", "gruppo = ", "prices.grid.columns must have group"),
+            ("send = \"ctl00$Main$Send\"", "", "order.writes must have send"),
+            ("delete = \"ctl00$Main$Delete\"", "", "order.writes must have delete"),
+            ("\n[customer.writes]\nsave", "\n[customer.writes]\nstore", "customer.writes must have save"),
+            ("Cliente {code} salvato.", "", "customer.saved must be a text"),
+            ("\"No\"", "\"Sì\"", "products.discontinued_yes and products.discontinued_no must differ"),
+        ];
+        for (from, to, expected) in cases {
+            assert_eq!(error(from, to), format!("page map site.toml: {expected}"));
+        }
+        assert!(error("code_parameter = \"code\"", "").contains("code_parameter"));
         assert!(error("dd/mm/yyyy", "dd/mm").contains("formats.date"));
         let missing = PageMap::read(Path::new("no-such-map.toml")).unwrap_err().to_string();
         assert!(missing.starts_with("page map no-such-map.toml: "), "{missing}");

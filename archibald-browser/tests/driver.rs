@@ -40,7 +40,7 @@ async fn every_command_that_we_use_works() {
 
     page.click(&limit, "#ask").await.unwrap();
     {
-        let _expected = page.expect_question("Delete");
+        let _expected = page.expect_question("Delete it?");
         page.click(&limit, "#ask").await.unwrap();
     }
     page.click(&limit, "#tell").await.unwrap();

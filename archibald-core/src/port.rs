@@ -12,7 +12,7 @@ mod event_bus;
 mod operation_store;
 mod operations;
 
-pub use self::agent_lock::{AgentLock, LeaseError, LeaseRequest, Leased};
+pub use self::agent_lock::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
 pub use self::archibald_client::{ArchibaldClient, ClientError, CommitGate, GateRefused};
 pub use self::browser_pool::{
     AcquireError, AcquireRequest, BrowserPool, Finish, Guard, LeaseLost, LoginError, PoolOccupancy,

@@ -1,4 +1,6 @@
--- Leases whose time seems to be over. Index: agents_ends.
-select agent from archibald.agents
-where operation is not null and expires_at <= clock_timestamp()
-order by expires_at limit 1000
+-- The time, and whose lease seems to be over. Index: agents_ends.
+select clock_timestamp() as now, array(
+    select agent from archibald.agents
+    where operation is not null and expires_at <= clock_timestamp()
+    order by expires_at limit 1000
+) as agents

@@ -4,7 +4,7 @@ use archibald_core::error::{FenceError, StoreError};
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::lease::Lease;
 use archibald_core::operation::OperationState;
-use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased};
+use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
 use async_trait::async_trait;
@@ -64,8 +64,8 @@ impl AgentLock for PgStore {
             .await
     }
 
-    async fn reap(&self) -> Result<Vec<Ticket>, StoreError> {
-        let ended =
+    async fn reap(&self) -> Result<Reaped, StoreError> {
+        let (now, ended) =
             self.read("looking for ended leases", (), |conn, sql, ()| ended(conn, sql).boxed()).await?;
         let mut tickets = vec![];
         for agent in ended {
@@ -75,7 +75,7 @@ impl AgentLock for PgStore {
                 Err(error) => tracing::warn!(%agent, %error, "an ended lease could not be taken back"),
             }
         }
-        Ok(tickets)
+        Ok(Reaped { tickets, now })
     }
 }
 
@@ -218,8 +218,8 @@ async fn renew(
     Ok(kept)
 }
 
-async fn ended(conn: &mut PgConnection, sql: &Sql) -> Result<Vec<AgentId>, Stop<StoreError>> {
-    let agents: Vec<String> = sqlx::query_scalar(sql.ended.clone()).fetch_all(conn).await?;
+async fn ended(conn: &mut PgConnection, sql: &Sql) -> Result<(Timestamp, Vec<AgentId>), Stop<StoreError>> {
+    let (now, agents): (At, Vec<String>) = sqlx::query_as(sql.ended.clone()).fetch_one(conn).await?;
     let named = |agent| AgentId::new(agent).map_err(|error| StoreError::damaged("a held agent", error));
-    Ok(agents.into_iter().map(named).collect::<Result<_, StoreError>>()?)
+    Ok((now.0, agents.into_iter().map(named).collect::<Result<_, StoreError>>()?))
 }

@@ -65,7 +65,7 @@ async fn delays_its_own_agent_alone() {
         let lease = store.lease(&request(&record, "w", Duration::from_secs(60))).await.unwrap().lease;
         let done = Disposition::Complete { result: json!({}) };
         store.settle(&lease, done.into()).await.unwrap();
-        assert_eq!(store.reap().await.unwrap(), []);
+        assert_eq!(store.reap().await.unwrap().tickets, []);
     }
     assert!(!stuck.iter().any(tokio::task::JoinHandle::is_finished) || before.elapsed().as_secs() >= 1);
     assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
@@ -95,7 +95,7 @@ async fn a_renewal_waits_for_nobody_and_counts() {
     // Past the end that the blocked row itself has: the renewal holds, for reapers and takers alike, and for
     // the holder's own acts.
     until(&database, nancy.expires_at).await;
-    assert_eq!(store.reap().await.unwrap(), []);
+    assert_eq!(store.reap().await.unwrap().tickets, []);
     let record = store.enqueue(submit(&nancy.agent, "next")).await.unwrap().record;
     let taken = store.lease(&request(&record, "w2", ttl)).await;
     let Err(LeaseError::Held { until: renewed }) = taken else { panic!("{taken:?}") };
@@ -113,7 +113,7 @@ async fn a_renewal_waits_for_nobody_and_counts() {
     // And no longer than it says.
     until(&database, renewed).await;
     assert_eq!(store.renew(slice::from_ref(&nancy)).await.unwrap(), []);
-    assert_eq!(store.reap().await.unwrap().len(), 2);
+    assert_eq!(store.reap().await.unwrap().tickets.len(), 2);
     store.lease(&request(&record, "w2", ttl)).await.unwrap();
     assert_eq!(database.sql("select count(*) from archibald.blocked_renewals"), "0", "nothing is left of it");
 }
@@ -137,9 +137,9 @@ async fn what_is_blocked_is_renewed_for_as_long_as_it_takes() {
     }
     until(&database, lease.expires_at).await;
     foreign.ends().await;
-    assert_eq!(store.reap().await.unwrap(), []);
+    assert_eq!(store.reap().await.unwrap().tickets, []);
     assert_eq!(store.renew(slice::from_ref(&lease)).await.unwrap().len(), 1);
-    assert_eq!(store.reap().await.unwrap(), []);
+    assert_eq!(store.reap().await.unwrap().tickets, []);
     let done = Disposition::Complete { result: json!({}) };
     store.settle(&lease, done.into()).await.unwrap();
 }
@@ -153,10 +153,10 @@ async fn what_is_blocked_and_over_is_lost() {
     until(&database, lease.expires_at).await;
     assert_eq!(store.renew(slice::from_ref(&lease)).await.unwrap(), []);
     let before = Instant::now();
-    assert_eq!(store.reap().await.unwrap(), [], "passed over");
+    assert_eq!(store.reap().await.unwrap().tickets, [], "passed over");
     assert!(before.elapsed() < Duration::from_secs(1));
     foreign.ends().await;
-    assert_eq!(store.reap().await.unwrap().len(), 1);
+    assert_eq!(store.reap().await.unwrap().tickets.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

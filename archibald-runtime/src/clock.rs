@@ -1,7 +1,9 @@
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use archibald_core::port::Clock;
 use archibald_core::time::Timestamp;
+use tokio::time::Instant;
 
 /// The system's wall clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -11,5 +13,31 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The store's time as this process knows it: what the store last said, carried on by the monotonic clock.
+///
+/// Due times are the store's, so a machine whose wall clock is wrong must not judge them by its own.
+pub(crate) struct StoreClock(Mutex<(Timestamp, Instant)>);
+
+impl StoreClock {
+    /// Until the store says better, what this machine believes.
+    pub(crate) fn new(clock: &Arc<dyn Clock>) -> Self {
+        Self(Mutex::new((clock.now(), Instant::now())))
+    }
+
+    /// The store just said so.
+    pub(crate) fn learn(&self, now: Timestamp) {
+        *self.said() = (now, Instant::now());
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        let (said, at) = *self.said();
+        said + at.elapsed()
+    }
+
+    fn said(&self) -> std::sync::MutexGuard<'_, (Timestamp, Instant)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -33,6 +33,9 @@ pub struct RuntimeConfig {
     pub yields_before_pause: u32,
     /// Unfinished operations that an agent may have; more are refused.
     pub queue_limit: u64,
+    /// How long a finished operation is kept, with its key, journal and evidence: the same key sent later
+    /// than this is a new operation.
+    pub keep_finished: Duration,
     /// How often expired leases are ended and everything is read again, in case a wake-up was lost.
     pub sweep: Duration,
 }
@@ -54,6 +57,7 @@ impl Default for RuntimeConfig {
             session_wait: Duration::from_secs(60),
             yields_before_pause: 50,
             queue_limit: 10_000,
+            keep_finished: Duration::from_secs(90 * 24 * 3600),
             sweep: Duration::from_secs(30),
         }
     }

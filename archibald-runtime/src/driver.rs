@@ -2,7 +2,7 @@
 
 mod run;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -10,23 +10,27 @@ use std::time::Duration;
 use archibald_core::id::{AgentId, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::port::{
-    AgentLock, BrowserPool, Clock, EventBus, OperationStore, Why, WorkerWake, WorkerWakeups,
+    AgentLock, BrowserPool, EventBus, OperationStore, Why, WorkerWake, WorkerWakeups,
 };
-use archibald_core::scheduler::{Command, Input, Scheduler, SchedulerCounts};
+use archibald_core::scheduler::{Command, Input, Refusal, Scheduler, SchedulerCounts};
 use archibald_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::StoreClock;
 use crate::config::RuntimeConfig;
 use crate::failpoint::Failpoints;
 use crate::registry::Registry;
 use crate::renewal::{Holdings, renew};
 use crate::stats::Stats;
 
-/// Tickets read from the store in one go.
+/// Tickets read from the store, or old operations forgotten, in one go.
 const PAGE: u32 = 1000;
+/// How often it is looked for old operations.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// What every part of a worker works with.
 pub(crate) struct Shared {
@@ -34,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) lock: Arc<dyn AgentLock>,
     pub(crate) bus: Arc<dyn EventBus>,
     pub(crate) pool: Arc<dyn BrowserPool>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: StoreClock,
     pub(crate) failpoints: Arc<dyn Failpoints>,
     pub(crate) registry: Registry,
     pub(crate) config: RuntimeConfig,
@@ -98,6 +102,8 @@ impl Worker {
             scheduler,
             attempts: attempts.clone(),
             running: BTreeMap::new(),
+            blockers: BTreeMap::new(),
+            forgotten: None,
             stop: stop.clone(),
         };
         let driver = tokio::spawn(driver.run(inbox));
@@ -132,6 +138,11 @@ struct Driver {
     scheduler: Scheduler,
     attempts: TaskTracker,
     running: BTreeMap<OperationId, CancellationToken>,
+    /// Operations that hold a target back for somebody here, by agent: whatever is heard of the agent may
+    /// mean that they are done.
+    blockers: BTreeMap<AgentId, BTreeSet<OperationId>>,
+    /// When nothing old was left to forget.
+    forgotten: Option<Instant>,
     stop: CancellationToken,
 }
 
@@ -147,7 +158,10 @@ impl Driver {
                 Some(message) = inbox.recv() => self.handle(message),
                 _ = sweep.tick() => self.sweep().await,
                 wake = wakeups.next() => match wake {
-                    Ok(WorkerWake::Agent(agent)) => self.read_waiting(Some(agent)).await,
+                    Ok(WorkerWake::Agent(agent)) => {
+                        self.free_targets(&agent);
+                        self.read_waiting(Some(agent)).await;
+                    }
                     Ok(WorkerWake::Lost) => self.sweep().await,
                     Err(_) => wakeups = self.subscribe_again().await,
                 },
@@ -175,8 +189,18 @@ impl Driver {
     }
 
     fn input(&mut self, input: Input) {
+        if let Input::LeaseRefused { agent, reason: Refusal::TargetBusy { by }, .. } = &input {
+            self.blockers.entry(agent.clone()).or_default().insert(*by);
+        }
         let now = self.now();
         self.scheduler.handle(now, input);
+    }
+
+    /// A wake-up names the agent alone: whoever waits for a target of his asks again.
+    fn free_targets(&mut self, agent: &AgentId) {
+        for operation in self.blockers.remove(agent).unwrap_or_default() {
+            self.input(Input::TargetFreed { agent: agent.clone(), operation });
+        }
     }
 
     fn obey(&mut self) {
@@ -197,8 +221,9 @@ impl Driver {
     /// Ends leases whose holders are gone, and reads everything again: no lost wake-up outlives this.
     async fn sweep(&mut self) {
         match self.shared.lock.reap().await {
-            Ok(tickets) => {
-                for ticket in tickets {
+            Ok(reaped) => {
+                self.shared.clock.learn(reaped.now);
+                for ticket in reaped.tickets {
                     self.input(Input::Waiting(ticket));
                 }
             }
@@ -206,6 +231,20 @@ impl Driver {
         }
         self.read_paused().await;
         self.read_waiting(None).await;
+        self.forget().await;
+    }
+
+    /// What finished long ago goes, a batch a sweep until there is no more, and then not for a while.
+    async fn forget(&mut self) {
+        if self.forgotten.is_some_and(|at| at.elapsed() < FORGET_EVERY) {
+            return;
+        }
+        let before = self.now() - self.shared.config.keep_finished;
+        match self.shared.store.forget(before, PAGE).await {
+            Ok(gone) if gone < u64::from(PAGE) => self.forgotten = Some(Instant::now()),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "old operations could not be forgotten"),
+        }
     }
 
     async fn read_paused(&mut self) {

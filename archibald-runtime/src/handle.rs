@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::clock::SystemClock;
+use crate::clock::{StoreClock, SystemClock};
 use crate::config::{ConfigError, RuntimeConfig};
 use crate::driver::{Message, Shared, Worker};
 use crate::failpoint::{Failpoints, NoFailpoints};
@@ -120,7 +120,7 @@ impl Builder {
             lock: self.ports.lock,
             bus: self.ports.bus,
             pool: self.ports.pool,
-            clock: self.ports.clock,
+            clock: StoreClock::new(&self.ports.clock),
             failpoints: self.failpoints,
             registry,
             config: self.config,

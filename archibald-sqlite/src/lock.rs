@@ -2,7 +2,7 @@ use archibald_core::error::{FenceError, StoreError};
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::lease::Lease;
 use archibald_core::operation::OperationState;
-use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased};
+use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
 use archibald_core::record::OperationRecord;
 use archibald_core::scheduler::Ticket;
 use async_trait::async_trait;
@@ -57,14 +57,14 @@ impl AgentLock for SqliteStore {
         .await
     }
 
-    async fn reap(&self) -> Result<Vec<Ticket>, StoreError> {
+    async fn reap(&self) -> Result<Reaped, StoreError> {
         self.write(|tx| {
             Box::pin(async move {
                 let mut tickets = vec![];
                 for (agent, operation) in tx.leases_over(tx.now.as_micros()).await? {
                     tickets.extend(tx.expire(&agent, operation).await?);
                 }
-                Ok(tickets)
+                Ok(Reaped { tickets, now: tx.now })
             })
         })
         .await

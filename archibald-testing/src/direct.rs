@@ -22,17 +22,19 @@
 //! # }
 //! ```
 
+mod customer;
 mod form;
 mod html;
 mod italian;
 mod lists;
 mod login;
 mod order;
+mod order_write;
 mod page;
 mod pool;
-mod save;
 mod session;
 mod tab;
 mod wire;
+mod write;
 
 pub use pool::{DirectError, DirectOptions, DirectPool};

@@ -39,7 +39,7 @@ pub use control::{BehaviourChange, HandCustomer, HandOrder};
 pub use fault::{Fault, FaultRule, FaultSpec, FaultSpecError};
 pub use ledger::{EffectKind, LedgerEntry, OrderContent};
 pub use stats::ErpStats;
-pub use world::{ErpOrder, OrderState};
+pub use world::{ErpOrder, OrderState, WRONG_PASSWORDS};
 
 use crate::data::DataSet;
 use fault::FaultDesk;

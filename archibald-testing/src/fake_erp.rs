@@ -3,41 +3,40 @@
 //! For tests of one's own actions and for first steps. It keeps what was saved in order, accepts the same
 //! order twice without a complaint, as the real one does, and fails as it is told to.
 
-use std::collections::{BTreeMap, VecDeque};
+mod session;
+mod world;
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use archibald_core::effect::{ActOutcome, Intent, NotSent};
-use archibald_core::erp::{
-    Customer, CustomerPage, Order, OrderLine, OrderQuery, OrderSummary, WantedOrder, differences,
-};
+use archibald_core::erp::{Customer, Order};
 use archibald_core::id::AgentId;
 use archibald_core::port::{
-    AcquireError, AcquireRequest, ArchibaldClient, BrowserPool, ClientError, CommitGate, Finish, Guard,
-    LoginError, PoolOccupancy, SessionLease,
+    AcquireError, AcquireRequest, BrowserPool, LoginError, PoolOccupancy, SessionLease,
 };
-use archibald_core::record::Evidence;
 use async_trait::async_trait;
-use rust_decimal::Decimal;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 
-/// Customers on a page of the list.
-const PAGE: usize = 20;
+pub use self::world::{Records, Write};
 
-/// What goes wrong with a save.
+use self::session::FakeSession;
+use self::world::World;
+
+/// What goes wrong with a save, whatever it saves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SaveFault {
-    /// The answer is lost; the order was saved or not.
+    /// The answer is lost; it was saved or not.
     Lost {
         /// Whether it was saved.
         applied: bool,
     },
-    /// A whole answer that says error; the order was saved or not.
+    /// A whole answer that says error; it was saved or not.
     ServerError {
         /// Whether it was saved.
         applied: bool,
     },
-    /// The order is saved once the given number of lists have been read since.
+    /// It is saved once the given number of pages have been read since.
     Late {
         /// That number.
         reads: u32,
@@ -48,34 +47,68 @@ pub enum SaveFault {
     Expired,
     /// The client panics after the save.
     Panic,
-}
-
-#[derive(Default)]
-struct State {
-    orders: Vec<(AgentId, Order)>,
-    late: Vec<(u32, AgentId, Order)>,
-    customers: Vec<Customer>,
-    faults: VecDeque<SaveFault>,
-    refused_logins: BTreeMap<AgentId, String>,
-    logins: u64,
-    reads: u64,
-    in_use: usize,
-    next_number: u64,
+    /// It is saved with another value than was typed: the first line's discount, the customer's city. What
+    /// has no values, a deletion or a sending, goes well.
+    Altered,
+    /// An error, and only the head of it was saved: an order without lines, a customer's name, VAT number and
+    /// city.
+    Half,
 }
 
 /// An ERP in memory.
 pub struct FakeErp {
-    state: Arc<Mutex<State>>,
+    world: Arc<Mutex<World>>,
     slots: Arc<Semaphore>,
     capacity: usize,
-    pause: Arc<Pause>,
+    pauses: Arc<Pauses>,
 }
 
-/// Holds customers' pages back until somebody lets them go.
+#[derive(Default)]
+struct Pauses {
+    lists: Pause,
+    details: Pause,
+}
+
+/// Holds pages back until somebody lets them go.
 #[derive(Default)]
 struct Pause {
     held: Mutex<bool>,
     changed: Notify,
+    readers: AtomicUsize,
+}
+
+impl Pause {
+    fn hold(&self, held: bool) {
+        *lock(&self.held) = held;
+        self.changed.notify_waiters();
+    }
+
+    async fn passed(&self) {
+        let _counted = Reader::of(self);
+        loop {
+            let changed = self.changed.notified();
+            if !*lock(&self.held) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+/// A session that asks for a page, until it has passed or gave up.
+struct Reader<'a>(&'a Pause);
+
+impl<'a> Reader<'a> {
+    fn of(pause: &'a Pause) -> Self {
+        pause.readers.fetch_add(1, Relaxed);
+        Self(pause)
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Relaxed);
+    }
 }
 
 impl FakeErp {
@@ -83,60 +116,98 @@ impl FakeErp {
     #[must_use]
     pub fn new(capacity: usize) -> Arc<Self> {
         Arc::new(Self {
-            state: Arc::default(),
+            world: Arc::default(),
             slots: Arc::new(Semaphore::new(capacity)),
             capacity,
-            pause: Arc::default(),
+            pauses: Arc::default(),
         })
     }
 
     /// The next save goes wrong like this; several wait in line.
     pub fn fail_next_save(&self, fault: SaveFault) {
-        self.state().faults.push_back(fault);
+        self.world().faults.push_back(fault);
     }
 
     /// Logins of this agent are refused with this text; `None` lets them in again.
     pub fn refuse_login(&self, agent: &AgentId, text: Option<&str>) {
         match text {
-            Some(text) => self.state().refused_logins.insert(agent.clone(), text.to_owned()),
-            None => self.state().refused_logins.remove(agent),
+            Some(text) => self.world().refused_logins.insert(agent.clone(), text.to_owned()),
+            None => self.world().refused_logins.remove(agent),
         };
     }
 
     /// Adds customers to everybody's list.
     pub fn add_customers(&self, customers: impl IntoIterator<Item = Customer>) {
-        self.state().customers.extend(customers);
+        self.by_hand(|records| records.customers.extend(customers));
     }
 
     /// Puts an order there behind the product's back, as a person would.
     pub fn add_order(&self, agent: &AgentId, order: Order) {
-        self.state().orders.push((agent.clone(), order));
+        self.by_hand(|records| records.orders.push((agent.clone(), order)));
+    }
+
+    /// Changes anything behind the product's back, as a person would.
+    pub fn by_hand<T>(&self, change: impl FnOnce(&mut Records) -> T) -> T {
+        change(&mut self.world().records)
+    }
+
+    /// Lists leave out these orders and customers, and no others; their detail pages stay.
+    pub fn leave_out_of_lists(&self, ids: impl IntoIterator<Item = impl Into<String>>) {
+        self.world().hidden = ids.into_iter().map(Into::into).collect();
     }
 
     /// Every order there is, in the order of saving.
     #[must_use]
     pub fn orders(&self) -> Vec<(AgentId, Order)> {
-        self.state().orders.clone()
+        self.world().records.orders.clone()
+    }
+
+    /// Every customer there is, in the order of saving.
+    #[must_use]
+    pub fn customers(&self) -> Vec<Customer> {
+        self.world().records.customers.clone()
+    }
+
+    /// Everything that was saved through a session, in order.
+    #[must_use]
+    pub fn writes(&self) -> Vec<Write> {
+        self.world().writes.clone()
     }
 
     /// How often a list or a detail page was read.
     #[must_use]
     pub fn reads(&self) -> u64 {
-        self.state().reads
+        self.world().reads
     }
 
-    /// Holds the pages of the list of customers back, or lets them go.
-    pub fn hold_customers(&self, held: bool) {
-        *self.pause.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
-        self.pause.changed.notify_waiters();
+    /// The orders and customers whose detail pages were opened, in order.
+    #[must_use]
+    pub fn opened(&self) -> Vec<String> {
+        self.world().opened.clone()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    /// Holds the pages of lists back, or lets them go. Searches are not held.
+    pub fn hold_lists(&self, held: bool) {
+        self.pauses.lists.hold(held);
+    }
+
+    /// Holds detail pages back, or lets them go.
+    pub fn hold_details(&self, held: bool) {
+        self.pauses.details.hold(held);
+    }
+
+    /// How many sessions wait for a page that is held back.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.pauses.lists.readers.load(Relaxed) + self.pauses.details.readers.load(Relaxed)
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        lock(&self.world)
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -146,18 +217,18 @@ impl BrowserPool for FakeErp {
         let slot = tokio::time::timeout(request.wait, self.slots.clone().acquire_owned());
         let saturated = AcquireError::Saturated { in_use: self.capacity };
         let Ok(Ok(slot)) = slot.await else { return Err(saturated) };
-        let mut state = self.state();
-        if let Some(text) = state.refused_logins.get(&request.agent) {
+        let mut world = self.world();
+        if let Some(text) = world.refused_logins.get(&request.agent) {
             let (user, text) = (request.agent.to_string(), text.clone());
             return Err(LoginError::Refused { user, text }.into());
         }
-        state.logins += 1;
-        state.in_use += 1;
+        world.logins += 1;
+        world.in_use += 1;
         Ok(Box::new(FakeSession {
             agent: request.agent,
             guard: request.guard,
-            state: self.state.clone(),
-            pause: self.pause.clone(),
+            world: self.world.clone(),
+            pauses: self.pauses.clone(),
             _slot: slot,
         }))
     }
@@ -167,186 +238,14 @@ impl BrowserPool for FakeErp {
     }
 
     fn occupancy(&self) -> PoolOccupancy {
-        let state = self.state();
+        let world = self.world();
         PoolOccupancy {
             capacity: self.capacity,
-            in_use: state.in_use,
-            logins: state.logins,
+            in_use: world.in_use,
+            logins: world.logins,
             ..PoolOccupancy::default()
         }
     }
 
     async fn shutdown(&self, _grace: Duration) {}
-}
-
-struct FakeSession {
-    agent: AgentId,
-    guard: Arc<dyn Guard>,
-    state: Arc<Mutex<State>>,
-    pause: Arc<Pause>,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl Drop for FakeSession {
-    fn drop(&mut self) {
-        lock(&self.state).in_use -= 1;
-    }
-}
-
-#[async_trait]
-impl SessionLease for FakeSession {
-    fn client(&self) -> &dyn ArchibaldClient {
-        self
-    }
-
-    async fn finish(self: Box<Self>, _how: Finish) {}
-}
-
-impl FakeSession {
-    fn save(&self, wanted: &WantedOrder, reference: &str) -> Order {
-        let mut state = lock(&self.state);
-        let order = state.make(wanted, reference);
-        state.orders.push((self.agent.clone(), order.clone()));
-        order
-    }
-
-    fn read(&self) -> Result<MutexGuard<'_, State>, ClientError> {
-        self.guard.check()?;
-        let mut state = lock(&self.state);
-        state.reads += 1;
-        state.deliver_late();
-        Ok(state)
-    }
-}
-
-impl State {
-    fn make(&mut self, wanted: &WantedOrder, reference: &str) -> Order {
-        self.next_number += 1;
-        Order {
-            number: format!("O-{}", self.next_number),
-            customer: wanted.customer.clone(),
-            date: wanted.date,
-            reference: reference.to_owned(),
-            note: wanted.note.clone(),
-            sent: false,
-            lines: wanted
-                .lines
-                .iter()
-                .map(|line| OrderLine {
-                    product: line.product.clone(),
-                    quantity: line.quantity,
-                    unit_price: 1.into(),
-                    discount: line.discount,
-                })
-                .collect(),
-        }
-    }
-
-    fn deliver_late(&mut self) {
-        for (reads, ..) in &mut self.late {
-            *reads = reads.saturating_sub(1);
-        }
-        let (due, waiting) = std::mem::take(&mut self.late).into_iter().partition(|(reads, ..)| *reads == 0);
-        self.late = waiting;
-        let due: Vec<(u32, AgentId, Order)> = due;
-        self.orders.extend(due.into_iter().map(|(_, agent, order)| (agent, order)));
-    }
-}
-
-#[async_trait]
-impl ArchibaldClient for FakeSession {
-    async fn create_order(
-        &self,
-        wanted: &WantedOrder,
-        reference: &str,
-        intent: Intent,
-        gate: Arc<dyn CommitGate>,
-    ) -> ActOutcome<Order> {
-        if self.guard.check().is_err() {
-            return ActOutcome::NotSent(NotSent::LeaseLost);
-        }
-        let fault = lock(&self.state).faults.pop_front();
-        if fault == Some(SaveFault::Expired) {
-            return ActOutcome::NotSent(NotSent::SessionExpired);
-        }
-        if let Err(error) = gate.open(intent).await {
-            return ActOutcome::NotSent(NotSent::Other(error.to_string()));
-        }
-        let ambiguous = |answered| ActOutcome::Ambiguous { evidence: format!("{fault:?}"), answered };
-        match &fault {
-            None | Some(SaveFault::Expired) => {
-                let order = self.save(wanted, reference);
-                let differences = differences(wanted, reference, &order);
-                debug_assert!(differences.is_empty(), "{differences:?}");
-                ActOutcome::Done(order)
-            }
-            Some(SaveFault::Refused(text)) => ActOutcome::Refused(text.clone()),
-            Some(SaveFault::Lost { applied } | SaveFault::ServerError { applied }) => {
-                if *applied {
-                    self.save(wanted, reference);
-                }
-                ambiguous(matches!(fault, Some(SaveFault::ServerError { .. })))
-            }
-            Some(SaveFault::Late { reads }) => {
-                let mut state = lock(&self.state);
-                let order = state.make(wanted, reference);
-                state.late.push((*reads, self.agent.clone(), order));
-                ambiguous(false)
-            }
-            Some(SaveFault::Panic) => {
-                self.save(wanted, reference);
-                std::panic::resume_unwind(Box::new("the client panics, as it was told to"))
-            }
-        }
-    }
-
-    async fn find_orders(&self, query: &OrderQuery) -> Result<Vec<OrderSummary>, ClientError> {
-        let state = self.read()?;
-        let matches = |order: &Order| {
-            query.reference.as_ref().is_none_or(|text| order.reference.contains(text))
-                && query.customer.as_ref().is_none_or(|code| order.customer == *code)
-                && query.date.is_none_or(|date| order.date == date)
-        };
-        let own = state.orders.iter().filter(|(agent, order)| *agent == self.agent && matches(order));
-        Ok(own
-            .map(|(_, order)| OrderSummary {
-                number: order.number.clone(),
-                customer: order.customer.clone(),
-                date: order.date,
-                reference: order.reference.clone(),
-                sent: order.sent,
-                total: order.lines.iter().map(|line| line.unit_price * Decimal::from(line.quantity)).sum(),
-            })
-            .collect())
-    }
-
-    async fn read_order(&self, number: &str) -> Result<Option<Order>, ClientError> {
-        let state = self.read()?;
-        let own = state.orders.iter().find(|(agent, order)| *agent == self.agent && order.number == number);
-        Ok(own.map(|(_, order)| order.clone()))
-    }
-
-    async fn read_customers(&self, page: u32) -> Result<CustomerPage, ClientError> {
-        loop {
-            let changed = self.pause.changed.notified();
-            if !*self.pause.held.lock().unwrap_or_else(PoisonError::into_inner) {
-                break;
-            }
-            changed.await;
-        }
-        let state = self.read()?;
-        let first = page.saturating_sub(1) as usize * PAGE;
-        Ok(CustomerPage {
-            customers: state.customers.iter().skip(first).take(PAGE).cloned().collect(),
-            pages: u32::try_from(state.customers.len().div_ceil(PAGE)).unwrap_or(u32::MAX).max(1),
-        })
-    }
-
-    async fn check_health(&self) -> Result<(), ClientError> {
-        self.read().map(drop)
-    }
-
-    async fn capture(&self) -> Vec<Evidence> {
-        vec![]
-    }
 }

@@ -73,7 +73,9 @@ impl Need {
     fn packages(self) -> &'static [&'static [&'static str]] {
         match self {
             Self::CCompiler => &[&["gcc", "libc6-dev"]],
-            Self::Chromium => &[&["chromium-headless-shell"], &["chromium"]],
+            Self::Chromium => {
+                &[&["chromium-headless-shell", "chromium-sandbox"], &["chromium", "chromium-sandbox"]]
+            }
             Self::Postgres => &[&["postgresql"]],
         }
     }
@@ -85,8 +87,8 @@ impl Need {
                  install the packages `gcc` and `libc6-dev`"
             }
             Self::Chromium => {
-                "Chromium is missing: install the package `chromium-headless-shell` or `chromium`, \
-                 or set CHROME to the program"
+                "Chromium is missing: install the packages `chromium-headless-shell` (or `chromium`) and \
+                 `chromium-sandbox`, or set CHROME to the program"
             }
             Self::Postgres => {
                 "PostgreSQL's programs are missing (no `initdb` under /usr/lib/postgresql or in PATH): \

@@ -33,17 +33,32 @@ pub enum DialogKind {
     BeforeUnload,
 }
 
-/// The policy and the memory of one page.
+/// The policy and the memory of one page. Documents are counted as its [`super::view::View`] counts them.
 #[derive(Debug, Default)]
 pub(super) struct Dialogs {
-    expected: Option<String>,
-    seen: VecDeque<Dialog>,
+    expected: Option<Question>,
+    seen: VecDeque<Seen>,
+    count: u64,
+}
+
+/// A question that may be answered with OK: word for word, and by no other document.
+#[derive(Debug)]
+struct Question {
+    text: String,
+    document: u64,
+}
+
+#[derive(Debug)]
+struct Seen {
+    place: u64,
+    document: u64,
+    dialog: Dialog,
 }
 
 impl Dialogs {
-    /// The next question that contains this text is answered with OK, once.
-    pub(super) fn expect(&mut self, text: &str) {
-        self.expected = Some(text.into());
+    /// The next question of this document with exactly this text is answered with OK, once.
+    pub(super) fn expect(&mut self, text: &str, document: u64) {
+        self.expected = Some(Question { text: text.into(), document });
     }
 
     /// No question is expected any more.
@@ -52,7 +67,7 @@ impl Dialogs {
     }
 
     /// Decides about a dialog and remembers it.
-    pub(super) fn answer(&mut self, opening: DialogOpening) -> bool {
+    pub(super) fn answer(&mut self, opening: DialogOpening, document: u64) -> bool {
         let kind = match opening.r#type.as_str() {
             "alert" => DialogKind::Alert,
             "beforeunload" => DialogKind::BeforeUnload,
@@ -63,19 +78,38 @@ impl Dialogs {
             DialogKind::Alert | DialogKind::BeforeUnload => true,
             DialogKind::Prompt => false,
             DialogKind::Confirm => {
-                self.expected.take_if(|expected| opening.message.contains(expected.as_str())).is_some()
+                let is_it = |expected: &mut Question| {
+                    expected.document == document && expected.text == opening.message.trim()
+                };
+                self.expected.take_if(is_it).is_some()
             }
         };
         if self.seen.len() == REMEMBERED {
             self.seen.pop_front();
         }
-        self.seen.push_back(Dialog { kind, text: opening.message, accepted });
+        let dialog = Dialog { kind, text: opening.message, accepted };
+        self.seen.push_back(Seen { place: self.count, document, dialog });
+        self.count += 1;
         accepted
+    }
+
+    /// How many were shown, ever.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The first question that was dismissed after the first `count` dialogs; in one document, if named.
+    pub(super) fn dismissed(&self, count: u64, document: Option<u64>) -> Option<&str> {
+        let is_it = |seen: &&Seen| {
+            let here = document.is_none_or(|document| document == seen.document);
+            seen.place >= count && here && !seen.dialog.accepted
+        };
+        self.seen.iter().find(is_it).map(|seen| seen.dialog.text.as_str())
     }
 
     /// What was shown since the last call, oldest first.
     pub(super) fn take(&mut self) -> Vec<Dialog> {
-        self.seen.drain(..).collect()
+        self.seen.drain(..).map(|seen| seen.dialog).collect()
     }
 }
 
@@ -90,16 +124,31 @@ mod tests {
     #[test]
     fn only_the_expected_question_is_answered_with_ok_and_only_once() {
         let mut dialogs = Dialogs::default();
-        assert!(!dialogs.answer(opening("confirm", "Delete the order?")));
-        dialogs.expect("Delete");
-        assert!(!dialogs.answer(opening("confirm", "A similar order exists. Save?")));
-        assert!(dialogs.answer(opening("confirm", "Delete the order?")));
-        assert!(!dialogs.answer(opening("confirm", "Delete the order?")));
-        assert!(dialogs.answer(opening("beforeunload", "")));
-        assert!(dialogs.answer(opening("alert", "Error 42")));
+        assert!(!dialogs.answer(opening("confirm", "Delete the order?"), 1));
+        dialogs.expect("Delete the order?", 1);
+        assert!(!dialogs.answer(opening("confirm", "A similar order exists. Save?"), 1));
+        assert!(!dialogs.answer(opening("confirm", "Delete the order? And all others?"), 1));
+        assert!(!dialogs.answer(opening("confirm", "Delete the order?"), 2), "another document asks");
+        assert!(dialogs.answer(opening("confirm", "Delete the order?"), 1));
+        assert!(!dialogs.answer(opening("confirm", "Delete the order?"), 1));
+        assert!(dialogs.answer(opening("beforeunload", ""), 1));
+        assert!(dialogs.answer(opening("alert", "Error 42"), 1));
         let seen = dialogs.take();
-        assert_eq!(seen.len(), 6);
-        assert_eq!(seen[5], Dialog { kind: DialogKind::Alert, text: "Error 42".into(), accepted: true });
+        assert_eq!(seen.len(), 8);
+        assert_eq!(seen[7], Dialog { kind: DialogKind::Alert, text: "Error 42".into(), accepted: true });
         assert!(dialogs.take().is_empty());
+    }
+
+    #[test]
+    fn what_was_dismissed_is_told_by_time_and_document() {
+        let mut dialogs = Dialogs::default();
+        dialogs.answer(opening("confirm", "old"), 1);
+        let count = dialogs.count();
+        assert_eq!(dialogs.dismissed(count, None), None);
+        dialogs.answer(opening("alert", "told"), 1);
+        dialogs.answer(opening("confirm", "similar?"), 2);
+        assert_eq!(dialogs.dismissed(count, None), Some("similar?"));
+        assert_eq!(dialogs.dismissed(count, Some(2)), Some("similar?"));
+        assert_eq!(dialogs.dismissed(count, Some(1)), None);
     }
 }

@@ -60,6 +60,12 @@ pub enum DriverError {
     /// The page went elsewhere while a script ran in it.
     #[error("the page was replaced by another one while a script ran in it")]
     Replaced,
+    /// The page asked something that nobody expected; it was dismissed.
+    #[error("the page asked {text:?}, which was not expected and so dismissed")]
+    Question {
+        /// What it asked.
+        text: String,
+    },
     /// A document could not be loaded at all.
     #[error("{url} could not be loaded: {text}")]
     Navigation {

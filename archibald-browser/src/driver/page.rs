@@ -89,15 +89,22 @@ impl Page {
     /// Clicks, once, and waits for the document that comes of it.
     ///
     /// # Errors
-    /// As [`Page::click`]; and if the document does not come within the limit, or the future is dropped,
-    /// the page is destroyed.
+    /// As [`Page::click`]; and if the page asks something that is not expected, the document does not come
+    /// within the limit, or the future is dropped, the page is destroyed.
     pub async fn click_through(&self, limit: &Limit, selector: &str) -> Result<(), DriverError> {
         let began = self.begin();
         let mut mark = began.mark();
+        let dialogs = self.dialogs_shown();
         let clicked = match self.click(limit, selector).await {
             // The document may be gone before the script could say that it clicked.
             Err(DriverError::Replaced) => Ok(()),
             clicked => clicked,
+        };
+        // A question that was dismissed ends the click: no document will come of it.
+        let asked = self.core.dialogs().dismissed(dialogs, Some(mark.document())).map(str::to_owned);
+        let clicked = match (clicked, asked) {
+            (Ok(()), Some(text)) => Err(DriverError::Question { text }),
+            (clicked, _) => clicked,
         };
         let loaded = match clicked {
             Ok(()) => limit.run("waiting for the page after a click", self.core.alive(mark.loaded())).await,
@@ -191,10 +198,22 @@ impl Page {
             .map_err(|error| DriverError::Script { message: format!("the picture is damaged: {error}") })
     }
 
-    /// The next question that contains `text` is answered with OK, once; until the value is dropped.
+    /// The next question of the document that is shown now is answered with OK if it is exactly `text`,
+    /// once; until the value is dropped.
     pub fn expect_question(&self, text: &str) -> ExpectedQuestion {
-        self.core.dialogs().expect(text);
+        let document = self.core.view.borrow().documents;
+        self.core.dialogs().expect(text, document);
         ExpectedQuestion(Arc::clone(&self.core))
+    }
+
+    /// How many dialogs it showed, ever.
+    pub fn dialogs_shown(&self) -> u64 {
+        self.core.dialogs().count()
+    }
+
+    /// The first question that was dismissed since so many dialogs were shown.
+    pub fn dismissed_since(&self, dialogs: u64) -> Option<String> {
+        self.core.dialogs().dismissed(dialogs, None).map(str::to_owned)
     }
 
     /// The dialogs shown since the last call.
@@ -401,7 +420,8 @@ impl PageCore {
 
     fn dialog(&self, params: Value) -> Vec<Outgoing> {
         let Some(opening) = read::<DialogOpening>(params) else { return Vec::new() };
-        let accept = self.dialogs().answer(opening);
+        let document = self.view.borrow().documents;
+        let accept = self.dialogs().answer(opening, document);
         vec![Outgoing::order(Some(&self.session), &HandleJavaScriptDialogParams::new(accept))]
     }
 

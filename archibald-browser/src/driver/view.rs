@@ -40,6 +40,11 @@ impl Mark {
         Self { view, documents }
     }
 
+    /// The document that was there.
+    pub(super) fn document(&self) -> u64 {
+        self.documents
+    }
+
     /// Waits for the next document, loaded.
     pub(super) async fn loaded(&mut self) -> Result<(), DriverError> {
         let documents = self.documents;

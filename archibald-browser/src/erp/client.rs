@@ -1,18 +1,18 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use archibald_core::effect::{ActOutcome, Intent, NotSent};
-use archibald_core::erp::{CustomerPage, Order, OrderQuery, OrderSummary, WantedOrder, differences};
-use archibald_core::error::FenceError;
-use archibald_core::port::{ArchibaldClient, ClientError, CommitGate, GateRefused, Guard};
+use archibald_core::erp::{
+    Customer, CustomerPage, Order, OrderPage, OrderQuery, OrderSummary, PricePage, ProductPage,
+    WantedCustomer, WantedOrder,
+};
+use archibald_core::port::{ArchibaldClient, ClientError, CommitGate, Guard};
 use archibald_core::record::Evidence;
 use async_trait::async_trait;
-use futures::FutureExt;
 
-use super::Site;
-use super::order::Typing;
-use crate::driver::{Context, Dialog, DriverError, Limit, Page};
-use crate::gate::{Fence, Gate, SendOutcome};
+use super::write::{Ended, fence};
+use super::{At, Site};
+use crate::driver::{Context, Dialog, Limit, Page};
+use crate::gate::Gate;
 
 /// The ERP in one agent's session, under one lease.
 #[derive(Debug)]
@@ -22,12 +22,21 @@ pub struct ErpClient {
     page: Page,
     guard: GuardHandle,
     user: String,
-    /// The page of the list of customers that is shown; 0 when something else is.
-    customers_shown: AtomicU32,
+    /// The page of a list that the browser shows, if it shows one: the next is one click away.
+    shown: Mutex<Option<(ListName, u32)>>,
 }
 
 /// A guard that can be printed.
 struct GuardHandle(Arc<dyn Guard>);
+
+/// The lists that are read page by page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ListName {
+    Customers,
+    Products,
+    Prices,
+    Orders,
+}
 
 impl std::fmt::Debug for GuardHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -44,7 +53,7 @@ impl ErpClient {
         guard: Arc<dyn Guard>,
         user: String,
     ) -> Self {
-        Self { site, context, page, guard: GuardHandle(guard), user, customers_shown: AtomicU32::new(0) }
+        Self { site, context, page, guard: GuardHandle(guard), user, shown: Mutex::default() }
     }
 
     /// The page, for its next user.
@@ -59,127 +68,46 @@ impl ErpClient {
         &self.page
     }
 
-    /// Bounded by the lease alone; every step that loads a page is bounded by the site's step besides.
+    pub(super) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub(super) fn gate(&self) -> Result<&Gate, NotSent> {
+        self.context.gate().ok_or_else(|| NotSent::Other("the context has no commit gate".to_owned()))
+    }
+
+    /// Begins a flow, which leaves whatever list was shown. Bounded by the lease alone; every step that
+    /// loads a page is bounded by the site's step besides.
+    pub(super) fn begin(&self) -> Limit {
+        self.show(None);
+        self.limit()
+    }
+
+    pub(super) fn at<'a>(&'a self, limit: &'a Limit) -> At<'a> {
+        At { page: &self.page, limit, user: &self.user }
+    }
+
     fn limit(&self) -> Limit {
         Limit::leased(self.guard.0.clone(), self.site.step() * 60)
     }
 
-    fn gate(&self) -> Result<&Gate, NotSent> {
-        self.context.gate().ok_or_else(|| NotSent::Other("the context has no commit gate".to_owned()))
+    /// Begins to read a page of a list: the page wanted and the one of it that is shown, 0 for none.
+    fn turn_to(&self, list: ListName, page: u32) -> (u32, u32) {
+        let shown = self.show(None).filter(|(name, _)| *name == list);
+        (page, shown.map_or(0, |(_, page)| page))
+    }
+
+    /// Remembers what is shown; returns what was.
+    fn show(&self, list: Option<(ListName, u32)>) -> Option<(ListName, u32)> {
+        std::mem::replace(&mut *self.shown.lock().unwrap_or_else(PoisonError::into_inner), list)
     }
 
     fn told<T>(&self, outcome: Result<T, ClientError>) -> Result<T, ClientError> {
         outcome.map_err(|error| self.explained(error))
-    }
-
-    /// What the gate refused explains a page that is not what was expected better than the page does.
-    fn explained(&self, error: ClientError) -> ClientError {
-        let refusals = self.context.gate().map(Gate::take_refusals).unwrap_or_default();
-        match (&error, refusals.last()) {
-            (ClientError::Unrecognised { .. } | ClientError::Unavailable(_), Some(refusal)) => {
-                ClientError::Unrecognised {
-                    page: refusal.page.clone(),
-                    key: "writes or harmless".to_owned(),
-                    selector: refusal.control.clone(),
-                    detail: format!("the gate refused it: {}", refusal.why),
-                }
-            }
-            _ => error,
-        }
-    }
-
-    async fn save(
-        &self,
-        wanted: &WantedOrder,
-        reference: &str,
-        fence: Fence,
-        limit: &Limit,
-    ) -> ActOutcome<Order> {
-        let armed = match self.gate() {
-            Ok(gate) => gate.arm("order.save", fence),
-            Err(error) => return ActOutcome::NotSent(error),
-        };
-        let save = self.site.map().order.save.clone();
-        let clicked = self.page.click_through(&limit.within(self.site.step()), &save).await;
-        let outcome = armed.outcome().await;
-        match outcome.as_deref() {
-            None => not_sent(clicked, self.gate().map(Gate::take_refusals).unwrap_or_default()),
-            Some(SendOutcome::Fenced(refused)) => ActOutcome::NotSent(fenced(refused)),
-            // Released by the journal, and yet nothing left: a probe need wait for no request.
-            Some(SendOutcome::NotSent(why)) => ambiguous(format!("not sent: {why}"), true),
-            Some(SendOutcome::Lost(why)) => ambiguous(format!("the answer was lost: {why}"), false),
-            Some(SendOutcome::Answered { status }) => match clicked {
-                Ok(()) => self.read_answer(wanted, reference, *status, limit).await,
-                Err(error) => {
-                    ambiguous(format!("answered with {status}, but the page was not shown: {error}"), true)
-                }
-            },
-        }
-    }
-
-    /// The request is over at the ERP; what it did is told by the page alone.
-    async fn read_answer(
-        &self,
-        wanted: &WantedOrder,
-        reference: &str,
-        status: u16,
-        limit: &Limit,
-    ) -> ActOutcome<Order> {
-        let look = match self.site.look(&self.page, limit).await {
-            Ok(look) => look,
-            Err(error) => return ambiguous(error.to_string(), true),
-        };
-        if let Err(error) = look.expect_user(&self.site, &self.user) {
-            return ambiguous(format!("answered with {status}: {error}"), true);
-        }
-        match self.site.read_shown(&self.page, limit, &self.user).await {
-            Ok(Some(order)) if order.number.is_empty() && !look.validation.is_empty() => {
-                ActOutcome::Refused(look.validation.join(" "))
-            }
-            Ok(Some(order)) if order.number.is_empty() => {
-                ambiguous("the answer shows neither a number nor a complaint".to_owned(), true)
-            }
-            Ok(Some(order)) => {
-                let differences = differences(wanted, reference, &order);
-                if differences.is_empty() {
-                    ActOutcome::Done(order)
-                } else {
-                    ActOutcome::Differs { observed: order, differences }
-                }
-            }
-            Ok(None) => ambiguous("the answer shows no order".to_owned(), true),
-            Err(error) => ambiguous(error.to_string(), true),
-        }
-    }
-}
-
-fn ambiguous(evidence: String, answered: bool) -> ActOutcome<Order> {
-    ActOutcome::Ambiguous { evidence, answered }
-}
-
-fn fenced(refused: &GateRefused) -> NotSent {
-    match &refused.0 {
-        FenceError::Superseded => NotSent::LeaseLost,
-        other => NotSent::Other(other.to_string()),
-    }
-}
-
-/// No request came to the gate, and none will get through any more.
-fn not_sent(clicked: Result<(), DriverError>, refusals: Vec<crate::gate::GateRefusal>) -> ActOutcome<Order> {
-    let why = match (clicked, refusals.last()) {
-        (_, Some(refusal)) => NotSent::Other(refusal.to_string()),
-        (Err(DriverError::LeaseLost { .. }), None) => NotSent::LeaseLost,
-        (Err(error), None) => NotSent::Other(error.to_string()),
-        (Ok(()), None) => NotSent::Other("the click sent no request".to_owned()),
-    };
-    ActOutcome::NotSent(why)
-}
-
-fn before_the_gate(error: ClientError) -> NotSent {
-    match error {
-        ClientError::SessionExpired => NotSent::SessionExpired,
-        ClientError::LeaseLost(_) => NotSent::LeaseLost,
-        other => NotSent::Other(other.to_string()),
     }
 }
 
@@ -192,41 +120,100 @@ impl ArchibaldClient for ErpClient {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Order> {
-        self.customers_shown.store(0, Relaxed);
-        let limit = self.limit();
-        match self.site.type_order(&self.page, &limit, &self.user, wanted, reference).await {
-            Ok(()) => {}
-            Err(Typing::Refused(text)) => return ActOutcome::Refused(text),
-            Err(Typing::Client(error)) => {
-                return ActOutcome::NotSent(before_the_gate(self.explained(error)));
-            }
-        }
-        let fence: Fence =
-            Box::new(move || async move { gate.open(intent).await.map(|permit| permit.budget) }.boxed());
-        self.save(wanted, reference, fence, &limit).await
+        self.save_new_order(wanted, reference, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
+    }
+
+    async fn edit_order(
+        &self,
+        number: &str,
+        wanted: &WantedOrder,
+        reference: &str,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Order> {
+        self.save_changed_order(number, wanted, reference, fence(intent, gate))
+            .await
+            .unwrap_or_else(Ended::outcome)
+    }
+
+    async fn delete_order(&self, number: &str, intent: Intent, gate: Arc<dyn CommitGate>) -> ActOutcome<()> {
+        self.delete_known_order(number, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
+    }
+
+    async fn send_order(&self, number: &str, intent: Intent, gate: Arc<dyn CommitGate>) -> ActOutcome<Order> {
+        self.send_known_order(number, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
+    }
+
+    async fn create_customer(
+        &self,
+        wanted: &WantedCustomer,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Customer> {
+        self.save_new_customer(wanted, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
+    }
+
+    async fn update_customer(
+        &self,
+        code: &str,
+        wanted: &WantedCustomer,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Customer> {
+        self.save_changed_customer(code, wanted, fence(intent, gate)).await.unwrap_or_else(Ended::outcome)
     }
 
     async fn find_orders(&self, query: &OrderQuery) -> Result<Vec<OrderSummary>, ClientError> {
-        self.customers_shown.store(0, Relaxed);
-        self.told(self.site.find_orders(&self.page, &self.limit(), &self.user, query).await)
+        let limit = self.begin();
+        self.told(self.site.find_orders(self.at(&limit), query).await)
     }
 
     async fn read_order(&self, number: &str) -> Result<Option<Order>, ClientError> {
-        self.customers_shown.store(0, Relaxed);
-        self.told(self.site.read_order(&self.page, &self.limit(), &self.user, number).await)
+        let limit = self.begin();
+        self.told(self.site.read_order(self.at(&limit), number).await)
     }
 
     async fn read_customers(&self, page: u32) -> Result<CustomerPage, ClientError> {
-        let shown = self.customers_shown.swap(0, Relaxed);
-        let read = self.site.read_customers(&self.page, &self.limit(), &self.user, page, shown).await;
-        let read = self.told(read)?;
-        self.customers_shown.store(page.min(read.pages), Relaxed);
+        let (limit, places) = (self.limit(), self.turn_to(ListName::Customers, page));
+        let read = self.told(self.site.read_customers(self.at(&limit), places).await)?;
+        self.show(Some((ListName::Customers, page.min(read.pages))));
+        Ok(read)
+    }
+
+    async fn find_customers(&self, text: &str) -> Result<Vec<Customer>, ClientError> {
+        let limit = self.begin();
+        self.told(self.site.find_customers(self.at(&limit), text).await)
+    }
+
+    async fn read_customer(&self, code: &str) -> Result<Option<Customer>, ClientError> {
+        let limit = self.begin();
+        self.told(self.site.read_customer(self.at(&limit), code).await)
+    }
+
+    async fn read_products(&self, page: u32) -> Result<ProductPage, ClientError> {
+        let (limit, places) = (self.limit(), self.turn_to(ListName::Products, page));
+        let read = self.told(self.site.read_products(self.at(&limit), places).await)?;
+        self.show(Some((ListName::Products, page.min(read.pages))));
+        Ok(read)
+    }
+
+    async fn read_prices(&self, page: u32) -> Result<PricePage, ClientError> {
+        let (limit, places) = (self.limit(), self.turn_to(ListName::Prices, page));
+        let read = self.told(self.site.read_prices(self.at(&limit), places).await)?;
+        self.show(Some((ListName::Prices, page.min(read.pages))));
+        Ok(read)
+    }
+
+    async fn read_orders(&self, page: u32) -> Result<OrderPage, ClientError> {
+        let (limit, places) = (self.limit(), self.turn_to(ListName::Orders, page));
+        let read = self.told(self.site.read_orders(self.at(&limit), places).await)?;
+        self.show(Some((ListName::Orders, page.min(read.pages))));
         Ok(read)
     }
 
     async fn check_health(&self) -> Result<(), ClientError> {
-        self.customers_shown.store(0, Relaxed);
-        self.site.validate(&self.page, &self.limit(), &self.user).await
+        let limit = self.begin();
+        self.site.validate(&self.page, &limit, &self.user).await
     }
 
     async fn capture(&self) -> Vec<Evidence> {

@@ -1,45 +1,29 @@
 use archibald_core::erp::{Customer, CustomerPage};
 use archibald_core::port::ClientError;
 
-use super::Site;
-use super::orders::Row;
-use crate::driver::{Limit, Page};
+use super::grid::{List, Row};
+use super::{At, Site};
 
 impl Site {
-    /// One page of the list. `shown` is the page of it that the browser shows now, 0 for none: the list is
-    /// walked on from there rather than from its start.
+    /// One page of the agent's customers, without a filter.
     pub(super) async fn read_customers(
         &self,
-        page: &Page,
-        limit: &Limit,
-        user: &str,
-        wanted: u32,
-        shown: u32,
+        at: At<'_>,
+        places: (u32, u32),
     ) -> Result<CustomerPage, ClientError> {
+        let list = self.read_list(at, self.customer_list(), places, customer).await?;
+        Ok(CustomerPage { customers: list.rows, pages: list.pages })
+    }
+
+    /// All customers that the search box finds, over all pages of the list.
+    pub(super) async fn find_customers(&self, at: At<'_>, text: &str) -> Result<Vec<Customer>, ClientError> {
         let list = &self.map.customers;
-        let mut shown = shown;
-        if shown == 0 || shown > wanted {
-            self.open(page, limit, &list.path).await?;
-            shown = 1;
-        }
-        loop {
-            self.recognise(page, limit, user).await?;
-            let rows = self.read_grid(page, limit, "customers", &list.grid).await?;
-            if shown < wanted && rows.more {
-                self.press(page, limit, ("customers", "grid.next", &list.grid.next)).await?;
-                shown += 1;
-                continue;
-            }
-            let pages = if rows.more { shown + 1 } else { shown };
-            // The list may have become shorter: past its end there is nobody.
-            let rows = if shown == wanted { Some(rows) } else { None };
-            let customers = rows
-                .into_iter()
-                .flat_map(|rows| rows.into_rows("customers", &list.grid))
-                .map(|row| customer(&row))
-                .collect::<Result<_, _>>()?;
-            return Ok(CustomerPage { customers, pages });
-        }
+        let filters = [("search_text", &*list.search_text, text)];
+        self.search_list(at, self.customer_list(), &filters, &list.search, customer).await
+    }
+
+    fn customer_list(&self) -> List<'_> {
+        List { name: "customers", path: &self.map.customers.path, grid: &self.map.customers.grid }
     }
 }
 

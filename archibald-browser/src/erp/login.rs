@@ -1,5 +1,6 @@
 use archibald_core::port::{ClientError, Credentials, LoginError};
 
+use super::look::NOTHING;
 use super::{Site, client_error};
 use crate::driver::{DriverError, Field, Limit, Page};
 
@@ -14,11 +15,11 @@ impl Site {
     pub async fn login(&self, page: &Page, limit: &Limit, who: &Credentials) -> Result<(), LoginError> {
         let unavailable = |error: ClientError| LoginError::Unavailable(error.to_string());
         self.open(page, limit, &self.map.login.path).await.map_err(unavailable)?;
-        self.look(page, limit).await.and_then(|look| look.expect_service()).map_err(unavailable)?;
+        self.look(page, limit, NOTHING).await.and_then(|look| look.expect_service()).map_err(unavailable)?;
         self.type_login(page, limit, who)
             .await
             .map_err(|error| unavailable(client_error("login", "login", error)))?;
-        let look = self.look(page, limit).await.map_err(unavailable)?;
+        let look = self.look(page, limit, NOTHING).await.map_err(unavailable)?;
         match look.refusal.as_deref() {
             Some(text) if !text.is_empty() => {
                 Err(LoginError::Refused { user: who.user.clone(), text: text.to_owned() })

@@ -20,6 +20,9 @@ const LOOK: &str = "({ user, password, error, maintenance, refusal, validation }
   };
 }";
 
+/// A selector that matches nothing, for pages without validation texts.
+pub(super) const NOTHING: &str = ":not(*)";
+
 #[derive(Serialize)]
 struct Selectors<'a> {
     user: &'a str,
@@ -43,14 +46,20 @@ pub(super) struct Look {
 }
 
 impl Site {
-    pub(super) async fn look(&self, page: &Page, limit: &Limit) -> Result<Look, ClientError> {
+    /// `validation` is the page's own selector of validation texts.
+    pub(super) async fn look(
+        &self,
+        page: &Page,
+        limit: &Limit,
+        validation: &str,
+    ) -> Result<Look, ClientError> {
         let selectors = Selectors {
             user: &self.map.frame.user,
             password: &self.map.login.password,
             error: &self.map.frame.error,
             maintenance: &self.map.frame.maintenance,
             refusal: &self.map.login.refusal,
-            validation: &self.map.order.validation,
+            validation,
         };
         page.evaluate(limit, "looking at the page", LOOK, &selectors)
             .await
@@ -59,7 +68,7 @@ impl Site {
 
     /// Refuses a page that is not a working page of this user's session.
     pub(super) async fn recognise(&self, page: &Page, limit: &Limit, user: &str) -> Result<(), ClientError> {
-        self.look(page, limit).await?.expect_user(self, user)
+        self.look(page, limit, NOTHING).await?.expect_user(self, user)
     }
 }
 

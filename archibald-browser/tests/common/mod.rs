@@ -1,6 +1,7 @@
 //! What the tests share: a small, nasty web site, and browsers that leave nothing behind.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
+pub mod office;
 mod site;
 
 pub use site::{Site, Then};

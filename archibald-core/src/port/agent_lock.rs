@@ -33,6 +33,15 @@ pub struct Leased {
     pub now: Timestamp,
 }
 
+/// What a sweep found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reaped {
+    /// What became available because its lease was over, each with the step that its journal gives.
+    pub tickets: Vec<Ticket>,
+    /// The store's time.
+    pub now: Timestamp,
+}
+
 /// Why there is no lease now.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -113,13 +122,12 @@ pub trait AgentLock: Send + Sync {
     /// Cancel safe.
     async fn revoke(&self, agent: &AgentId) -> Result<Option<Ticket>, StoreError>;
 
-    /// Ends the leases whose time is over and returns what became available by it, each with the step that
-    /// its journal gives.
+    /// Ends the leases whose time is over and returns what became available by it.
     ///
     /// # Errors
     /// [`StoreError`]: try again later.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    async fn reap(&self) -> Result<Vec<Ticket>, StoreError>;
+    async fn reap(&self) -> Result<Reaped, StoreError>;
 }

@@ -1,9 +1,12 @@
-//! Reading payloads, with complaints that name the field.
+//! Reading payloads and journals, with complaints that name the field.
 
 use archibald_core::error::FieldError;
 use rust_decimal::Decimal;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::action::Interrupted;
 
 /// Reads a payload; what is missing, unknown or of the wrong type is named by its JSON pointer.
 pub(super) fn read<T: DeserializeOwned>(payload: &Value) -> Result<T, Vec<FieldError>> {
@@ -11,6 +14,60 @@ pub(super) fn read<T: DeserializeOwned>(payload: &Value) -> Result<T, Vec<FieldE
         let pointer = pointer(error.path());
         vec![FieldError::new(pointer, error.into_inner().to_string())]
     })
+}
+
+/// What is left of a payload that has nothing more to say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// Takes a text of 1 to `max` characters out of a payload, for those who read the rest without it. What is no
+/// object stays as it is: whoever reads the rest says so.
+pub(super) fn take_text(
+    payload: &mut Value,
+    field: &str,
+    max: usize,
+) -> Result<Option<String>, Vec<FieldError>> {
+    let Some(value) = payload.as_object_mut().and_then(|fields| fields.remove(field)) else {
+        return Ok(None);
+    };
+    let pointer = format!("/{field}");
+    let Value::String(text) = value else {
+        return Err(vec![FieldError::new(pointer, "must be a text")]);
+    };
+    let mut complaints = Complaints::default();
+    complaints.text(&pointer, &text, 1, max);
+    complaints.result(Some(text))
+}
+
+/// Two parts of a payload, with the complaints of both.
+pub(super) fn both<A, B>(
+    first: Result<A, Vec<FieldError>>,
+    second: Result<B, Vec<FieldError>>,
+) -> Result<(A, B), Vec<FieldError>> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Err(mut errors), Err(more)) => {
+            errors.extend(more);
+            Err(errors)
+        }
+        (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => Err(errors),
+    }
+}
+
+/// Complaints for a person.
+pub(super) fn in_words(errors: &[FieldError]) -> String {
+    errors.iter().map(|error| format!("{} {}", error.pointer, error.detail)).collect::<Vec<_>>().join("; ")
+}
+
+/// A payload that was accepted once and cannot be read any more.
+pub(super) fn rejected(errors: Vec<FieldError>) -> Interrupted {
+    Interrupted::Rejected(in_words(&errors))
+}
+
+/// What an earlier attempt kept in the journal. An error says that another version wrote it.
+pub(super) fn kept<T: DeserializeOwned>(journal: &Value) -> Result<T, String> {
+    serde_json::from_value(journal.clone()).map_err(|error| format!("the journal cannot be read: {error}"))
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {

@@ -1,29 +1,27 @@
 //! `submit-order`: types an order into the ERP, once.
 //!
 //! The order carries the operation's mark in its reference, so the probe asks for the mark: one bearer is
-//! ours, several are unclear, none is absent unless something unmarked looks like it.
+//! ours, several are unclear, none is absent unless something unmarked looks like it. A bearer that is not as
+//! wanted is edited once, mark kept.
 
 use std::sync::Arc;
 
 use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, Receipt, Verdict};
 use archibald_core::erp::{Order, OrderQuery, WantedOrder, differences};
 use archibald_core::error::FieldError;
-use archibald_core::id::{Collection, EffectName, OperationKind, Target};
+use archibald_core::id::{EffectName, OperationKind, Target};
 use archibald_core::operation::Operation;
 use archibald_core::port::{CommitGate, RowQuery};
-use archibald_core::record::LocalRow;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::payload::{Complaints, read};
+use super::orders::{self, receipt};
+use super::payload::{both, in_words, rejected};
+use super::which_order::WhichOrder;
 use crate::action::{ActionContext, Completion, EffectAction, Interrupted, Prepared};
 
-/// Lines that an order may have.
-const MAX_LINES: usize = 500;
-/// Pieces that a line may have.
-const MAX_QUANTITY: u32 = 99_999;
-
-/// Submits an order. Payload: [`WantedOrder`]; result: `{"order": number}`.
+/// Submits an order. Payload: [`WantedOrder`] and, where it was a draft before, `pending_order`, the draft's
+/// id; result: `{"order": number}`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SubmitOrder;
 
@@ -33,8 +31,13 @@ impl EffectAction for SubmitOrder {
         OperationKind::new("submit-order").expect("a valid kind")
     }
 
+    /// Two devices that submit the same draft mean one order.
+    fn once_per_target(&self) -> bool {
+        true
+    }
+
     fn validate(&self, payload: &Value) -> Result<Option<Target>, Vec<FieldError>> {
-        wanted(payload).map(|_| None)
+        parsed(payload).map(|(_, draft)| draft.as_ref().map(WhichOrder::target))
     }
 
     fn effect(&self) -> EffectName {
@@ -47,7 +50,7 @@ impl EffectAction for SubmitOrder {
 
     /// Marks can be stored, so the baseline is what the local records know; no page is read for it.
     async fn prepare(&self, context: &ActionContext<'_>) -> Result<Prepared, Interrupted> {
-        let order = wanted(&context.operation.payload).map_err(rejected)?;
+        let (order, _) = parsed(&context.operation.payload).map_err(rejected)?;
         context.progress("prepare", 0, order.lines.len() as u64, "preparing the order");
         let baseline = json!({ "orders": known_orders(context, &order).await? });
         Ok(Prepared::Act { baseline })
@@ -78,85 +81,115 @@ impl EffectAction for SubmitOrder {
         context.progress("probe", 0, 1, "asking the ERP whether the order exists");
         let query = OrderQuery { reference: Some(mark.search_text()), ..OrderQuery::default() };
         let rows = context.client.find_orders(&query).await?;
-        let bearers: Vec<_> =
-            rows.iter().filter(|row| Mark::read(&row.reference).as_ref() == Some(&mark)).collect();
-        match bearers.as_slice() {
-            [] => look_alike(context, &order, effect).await,
-            [one] => match context.client.read_order(&one.number).await? {
-                Some(found) => Ok(compared(&order, &reference, &found)),
-                None => Ok(Verdict::Unclear(format!("order {} is listed and cannot be opened", one.number))),
+        let bearers = rows.iter().filter(|row| Mark::read(&row.reference).as_ref() == Some(&mark));
+        let bearers: Vec<_> = bearers.map(|row| row.number.clone()).collect();
+        let observed = match bearers.as_slice() {
+            [] => look_alike(context, &order, effect).await?,
+            [one] => match context.client.read_order(one).await? {
+                Some(found) => Observed::Bearer(found),
+                None => Observed::Unopened(one.clone()),
             },
-            several => {
-                let numbers: Vec<_> = several.iter().map(|row| row.number.as_str()).collect();
-                Ok(Verdict::Unclear(format!("several orders bear the mark {mark}: {}", numbers.join(", "))))
-            }
-        }
+            _ => Observed::Bearers(bearers),
+        };
+        Ok(match plan(&order, &reference, &observed) {
+            Plan::Create => Verdict::Absent,
+            Plan::Done(found) => Verdict::Found(receipt(found)),
+            Plan::Edit(found, differences) => Verdict::Differs { observed: receipt(found), differences },
+            Plan::Ask(evidence) => Verdict::Unclear(evidence),
+        })
+    }
+
+    fn can_repair(&self) -> bool {
+        true
+    }
+
+    async fn repair(
+        &self,
+        context: &ActionContext<'_>,
+        observed: &Receipt,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Receipt> {
+        let (order, reference) = match typed(context.operation) {
+            Ok(typed) => typed,
+            Err(errors) => return ActOutcome::Refused(in_words(&errors)),
+        };
+        let number = orders::number(observed);
+        context.progress("repair", 0, order.lines.len() as u64, format!("editing order {number}"));
+        let edited = context.client.edit_order(&number, &order, &reference, intent, gate).await;
+        edited.map(|saved| receipt(&saved))
     }
 
     fn check_receipt(&self, receipt: &Receipt) -> Result<(), FieldError> {
-        match receipt.0.get("order").and_then(Value::as_str) {
-            Some(number)
-                if !number.is_empty() && number.len() <= 40 && !number.contains(char::is_control) =>
-            {
-                Ok(())
-            }
-            _ => Err(FieldError::new("/receipt/order", "must be the order's number, as a text")),
-        }
+        orders::check_receipt(receipt)
     }
 
     fn complete(&self, _operation: &Operation, receipt: &Receipt) -> Completion {
-        let number = receipt.0.get("order").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let row = LocalRow {
-            collection: orders(),
-            id: number.clone(),
-            doc: receipt.0.get("content").cloned().or_else(|| Some(json!({ "number": number }))),
-            event: Some("order.updated".to_owned()),
-        };
+        let number = orders::number(receipt);
+        // A person who decided a doubt knows the number only, and devices are to see the order at once.
+        let bare = || orders::row(number.clone(), Some(json!({ "number": number })));
+        let row = orders::known_row(receipt).unwrap_or_else(bare);
         Completion { result: json!({ "order": number }), rows: vec![row] }
     }
 }
 
-/// The payload, checked whole.
-fn wanted(payload: &Value) -> Result<WantedOrder, Vec<FieldError>> {
-    let order: WantedOrder = read(payload)?;
-    let mut complaints = Complaints::default();
-    complaints.text("/customer", &order.customer, 1, 20);
-    complaints.text("/reference", &order.reference, 0, archibald_core::effect::OWN_TEXT_LIMIT);
-    complaints.text("/note", &order.note, 0, 200);
-    if order.lines.is_empty() || order.lines.len() > MAX_LINES {
-        complaints.add("/lines", format!("must have 1 to {MAX_LINES} lines, got {}", order.lines.len()));
-    }
-    for (index, line) in order.lines.iter().enumerate() {
-        complaints.text(&format!("/lines/{index}/product"), &line.product, 1, 20);
-        complaints.per_cent(&format!("/lines/{index}/discount"), line.discount);
-        if line.quantity == 0 || line.quantity > MAX_QUANTITY {
-            let detail = format!("must be 1 to {MAX_QUANTITY}, got {}", line.quantity);
-            complaints.add(&format!("/lines/{index}/quantity"), detail);
+/// What a probe saw.
+enum Observed {
+    /// Nothing bears the mark, and nothing could be ours without it.
+    Nothing,
+    /// Nothing bears the mark, and this equal order bears nobody's.
+    LookAlike(String),
+    Bearer(Order),
+    Bearers(Vec<String>),
+    /// It is listed and its detail page is not there.
+    Unopened(String),
+}
+
+#[derive(Debug, PartialEq)]
+enum Plan<'a> {
+    Create,
+    Done(&'a Order),
+    Edit(&'a Order, Vec<String>),
+    Ask(String),
+}
+
+/// The decisions of `submit-order`. `reference` is what was typed, mark included.
+fn plan<'a>(wanted: &WantedOrder, reference: &str, observed: &'a Observed) -> Plan<'a> {
+    match observed {
+        Observed::Nothing => Plan::Create,
+        Observed::LookAlike(number) => Plan::Ask(format!("order {number} is equal and bears no mark")),
+        Observed::Bearers(numbers) => {
+            Plan::Ask(format!("several orders bear the mark of {reference:?}: {}", numbers.join(", ")))
+        }
+        Observed::Unopened(number) => Plan::Ask(format!("order {number} is listed and cannot be opened")),
+        Observed::Bearer(order) => {
+            let differences = differences(wanted, reference, order);
+            if differences.is_empty() {
+                Plan::Done(order)
+            } else if order.sent {
+                let found = differences.join("; ");
+                Plan::Ask(format!("order {} was sent to Verona otherwise than wanted: {found}", order.number))
+            } else {
+                Plan::Edit(order, differences)
+            }
         }
     }
-    complaints.result(order)
+}
+
+/// The payload, checked whole.
+fn parsed(payload: &Value) -> Result<(WantedOrder, Option<WhichOrder>), Vec<FieldError>> {
+    let mut rest = payload.clone();
+    let draft = WhichOrder::take_draft(&mut rest);
+    both(orders::wanted(&rest), draft)
 }
 
 /// The order and the reference as they are typed.
 fn typed(operation: &Operation) -> Result<(WantedOrder, String), Vec<FieldError>> {
-    let order = wanted(&operation.payload)?;
+    let (order, _) = parsed(&operation.payload)?;
     let reference = Mark::of(operation.id)
         .stamp(&order.reference)
         .map_err(|error| vec![FieldError::new("/reference", error.to_string())])?;
     Ok((order, reference))
-}
-
-fn receipt(order: &Order) -> Receipt {
-    Receipt(json!({ "order": order.number, "content": order }))
-}
-
-fn compared(wanted: &WantedOrder, reference: &str, found: &Order) -> Verdict<Receipt> {
-    let differences = differences(wanted, reference, found);
-    if differences.is_empty() {
-        Verdict::Found(receipt(found))
-    } else {
-        Verdict::Differs { observed: receipt(found), differences }
-    }
 }
 
 /// Nothing bears the mark. An equal order that bears nobody's mark and was not there before could be ours
@@ -165,14 +198,13 @@ async fn look_alike(
     context: &ActionContext<'_>,
     wanted: &WantedOrder,
     effect: &EffectRecord,
-) -> Result<Verdict<Receipt>, Interrupted> {
+) -> Result<Observed, Interrupted> {
     let baseline: Vec<&str> = effect.baseline["orders"]
         .as_array()
         .map(|known| known.iter().filter_map(Value::as_str).collect())
         .unwrap_or_default();
     let query =
         OrderQuery { customer: Some(wanted.customer.clone()), date: Some(wanted.date), reference: None };
-    let (_, reference) = typed(context.operation).map_err(rejected)?;
     for row in context.client.find_orders(&query).await? {
         let mark = Mark::read(&row.reference);
         let ours = mark == Some(Mark::of(context.operation.id));
@@ -181,17 +213,17 @@ async fn look_alike(
             continue;
         }
         let Some(order) = context.client.read_order(&row.number).await? else {
-            return Ok(Verdict::Unclear(format!("order {} is listed and cannot be opened", row.number)));
+            return Ok(Observed::Unopened(row.number));
         };
         if ours {
             // The search by the mark came a moment too early.
-            return Ok(compared(wanted, &reference, &order));
+            return Ok(Observed::Bearer(order));
         }
         if differences(wanted, &order.reference, &order).is_empty() {
-            return Ok(Verdict::Unclear(format!("order {} is equal and bears no mark", row.number)));
+            return Ok(Observed::LookAlike(order.number));
         }
     }
-    Ok(Verdict::Absent)
+    Ok(Observed::Nothing)
 }
 
 /// The agent's orders of that customer that the local records know.
@@ -199,8 +231,12 @@ async fn known_orders(context: &ActionContext<'_>, wanted: &WantedOrder) -> Resu
     let mut known = Vec::new();
     let mut after = None;
     loop {
-        let query =
-            RowQuery { collection: orders(), search: Some(wanted.customer.clone()), after, limit: 500 };
+        let query = RowQuery {
+            collection: orders::collection(),
+            search: Some(wanted.customer.clone()),
+            after,
+            limit: 500,
+        };
         let page = context.store().rows(&context.operation.agent, &query).await?;
         known.extend(page.rows.into_iter().map(|(number, _, _)| number));
         after = page.next;
@@ -210,20 +246,9 @@ async fn known_orders(context: &ActionContext<'_>, wanted: &WantedOrder) -> Resu
     }
 }
 
-fn orders() -> Collection {
-    Collection::new("orders").expect("a valid collection")
-}
-
-fn rejected(errors: Vec<FieldError>) -> Interrupted {
-    Interrupted::Rejected(in_words(&errors))
-}
-
-fn in_words(errors: &[FieldError]) -> String {
-    errors.iter().map(|error| format!("{} {}", error.pointer, error.detail)).collect::<Vec<_>>().join("; ")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::orders::samples;
     use super::*;
 
     fn complaints(payload: Value) -> Vec<String> {
@@ -237,6 +262,58 @@ mod tests {
 
     fn payload(line: Value) -> Value {
         json!({ "customer": "ALFKI", "date": "2026-11-22", "lines": [line] })
+    }
+
+    #[test]
+    fn what_each_probe_decides() {
+        let wanted = samples::wanted();
+        let reference = "Fiera~012345678";
+        let bearer = |reference, quantity, sent| Observed::Bearer(samples::order(reference, quantity, sent));
+        let table = [
+            (Observed::Nothing, "create"),
+            (bearer(reference, 3, false), "done 20001"),
+            (bearer(reference, 3, true), "done 20001"),
+            (bearer(reference, 4, false), r#"edit 20001: line 1 quantity: wanted "3", found "4""#),
+            (
+                bearer("Fiera ~012345678", 3, false),
+                r#"edit 20001: reference: wanted "Fiera~012345678", found "Fiera ~012345678""#,
+            ),
+            (
+                bearer(reference, 4, true),
+                r#"ask: order 20001 was sent to Verona otherwise than wanted: line 1 quantity: wanted "3", found "4""#,
+            ),
+            (
+                Observed::Bearers(vec!["20001".into(), "20002".into()]),
+                r#"ask: several orders bear the mark of "Fiera~012345678": 20001, 20002"#,
+            ),
+            (Observed::LookAlike("20001".into()), "ask: order 20001 is equal and bears no mark"),
+            (Observed::Unopened("20001".into()), "ask: order 20001 is listed and cannot be opened"),
+        ];
+        for (observed, expected) in &table {
+            let decided = match plan(&wanted, reference, observed) {
+                Plan::Create => "create".to_owned(),
+                Plan::Done(order) => format!("done {}", order.number),
+                Plan::Edit(order, differences) => {
+                    format!("edit {}: {}", order.number, differences.join("; "))
+                }
+                Plan::Ask(why) => format!("ask: {why}"),
+            };
+            assert_eq!(decided, *expected);
+        }
+    }
+
+    #[test]
+    fn a_draft_is_the_target() {
+        let mut payload = samples::payload();
+        payload["pending_order"] = json!("d1");
+        let target = Target::new("draft:d1").unwrap();
+        assert_eq!(SubmitOrder.validate(&payload), Ok(Some(target)));
+        payload["pending_order"] = json!(7);
+        payload["customer"] = json!("");
+        assert_eq!(
+            complaints(payload),
+            ["/customer: must have 1 to 20 characters, got 0", "/pending_order: must be a text"]
+        );
     }
 
     #[test]

@@ -54,7 +54,10 @@ async fn lease_and_run(
     };
     let asked = Instant::now();
     let leased = match shared.lock.lease(&request).await {
-        Ok(leased) => leased,
+        Ok(leased) => {
+            shared.clock.learn(leased.now);
+            leased
+        }
         Err(error) => return refused(shared, agent, operation, error),
     };
     let guard = Arc::new(LeaseGuard::new(leased.lease.clone(), asked, shared.config.lease_margin));
@@ -70,7 +73,7 @@ fn refused(shared: &Shared, agent: &AgentId, operation: OperationId, error: Leas
     let later = shared.clock.now() + STORE_PAUSE;
     let reason = match error {
         LeaseError::Held { until } => Refusal::AgentHeld { until },
-        // Due by the store's clock a little later than by ours: never ask again at once.
+        // Due a little later by the store's clock than by what is known of it: never ask again at once.
         LeaseError::NotAvailable { due: Some(at) } => {
             Refusal::NotDue { at: at.max(shared.clock.now() + Duration::from_millis(20)) }
         }

@@ -39,10 +39,10 @@ pub async fn renewal_moves_the_end(under: &mut dyn StoreUnderTest) {
         under.advance(SHORT * 2 / 3).await;
         assert_eq!(ports.lock.renew(std::slice::from_ref(&lease)).await.unwrap().len(), 1);
     }
-    assert_eq!(ports.lock.reap().await.unwrap(), []);
+    assert_eq!(ports.lock.reap().await.unwrap().tickets, []);
     ports.intend(&lease).await;
     under.advance(AFTER_SHORT).await;
-    assert_eq!(ports.lock.reap().await.unwrap().len(), 1);
+    assert_eq!(ports.lock.reap().await.unwrap().tickets.len(), 1);
 }
 
 /// Whoever lost the lease can write nothing more, and is told so. Catches a fence by worker or agent alone.
@@ -51,7 +51,7 @@ pub async fn a_lost_lease_changes_nothing(under: &mut dyn StoreUnderTest) {
     let (record, lost) = ports.running(submit(&nancy, "k"), SHORT).await;
     let intent = ports.intend(&lost).await;
     under.advance(AFTER_SHORT).await;
-    assert_eq!(ports.lock.reap().await.unwrap().len(), 1);
+    assert_eq!(ports.lock.reap().await.unwrap().tickets.len(), 1);
     refuses_everything(&ports, &lost).await;
     let next = ports.lease(&record, LONG).await;
     refuses_everything(&ports, &lost).await;
@@ -96,7 +96,7 @@ pub async fn reaping_gives_the_step_of_the_journal(under: &mut dyn StoreUnderTes
     let (_, _alive) = ports.running(submit(&agent("laura"), "k"), LONG).await;
     let left = left_at_every_stage(&ports).await;
     under.advance(AFTER_SHORT).await;
-    let tickets = ports.lock.reap().await.unwrap();
+    let tickets = ports.lock.reap().await.unwrap().tickets;
     assert_eq!(tickets.len(), left.len());
     for (lease, step) in &left {
         let ticket = tickets.iter().find(|ticket| ticket.operation == lease.operation);
@@ -106,7 +106,7 @@ pub async fn reaping_gives_the_step_of_the_journal(under: &mut dyn StoreUnderTes
         assert_eq!(record.operation.attempts, 1, "a lost worker is an attempt");
         assert_eq!(kinds(&ports.log(&lease.agent).await).last(), Some(&"operation.retrying"));
     }
-    assert_eq!(ports.lock.reap().await.unwrap(), [], "once");
+    assert_eq!(ports.lock.reap().await.unwrap().tickets, [], "once");
 }
 
 /// One agent each whose worker was lost before the intent, after it, after the release, after the receipt.
@@ -141,7 +141,7 @@ pub async fn an_ended_lease_stands_in_nobodys_way(under: &mut dyn StoreUnderTest
     assert!(next.token > ended.token);
     assert_eq!(available(&ports.get(&record).await), Some(Step::Probe));
     refuses_settling(&ports, &ended).await;
-    assert_eq!(ports.lock.reap().await.unwrap(), []);
+    assert_eq!(ports.lock.reap().await.unwrap().tickets, []);
 }
 
 async fn refuses_settling(ports: &Ports, lease: &Lease) {

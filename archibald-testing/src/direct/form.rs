@@ -9,7 +9,7 @@ use super::page::{MAIN, Page};
 use super::wire::Asked;
 
 /// A form with what it holds, hidden fields and all.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Form {
     page: String,
     /// The page's own address, where it is posted.

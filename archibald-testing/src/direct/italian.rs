@@ -27,6 +27,14 @@ pub(super) fn parse_decimal(text: &str) -> Option<Decimal> {
     text.replace('.', "").replace(',', ".").parse().ok()
 }
 
+pub(super) fn parse_yes(text: &str) -> Option<bool> {
+    match text.trim() {
+        "Sì" => Some(true),
+        "No" => Some(false),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +55,6 @@ mod tests {
         for bad in ["2026-01-02", "31/02/2026", "", "1/1"] {
             assert_eq!(parse_date(bad), None, "{bad}");
         }
+        assert_eq!(["Sì", " No ", "Forse"].map(parse_yes), [Some(true), Some(false), None]);
     }
 }

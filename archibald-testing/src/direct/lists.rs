@@ -1,8 +1,10 @@
-//! The lists: `Orders.aspx` and `Customers.aspx`.
+//! The lists, a grid each on a page of its name: `Orders.aspx`, `Customers.aspx`, `Products.aspx`, `Prices.aspx`.
 
 use std::collections::BTreeSet;
 
-use archibald_core::erp::{Customer, CustomerPage, OrderQuery, OrderSummary};
+use archibald_core::erp::{
+    Customer, CustomerPage, OrderPage, OrderQuery, OrderSummary, Price, PricePage, Product, ProductPage,
+};
 use archibald_core::port::ClientError;
 
 use super::form::Form;
@@ -12,36 +14,88 @@ use super::page::Row;
 use super::tab::Tab;
 
 /// Searches, and turns all pages of what is found.
-pub(super) async fn orders(tab: &Tab, query: &OrderQuery) -> Result<Vec<OrderSummary>, ClientError> {
-    let mut form = Form::of(&tab.open("/Orders.aspx", &[]).await?)?;
-    form.fill("FilterReference", query.reference.clone().unwrap_or_default())?;
-    form.fill("FilterCustomer", query.customer.clone().unwrap_or_default())?;
-    form.fill("FilterDate", query.date.map(italian::date).unwrap_or_default())?;
-    let page = tab.submit(form.press("Search")?).await?;
-    if let Some(text) = page.refusal() {
-        return Err(page.unrecognised("Search", "#ctl00_Main_ValidationSummary", text));
-    }
-    let rows = tab.every_row(page, "Orders").await?;
-    let mut found = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
-    // An order that comes while pages are turned pushes a row onto the next page: one bearer, not two.
+pub(super) async fn find_orders(tab: &Tab, query: &OrderQuery) -> Result<Vec<OrderSummary>, ClientError> {
+    let filters = [
+        ("FilterReference", query.reference.clone()),
+        ("FilterCustomer", query.customer.clone()),
+        ("FilterDate", query.date.map(italian::date)),
+    ];
+    let mut found = understood(&search(tab, "Orders", filters).await?, summary)?;
+    // A row that comes while pages are turned pushes another onto the next page: one bearer, not two.
     let mut seen = BTreeSet::new();
     found.retain(|order| seen.insert(order.number.clone()));
     Ok(found)
 }
 
-/// One page of the customers; past the end there is nobody.
+/// The same for customers, by a text.
+pub(super) async fn find_customers(tab: &Tab, text: &str) -> Result<Vec<Customer>, ClientError> {
+    let filters = [("SearchText", Some(text.to_owned()))];
+    let mut found = understood(&search(tab, "Customers", filters).await?, customer)?;
+    let mut seen = BTreeSet::new();
+    found.retain(|customer| seen.insert(customer.code.clone()));
+    Ok(found)
+}
+
+pub(super) async fn orders(tab: &Tab, wanted: u32) -> Result<OrderPage, ClientError> {
+    let (rows, pages) = one_page(tab, "Orders", wanted).await?;
+    Ok(OrderPage { orders: understood(&rows, summary)?, pages })
+}
+
 pub(super) async fn customers(tab: &Tab, wanted: u32) -> Result<CustomerPage, ClientError> {
-    let mut page = tab.open("/Customers.aspx", &[]).await?;
-    let pages = page.pager("Customers")?.pages;
-    if wanted > pages {
-        return Ok(CustomerPage { customers: Vec::new(), pages });
+    let (rows, pages) = one_page(tab, "Customers", wanted).await?;
+    Ok(CustomerPage { customers: understood(&rows, customer)?, pages })
+}
+
+pub(super) async fn products(tab: &Tab, wanted: u32) -> Result<ProductPage, ClientError> {
+    let (rows, pages) = one_page(tab, "Products", wanted).await?;
+    Ok(ProductPage { products: understood(&rows, product)?, pages })
+}
+
+pub(super) async fn prices(tab: &Tab, wanted: u32) -> Result<PricePage, ClientError> {
+    let (rows, pages) = one_page(tab, "Prices", wanted).await?;
+    Ok(PricePage { prices: understood(&rows, price)?, pages })
+}
+
+/// The rows of one page of a list without a filter, and how many pages it has; past the end there are none.
+async fn one_page(tab: &Tab, list: &str, wanted: u32) -> Result<(Vec<Row>, u32), ClientError> {
+    let wanted = wanted.max(1);
+    // The page before this one may be what is shown: then its pager leads on, and nothing is loaded twice.
+    let before = tab.take_list().filter(|shown| {
+        shown.pager(list).is_ok_and(|pager| pager.page + 1 == wanted && wanted <= pager.pages)
+    });
+    let mut page = match before {
+        Some(before) => before,
+        None => tab.open(&format!("/{list}.aspx"), &[]).await?,
+    };
+    let mut pager = page.pager(list)?;
+    if pager.page != wanted && wanted <= pager.pages {
+        page = tab.turn(&page, list, wanted).await?;
+        pager = page.pager(list)?;
     }
-    if wanted > 1 {
-        page = tab.turn(&page, "Customers", wanted).await?;
+    let rows = if pager.page == wanted { page.rows(list)? } else { Vec::new() };
+    tab.keep_list(page);
+    Ok((rows, pager.pages))
+}
+
+/// Fills the list's filters, presses Search, and turns all pages.
+async fn search<const N: usize>(
+    tab: &Tab,
+    list: &str,
+    filters: [(&str, Option<String>); N],
+) -> Result<Vec<Row>, ClientError> {
+    let mut form = Form::of(&tab.open(&format!("/{list}.aspx"), &[]).await?)?;
+    for (name, text) in filters {
+        form.fill(name, text.unwrap_or_default())?;
     }
-    let pages = page.pager("Customers")?.pages;
-    let customers = page.rows("Customers")?.iter().map(customer).collect::<Result<_, _>>()?;
-    Ok(CustomerPage { customers, pages })
+    let page = tab.submit(form.press("Search")?).await?;
+    if let Some(text) = page.refusal() {
+        return Err(page.unrecognised("Search", "#ctl00_Main_ValidationSummary", text));
+    }
+    tab.every_row(page, list).await.map(|(rows, _)| rows)
+}
+
+fn understood<T>(rows: &[Row], read: impl Fn(&Row) -> Result<T, ClientError>) -> Result<Vec<T>, ClientError> {
+    rows.iter().map(read).collect()
 }
 
 fn summary(row: &Row) -> Result<OrderSummary, ClientError> {
@@ -66,5 +120,24 @@ fn customer(row: &Row) -> Result<Customer, ClientError> {
         country: row.text("country")?.to_owned(),
         email: String::new(),
         phone: String::new(),
+    })
+}
+
+fn product(row: &Row) -> Result<Product, ClientError> {
+    Ok(Product {
+        code: row.text("code")?.to_owned(),
+        description: row.text("description")?.to_owned(),
+        unit: row.text("unit")?.to_owned(),
+        list_price: row.understand("price", italian::parse_decimal)?,
+        discontinued: row.understand("discontinued", italian::parse_yes)?,
+    })
+}
+
+fn price(row: &Row) -> Result<Price, ClientError> {
+    Ok(Price {
+        product: row.text("product")?.to_owned(),
+        group: row.text("group")?.to_owned(),
+        price: row.understand("price", italian::parse_decimal)?,
+        discount: row.understand("discount", italian::parse_decimal)?,
     })
 }

@@ -1,47 +1,24 @@
-//! `Order.aspx`: typing an order, and reading one.
+//! `Order.aspx`: what an order's page shows.
 
-use archibald_core::erp::{Order, OrderLine, WantedLine, WantedOrder};
+use archibald_core::erp::{Order, OrderLine};
 use archibald_core::port::ClientError;
 
-use super::form::Form;
 use super::italian;
 use super::page::{Page, Row};
 use super::tab::Tab;
-use super::wire::Asked;
 
-/// What became of typing an order.
-#[derive(Debug)]
-pub(super) enum Typed {
-    /// All of it is there: this is the save, not sent yet.
-    Whole(Asked),
-    /// The form did not take a line.
-    Refused(String),
-}
-
-/// Types a new order, one postback a line, up to the press of Save.
-pub(super) async fn type_in(tab: &Tab, wanted: &WantedOrder, reference: &str) -> Result<Typed, ClientError> {
-    let mut form = Form::of(&tab.open("/Order.aspx", &[]).await?)?;
-    form.fill("Customer", &wanted.customer)?;
-    form.fill("Date", italian::date(wanted.date))?;
-    form.fill("Reference", reference)?;
-    form.fill("Note", &wanted.note)?;
-    for (place, line) in (1..).zip(&wanted.lines) {
-        let page = tab.submit(add_line(form, line)?).await?;
-        if let Some(text) = page.refusal() {
-            return Ok(Typed::Refused(text));
-        }
-        let count = line_count(&page)?;
-        if count != place {
-            let detail = format!("{count} lines after line {place} was added");
-            return Err(page.unrecognised("LineCount", "#ctl00_Main_LineCount", detail));
-        }
-        form = Form::of(&page)?;
-    }
-    form.press("Save").map(Typed::Whole)
+/// An order's own page; `None` where the ERP has no such order for this agent.
+pub(super) async fn open(tab: &Tab, number: &str) -> Result<Option<Page>, ClientError> {
+    tab.open_detail("/Order.aspx", ("number", number), "Number").await
 }
 
 /// The order that the page shows, with the lines of all pages of its grid.
 pub(super) async fn read(tab: &Tab, page: Page) -> Result<Order, ClientError> {
+    read_on(tab, page).await.map(|(order, _)| order)
+}
+
+/// The same, and the page that is shown then: the grid's last.
+pub(super) async fn read_on(tab: &Tab, page: Page) -> Result<(Order, Page), ClientError> {
     let lines = line_count(&page)?;
     let mut order = Order {
         number: page.expect_text("Number")?.to_owned(),
@@ -49,26 +26,36 @@ pub(super) async fn read(tab: &Tab, page: Page) -> Result<Order, ClientError> {
         date: page.understand("Date", page.value("Date")?, italian::parse_date)?,
         reference: page.value("Reference")?.to_owned(),
         note: page.value("Note")?.to_owned(),
-        sent: page.understand("State", page.expect_text("State")?, sent)?,
+        sent: is_sent(&page)?,
         lines: Vec::new(),
     };
     let incomplete =
         page.unrecognised("Lines", "#ctl00_Main_Lines", format!("not the {lines} lines it counts"));
-    let rows = tab.every_row(page, "Lines").await?;
+    let (rows, page) = tab.every_row(page, "Lines").await?;
     for (place, row) in (1..).zip(&rows) {
         if row.understand("position", number)? != place {
             return Err(incomplete);
         }
         order.lines.push(line(row)?);
     }
-    if rows.len() == lines as usize { Ok(order) } else { Err(incomplete) }
+    if rows.len() == lines as usize { Ok((order, page)) } else { Err(incomplete) }
 }
 
-fn add_line(mut form: Form, line: &WantedLine) -> Result<Asked, ClientError> {
-    form.fill("LineProduct", &line.product)?;
-    form.fill("LineQuantity", line.quantity.to_string())?;
-    form.fill("LineDiscount", italian::decimal(line.discount))?;
-    form.press("AddLine")
+pub(super) fn is_sent(page: &Page) -> Result<bool, ClientError> {
+    page.understand("State", page.expect_text("State")?, sent)
+}
+
+pub(super) fn line_count(page: &Page) -> Result<u32, ClientError> {
+    page.understand("LineCount", page.expect_text("LineCount")?, number)
+}
+
+/// Reads a state as the pages call it.
+pub(super) fn sent(state: &str) -> Option<bool> {
+    match state {
+        "Aperto" => Some(false),
+        "Inviato" => Some(true),
+        _ => None,
+    }
 }
 
 fn line(row: &Row) -> Result<OrderLine, ClientError> {
@@ -80,18 +67,6 @@ fn line(row: &Row) -> Result<OrderLine, ClientError> {
     })
 }
 
-fn line_count(page: &Page) -> Result<u32, ClientError> {
-    page.understand("LineCount", page.expect_text("LineCount")?, number)
-}
-
 fn number(text: &str) -> Option<u32> {
     text.parse().ok()
-}
-
-pub(super) fn sent(state: &str) -> Option<bool> {
-    match state {
-        "Aperto" => Some(false),
-        "Inviato" => Some(true),
-        _ => None,
-    }
 }

@@ -125,6 +125,13 @@ impl Page {
         self.understand(&name, self.expect_text(&name)?, Pager::read)
     }
 
+    /// The error of a grid that does not show the page it should.
+    pub(super) fn elsewhere(&self, grid: &str, wanted: u32) -> ClientError {
+        let shown = self.text(&format!("{grid}_Summary")).unwrap_or_default();
+        let detail = format!("page {wanted} was asked for, it shows {shown:?}");
+        self.unrecognised(grid, &format!("{}_Summary", selector(grid)), detail)
+    }
+
     pub(super) fn missing(&self, name: &str) -> ClientError {
         self.unrecognised(name, &selector(name), "not there")
     }

@@ -3,16 +3,22 @@
 use std::sync::Arc;
 
 use archibald_core::effect::{ActOutcome, Intent};
-use archibald_core::erp::{CustomerPage, Order, OrderQuery, OrderSummary, WantedOrder};
+use archibald_core::erp::{
+    Customer, CustomerPage, Order, OrderPage, OrderQuery, OrderSummary, PricePage, ProductPage,
+    WantedCustomer, WantedOrder,
+};
 use archibald_core::port::{ArchibaldClient, ClientError, CommitGate, Finish, SessionLease};
 use archibald_core::record::Evidence;
 use async_trait::async_trait;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::customer::SaveCustomer;
+use super::order_write::{DeleteOrder, SaveOrder, SendOrder};
 use super::pool::Warm;
 use super::tab::Tab;
-use super::{lists, order, save};
+use super::write::act;
+use super::{customer, lists, order};
 
 /// A session in use. Dropped in this order: the slot is free before the session counts as idle.
 pub(super) struct DirectSession {
@@ -50,27 +56,80 @@ impl ArchibaldClient for DirectSession {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Order> {
-        save::create(&self.tab, wanted, reference, intent, gate).await
+        act(&self.tab, SaveOrder { number: None, wanted, reference }, intent, gate).await
+    }
+
+    async fn edit_order(
+        &self,
+        number: &str,
+        wanted: &WantedOrder,
+        reference: &str,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Order> {
+        act(&self.tab, SaveOrder { number: Some(number), wanted, reference }, intent, gate).await
+    }
+
+    async fn delete_order(&self, number: &str, intent: Intent, gate: Arc<dyn CommitGate>) -> ActOutcome<()> {
+        act(&self.tab, DeleteOrder(number), intent, gate).await
+    }
+
+    async fn send_order(&self, number: &str, intent: Intent, gate: Arc<dyn CommitGate>) -> ActOutcome<Order> {
+        act(&self.tab, SendOrder(number), intent, gate).await
+    }
+
+    async fn create_customer(
+        &self,
+        wanted: &WantedCustomer,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Customer> {
+        act(&self.tab, SaveCustomer::new(None, wanted), intent, gate).await
+    }
+
+    async fn update_customer(
+        &self,
+        code: &str,
+        wanted: &WantedCustomer,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Customer> {
+        act(&self.tab, SaveCustomer::new(Some(code), wanted), intent, gate).await
     }
 
     async fn find_orders(&self, query: &OrderQuery) -> Result<Vec<OrderSummary>, ClientError> {
-        lists::orders(&self.tab, query).await
+        lists::find_orders(&self.tab, query).await
     }
 
     async fn read_order(&self, number: &str) -> Result<Option<Order>, ClientError> {
-        let page = self.tab.open("/Order.aspx", &[("number", number)]).await?;
-        if page.has("NotFound") {
-            return Ok(None);
+        match order::open(&self.tab, number).await? {
+            Some(page) => order::read(&self.tab, page).await.map(Some),
+            None => Ok(None),
         }
-        if page.expect_text("Number")? != number {
-            let detail = format!("order {number:?} was asked for");
-            return Err(page.unrecognised("Number", "#ctl00_Main_Number", detail));
-        }
-        order::read(&self.tab, page).await.map(Some)
     }
 
     async fn read_customers(&self, page: u32) -> Result<CustomerPage, ClientError> {
         lists::customers(&self.tab, page).await
+    }
+
+    async fn find_customers(&self, text: &str) -> Result<Vec<Customer>, ClientError> {
+        lists::find_customers(&self.tab, text).await
+    }
+
+    async fn read_customer(&self, code: &str) -> Result<Option<Customer>, ClientError> {
+        customer::open(&self.tab, code).await?.as_ref().map(customer::read).transpose()
+    }
+
+    async fn read_products(&self, page: u32) -> Result<ProductPage, ClientError> {
+        lists::products(&self.tab, page).await
+    }
+
+    async fn read_prices(&self, page: u32) -> Result<PricePage, ClientError> {
+        lists::prices(&self.tab, page).await
+    }
+
+    async fn read_orders(&self, page: u32) -> Result<OrderPage, ClientError> {
+        lists::orders(&self.tab, page).await
     }
 
     async fn check_health(&self) -> Result<(), ClientError> {

@@ -35,16 +35,41 @@ pub(super) struct Tab {
     pub(super) user: String,
     /// The HTML of the last answer.
     shown: Mutex<Option<String>>,
+    /// The page of a list without a filter, where that is what is shown.
+    list: Mutex<Option<Page>>,
 }
 
 impl Tab {
     pub(super) fn new(site: Arc<Site>, jar: Arc<Jar>, guard: Arc<dyn Guard>, user: &str) -> Self {
-        Self { site, jar, guard, user: user.to_owned(), shown: Mutex::default() }
+        Self { site, jar, guard, user: user.to_owned(), shown: Mutex::default(), list: Mutex::default() }
     }
 
     /// Loads a page.
     pub(super) async fn open(&self, path: &str, query: &[(&str, &str)]) -> Result<Page, ClientError> {
         self.submit(Asked::get(self.site.at(path, query))).await
+    }
+
+    /// Loads the page of one thing, which shows its identity in a control; `None` where there is no such thing.
+    pub(super) async fn open_detail(
+        &self,
+        path: &str,
+        (key, id): (&str, &str),
+        control: &str,
+    ) -> Result<Option<Page>, ClientError> {
+        // Without an identity the address is a new thing's form.
+        if id.is_empty() {
+            return Ok(None);
+        }
+        let page = self.open(path, &[(key, id)]).await?;
+        if page.has("NotFound") {
+            return Ok(None);
+        }
+        let shown = page.expect_text(control)?;
+        if shown != id {
+            let detail = format!("{id:?} was asked for, {shown:?} is shown");
+            return Err(page.unrecognised(control, &format!("#ctl00_Main_{control}"), detail));
+        }
+        Ok(Some(page))
     }
 
     /// Sends a request that changes nothing at the ERP; its answer must be a page of this session.
@@ -57,32 +82,46 @@ impl Tab {
         self.open("/Default.aspx", &[]).await?.expect_text("Welcome").map(drop)
     }
 
-    /// Every row of a grid, from the page that shows one of its pages.
-    pub(super) async fn every_row(&self, mut page: Page, grid: &str) -> Result<Vec<Row>, ClientError> {
+    /// Every row of a grid, from the page that shows its first page, and the page that shows its last.
+    pub(super) async fn every_row(
+        &self,
+        mut page: Page,
+        grid: &str,
+    ) -> Result<(Vec<Row>, Page), ClientError> {
         let mut rows = Vec::new();
         for to in 1..=page.pager(grid)?.pages {
             if page.pager(grid)?.page != to {
                 page = self.turn(&page, grid, to).await?;
             }
+            if page.pager(grid)?.page != to {
+                return Err(page.elsewhere(grid, to));
+            }
             rows.extend(page.rows(grid)?);
         }
-        Ok(rows)
+        Ok((rows, page))
     }
 
-    /// Another page of a grid.
+    /// Another page of a grid; its last where it got shorter than that meanwhile.
     pub(super) async fn turn(&self, page: &Page, grid: &str, to: u32) -> Result<Page, ClientError> {
         let page = self.submit(Form::of(page)?.post_back(grid, &format!("Page${to}"))).await?;
-        let shown = page.pager(grid)?.page;
-        if shown != to {
-            let detail = format!("page {to} was asked for, page {shown} is shown");
-            return Err(page.unrecognised(grid, &format!("#ctl00_Main_{grid}_Summary"), detail));
-        }
-        Ok(page)
+        let pager = page.pager(grid)?;
+        if pager.page == to || pager.pages < to { Ok(page) } else { Err(page.elsewhere(grid, to)) }
+    }
+
+    /// Remembers the page of a list until the next request.
+    pub(super) fn keep_list(&self, page: Page) {
+        *self.list.lock().unwrap_or_else(PoisonError::into_inner) = Some(page);
+    }
+
+    /// The page of a list, where it is what is shown now.
+    pub(super) fn take_list(&self) -> Option<Page> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// One request that changes nothing, and its whole answer, whatever it is.
     pub(super) async fn ask(&self, asked: Asked) -> Result<Answer, ClientError> {
         let limit = self.time_left()?.min(self.site.request_limit);
+        self.take_list();
         let exchange = timeout(limit, exchange(&asked, &self.jar));
         match self.site.closed.run_until_cancelled(exchange).await {
             None => Err(ClientError::PageLost("the pool is shut down".to_owned())),

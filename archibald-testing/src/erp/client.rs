@@ -120,6 +120,11 @@ impl ErpControl {
         self.tell(Method::POST, "/passwords", &json!({ "user": user, "password": password })).await
     }
 
+    /// Unlocks an account that had too many wrong passwords.
+    pub async fn unlock(&self, user: &str) -> Result<(), ControlError> {
+        self.tell(Method::POST, "/unlock", &json!({ "user": user })).await
+    }
+
     /// Puts or changes an order behind the product's back; answers its number.
     pub async fn put_order(&self, order: &HandOrder) -> Result<u64, ControlError> {
         let answer: Value = self.call(Method::POST, "/orders", order).await?;

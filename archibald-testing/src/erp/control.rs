@@ -92,6 +92,12 @@ struct Password {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct User {
+    user: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Faults {
     #[serde(default)]
     script: Vec<FaultRule>,
@@ -108,6 +114,7 @@ pub(crate) fn router(erp: Arc<Erp>) -> Router {
         .route("/recycle", post(recycle))
         .route("/config", post(configure))
         .route("/passwords", post(set_password))
+        .route("/unlock", post(unlock))
         .route("/orders", get(orders).post(put_order))
         .route("/orders/{number}", delete(delete_order))
         .route("/customers", post(put_customer))
@@ -183,6 +190,11 @@ async fn configure(State(erp): State<Arc<Erp>>, body: Bytes) -> Answered {
 async fn set_password(State(erp): State<Arc<Erp>>, body: Bytes) -> Answered {
     let Password { user, password } = read(&body)?;
     known(erp.books().world.set_password(&user, &password), || format!("there is no user {user:?}"))
+}
+
+async fn unlock(State(erp): State<Arc<Erp>>, body: Bytes) -> Answered {
+    let User { user } = read(&body)?;
+    known(erp.books().world.unlock(&user), || format!("there is no user {user:?}"))
 }
 
 async fn orders(State(erp): State<Arc<Erp>>) -> Response {

@@ -43,6 +43,9 @@ pub enum Fault {
     Similar,
     /// Redirect to the login page, since the same user logged in elsewhere; nothing happened.
     Kick,
+    /// The answer, and only the next request is sent to the login page: the same user logged in elsewhere just
+    /// after this one.
+    KickNext,
     /// 500 "validation of view state MAC failed": sessions and view state keys are gone; nothing happened.
     Recycle,
     /// The answer breaks off in its body; the effect was applied.
@@ -60,7 +63,8 @@ pub(crate) enum WriteKind {
     ChangedOrder,
     DeletedOrder,
     SentOrder,
-    Customer,
+    NewCustomer,
+    ChangedCustomer,
 }
 
 /// How often which fault is drawn at writes.
@@ -88,7 +92,7 @@ pub struct FaultRule {
     /// The first fitting request that is struck, counted from 1.
     #[serde(default = "one")]
     pub nth: u32,
-    /// What strikes it.
+    /// What strikes it; a fault that makes no sense for a request lets it through, see [`Fault::ALL`].
     pub fault: Fault,
     /// How many fitting requests in a row are struck.
     #[serde(default = "one")]
@@ -119,7 +123,10 @@ pub enum FaultSpecError {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    ///
+    /// `half` and `altered` make sense where something is saved, `similar` where an order is, `stale-list` where
+    /// something is new, `reject` at postbacks; the others strike any request.
+    pub const ALL: [Self; 17] = [
         Self::FailBefore,
         Self::FailAfter,
         Self::DropAfter,
@@ -133,6 +140,7 @@ impl Fault {
         Self::Altered,
         Self::Similar,
         Self::Kick,
+        Self::KickNext,
         Self::Recycle,
         Self::Truncate,
         Self::StaleList,
@@ -158,17 +166,23 @@ impl Fault {
             Self::Altered => "altered",
             Self::Similar => "similar",
             Self::Kick => "kick",
+            Self::KickNext => "kick-next",
             Self::Recycle => "recycle",
             Self::Truncate => "truncate",
             Self::StaleList => "stale-list",
         }
     }
 
-    fn suits(self, write: WriteKind) -> bool {
+    /// Whether it makes sense for a request.
+    fn suits(self, target: Target<'_>) -> bool {
+        use WriteKind::{ChangedOrder, ConfirmedOrder, DeletedOrder, NewCustomer, NewOrder, SentOrder};
         match self {
-            Self::Half | Self::Altered => !matches!(write, WriteKind::DeletedOrder | WriteKind::SentOrder),
-            Self::StaleList => matches!(write, WriteKind::NewOrder | WriteKind::ConfirmedOrder),
-            Self::Similar => matches!(write, WriteKind::NewOrder),
+            Self::Half | Self::Altered => {
+                target.write.is_some_and(|write| !matches!(write, DeletedOrder | SentOrder))
+            }
+            Self::StaleList => matches!(target.write, Some(NewOrder | ConfirmedOrder | NewCustomer)),
+            Self::Similar => matches!(target.write, Some(NewOrder | ChangedOrder)),
+            Self::Reject => target.control != "GET",
             _ => true,
         }
     }
@@ -187,7 +201,10 @@ impl FaultSpec {
 
     /// Every fault, half of all writes together, never five clean writes in a row.
     pub fn heavy() -> Self {
-        Self { rates: Fault::ALL.iter().map(|f| (*f, 500_000 / 16)).collect(), every_fifth: true }
+        Self {
+            rates: Fault::ALL.iter().map(|f| (*f, 500_000 / Fault::ALL.len() as u64)).collect(),
+            every_fifth: true,
+        }
     }
 }
 
@@ -235,9 +252,11 @@ impl FaultDesk {
     /// The fault that strikes this request. What chance says depends on nothing but the seed, the writes so far
     /// and whose they were.
     pub(crate) fn draw(&mut self, target: Target<'_>) -> Option<Fault> {
-        let told = self.told(target);
-        let Some(write) = target.write else { return told };
-        let fault = told.or_else(|| self.chance(target.user, write));
+        let told = self.told(target).filter(|fault| fault.suits(target));
+        if target.write.is_none() {
+            return told;
+        }
+        let fault = told.or_else(|| self.chance(target));
         self.writes += 1;
         let row = self.in_a_row.entry(target.user.to_owned()).or_default();
         (self.clean, *row) = if fault.is_some() { (0, *row + 1) } else { (self.clean + 1, 0) };
@@ -256,12 +275,12 @@ impl FaultDesk {
         struck
     }
 
-    fn chance(&self, user: &str, write: WriteKind) -> Option<Fault> {
-        if self.in_a_row.get(user).copied().unwrap_or(0) >= IN_A_ROW {
+    fn chance(&self, target: Target<'_>) -> Option<Fault> {
+        if self.in_a_row.get(target.user).copied().unwrap_or(0) >= IN_A_ROW {
             return None;
         }
         let mut dice = Dice::new(mix(self.seed, self.writes));
-        let suited = || self.spec.rates.iter().filter(|(fault, _)| fault.suits(write));
+        let suited = || self.spec.rates.iter().filter(|(fault, _)| fault.suits(target));
         let sum: u64 = suited().map(|(_, rate)| rate).sum();
         let due = self.spec.every_fifth && self.clean >= 4;
         let mut roll = dice.below(if due { sum.max(1) } else { CERTAIN });
@@ -397,6 +416,17 @@ mod tests {
         assert_eq!(desk.draw(save("anne")), None);
         let drawn: Vec<bool> = (0..4).map(|_| desk.draw(save("nancy")).is_some()).collect();
         assert_eq!(drawn, [false, true, true, false]);
+    }
+
+    #[test]
+    fn a_fault_that_makes_no_sense_lets_the_request_through() {
+        let mut desk = FaultDesk::new(1, FaultSpec::none());
+        let target = |control, write| Target { page: "Order.aspx", control, user: "nancy", write };
+        let rule = |control: &str, fault| FaultRule::next("Order.aspx", control, fault);
+        desk.script(vec![rule("Delete", Fault::Half), rule("GET", Fault::Reject), rule("Send", Fault::Late)]);
+        assert_eq!(desk.draw(target("ctl00$Main$Delete", Some(WriteKind::DeletedOrder))), None);
+        assert_eq!(desk.draw(target("GET", None)), None);
+        assert_eq!(desk.draw(target("ctl00$Main$Send", Some(WriteKind::SentOrder))), Some(Fault::Late));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::session::{SESSION_COOKIE, Sessions, TICKET_COOKIE};
 use super::stats::Stats;
 use super::view_state::ViewStateKey;
 use super::web::{Answer, Asked, Reply, delta};
-use super::world::{Effect, World};
+use super::world::{Effect, LogIn, World};
 use crate::data::{Percent, mix};
 
 /// One simulated ERP.
@@ -147,7 +147,7 @@ impl Handling<'_> {
             return Reply::Whole(answer);
         }
         let show = page::load(visit, &self.erp.books().world);
-        self.send(fault, visit.render(show)).await
+        self.send(fault, visit, visit.render(show)).await
     }
 
     async fn post_back(&self, visit: &Visit) -> Reply {
@@ -166,7 +166,7 @@ impl Handling<'_> {
             self.wait_until_given_up().await;
         }
         let answer = self.carry_out(visit, &post, fault);
-        self.send(fault, answer).await
+        self.send(fault, visit, answer).await
     }
 
     /// The answer of a fault that strikes before anything happened.
@@ -200,6 +200,7 @@ impl Handling<'_> {
             Fault::FailAfter
             | Fault::DropAfter
             | Fault::HangAfter
+            | Fault::KickNext
             | Fault::Late
             | Fault::Slow
             | Fault::Half
@@ -218,21 +219,28 @@ impl Handling<'_> {
             Reaction::Callback(text) => Answer::text(text),
             Reaction::Panel { id, html, state } => visit.render_panel(id, &html, &state),
             Reaction::Invalid => Answer::yellow("Invalid postback or callback argument."),
-            Reaction::LogIn { fits: true, user, to } => {
-                self.erp.stats.logged_in(true);
-                let ticket = self.erp.sessions.log_in(self.session, &user, self.behaviour.single_session);
-                Answer::redirect(to).with_cookie(TICKET_COOKIE, &ticket)
-            }
-            Reaction::LogIn { fits: false, user, .. } => {
-                self.erp.stats.logged_in(false);
-                visit.render(page::login_refused(&user))
-            }
+            Reaction::LogIn { user, password, to } => match books.world.log_in(&user, &password) {
+                LogIn::Fits => self.log_in(&user, to),
+                LogIn::Wrong => self.refuse_login(visit, &user, page::WRONG),
+                LogIn::Locked => self.refuse_login(visit, &user, page::LOCKED),
+            },
             Reaction::LogOut => {
                 self.erp.sessions.end(self.session);
                 Answer::redirect("/Login.aspx".to_owned()).without_cookie(TICKET_COOKIE)
             }
             Reaction::Write(effect) => self.write(visit, post, books, distorted(effect, fault), fault),
         }
+    }
+
+    fn log_in(&self, user: &str, to: String) -> Answer {
+        self.erp.stats.logged_in(true);
+        let ticket = self.erp.sessions.log_in(self.session, user, self.behaviour.single_session);
+        Answer::redirect(to).with_cookie(TICKET_COOKIE, &ticket)
+    }
+
+    fn refuse_login(&self, visit: &Visit, user: &str, text: &str) -> Answer {
+        self.erp.stats.logged_in(false);
+        visit.render(page::login_refused(user, text))
     }
 
     fn write(
@@ -249,7 +257,7 @@ impl Handling<'_> {
                 books.ledger.record(cause, &applied);
                 self.erp.stats.applied(applied.kind);
                 if fault == Some(Fault::StaleList) {
-                    books.world.unlist(&applied.number, Instant::now() + self.behaviour.stale);
+                    books.world.unlist(&applied, Instant::now() + self.behaviour.stale);
                 }
                 page::written(visit, &books.world, &applied)
             }
@@ -259,7 +267,7 @@ impl Handling<'_> {
     }
 
     /// The answer as the fault lets it through.
-    async fn send(&self, fault: Option<Fault>, answer: Answer) -> Reply {
+    async fn send(&self, fault: Option<Fault>, visit: &Visit, answer: Answer) -> Reply {
         match fault {
             Some(Fault::FailAfter) => Reply::Whole(Answer::yellow(RUNTIME_ERROR)),
             Some(Fault::DropAfter) => Reply::Dropped,
@@ -268,6 +276,10 @@ impl Handling<'_> {
                 // The thread hangs until the request limit, whether somebody waits or not, and holds the session.
                 tokio::time::sleep(self.behaviour.request_limit).await;
                 Reply::Silence
+            }
+            Some(Fault::KickNext) => {
+                self.erp.sessions.expire(Some(visit.user()));
+                Reply::Whole(answer)
             }
             Some(Fault::Truncate) => Reply::Broken(answer),
             Some(Fault::Half) if mix(self.erp.seed, self.request).is_multiple_of(2) => {

@@ -15,14 +15,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::fault::WriteKind;
-use super::html::MAIN;
+use super::html::{MAIN, summary};
 use super::ledger::Applied;
 use super::view_state::{ViewStateKey, generator};
 use super::web::{Answer, Form};
 use super::world::{Effect, World};
 use crate::data::Agent;
 
-pub(crate) use login::refused as login_refused;
+pub(crate) use login::{LOCKED, WRONG, refused as login_refused};
 
 /// A page of the site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,8 +92,9 @@ pub(crate) enum Reaction {
     },
     Write(Effect),
     LogIn {
-        fits: bool,
         user: String,
+        password: String,
+        /// Where to go on to.
         to: String,
     },
     LogOut,
@@ -119,7 +120,7 @@ pub(crate) fn post(visit: &Visit, world: &World, post: &Post) -> Reaction {
         return Reaction::LogOut;
     }
     match visit.page {
-        Page::Login => login::post(visit, world, post),
+        Page::Login => login::post(visit, post),
         Page::Default => Reaction::Invalid,
         Page::Customers => customers::post(visit, world, post),
         Page::Customer => customer::post(visit, world, post),
@@ -136,7 +137,7 @@ pub(crate) fn write_kind(visit: &Visit, post: &Post) -> Option<WriteKind> {
         (Page::Order, "SaveAnyway") => Some(WriteKind::ConfirmedOrder),
         (Page::Order, "Delete") => Some(WriteKind::DeletedOrder),
         (Page::Order, "Send") => Some(WriteKind::SentOrder),
-        (Page::Customer, "Save") => Some(WriteKind::Customer),
+        (Page::Customer, "Save") => Some(customer::save_kind(post)),
         _ => None,
     }
 }
@@ -154,8 +155,11 @@ pub(crate) fn refused(visit: &Visit, world: &World, post: &Post, text: &str) -> 
     match visit.page {
         Page::Customer => customer::refused(visit, world, post, text),
         Page::Order => order::refused(visit, world, post, text),
-        Page::Login => login::refused(""),
-        _ => load(visit, world),
+        Page::Login => login::refused("", login::WRONG),
+        _ => {
+            let show = load(visit, world);
+            Show { main: summary(std::iter::once(text)) + &show.main, ..show }
+        }
     }
 }
 

@@ -12,6 +12,10 @@ use crate::data::{Agent, Cents, Customer, DataSet, Line, Order, Product, passwor
 pub(crate) const REFERENCE_LIMIT: usize = 40;
 const FIRST_NUMBER: u64 = 20_001;
 
+/// Wrong passwords in a row, at whichever login page, after which an account is locked until the control port
+/// unlocks it.
+pub const WRONG_PASSWORDS: u32 = 5;
+
 /// Where an order stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -48,6 +52,14 @@ pub(crate) enum Effect {
     SaveCustomer { code: Option<String>, customer: Customer },
 }
 
+/// What a login page makes of a user and a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogIn {
+    Fits,
+    Wrong,
+    Locked,
+}
+
 /// Why something is not saved: `field` names the control that the message stands beside, empty for the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -59,8 +71,12 @@ pub(crate) struct Refusal {
 pub(crate) struct World {
     agents: BTreeMap<String, Agent>,
     passwords: BTreeMap<String, String>,
+    /// Wrong ones in a row.
+    wrong_passwords: BTreeMap<String, u32>,
     customers: BTreeMap<String, Customer>,
     seen_by: BTreeMap<String, BTreeSet<String>>,
+    /// Lists leave these customers out until then (the `stale-list` fault).
+    unlisted_customers: BTreeMap<String, Instant>,
     products: BTreeMap<String, Product>,
     orders: BTreeMap<u64, ErpOrder>,
     last_customer: u64,
@@ -72,6 +88,8 @@ impl World {
         Self {
             agents: data.agents.iter().map(|a| (a.user.clone(), a.clone())).collect(),
             passwords: data.agents.iter().map(|a| (a.user.clone(), password_of(&a.user))).collect(),
+            wrong_passwords: BTreeMap::new(),
+            unlisted_customers: BTreeMap::new(),
             customers: data.customers.iter().map(|c| (c.code.clone(), c.clone())).collect(),
             seen_by: data.assignments(),
             products: data.products.iter().map(|p| (p.code.clone(), p.clone())).collect(),
@@ -99,8 +117,26 @@ impl World {
         self.agents.get(user)
     }
 
-    pub(crate) fn password_fits(&self, user: &str, password: &str) -> bool {
-        self.passwords.get(user).is_some_and(|known| known == password)
+    /// Tries a password, which counts. An unknown user has no account that could be locked.
+    pub(crate) fn log_in(&mut self, user: &str, password: &str) -> LogIn {
+        let Some(known) = self.passwords.get(user) else { return LogIn::Wrong };
+        let wrong = self.wrong_passwords.entry(user.to_owned()).or_default();
+        match (*wrong >= WRONG_PASSWORDS, known == password) {
+            (true, _) => return LogIn::Locked,
+            (false, true) => *wrong = 0,
+            (false, false) => *wrong += 1,
+        }
+        match *wrong {
+            0 => LogIn::Fits,
+            WRONG_PASSWORDS.. => LogIn::Locked,
+            _ => LogIn::Wrong,
+        }
+    }
+
+    /// Forgets the wrong passwords; whether there is such a user.
+    pub(crate) fn unlock(&mut self, user: &str) -> bool {
+        self.wrong_passwords.remove(user);
+        self.passwords.contains_key(user)
     }
 
     pub(crate) fn set_password(&mut self, user: &str, password: &str) -> bool {
@@ -134,17 +170,29 @@ impl World {
         self.orders.values()
     }
 
-    /// What the agent's lists show, newest first.
-    pub(crate) fn listed(&self, user: &str) -> impl Iterator<Item = &ErpOrder> {
+    /// The orders that the agent's lists show, newest first.
+    pub(crate) fn listed_orders(&self, user: &str) -> impl Iterator<Item = &ErpOrder> {
         let now = Instant::now();
         let listed = move |order: &&ErpOrder| order.unlisted_until.is_none_or(|until| until <= now);
         self.orders.values().rev().filter(move |order| order.agent == user).filter(listed)
     }
 
-    /// Keeps an order out of the lists until then.
-    pub(crate) fn unlist(&mut self, number: &str, until: Instant) {
-        let order = number.parse().ok().and_then(|number: u64| self.orders.get_mut(&number));
-        if let Some(order) = order {
+    /// The customers that the agent's list shows, by code.
+    pub(crate) fn listed_customers(&self, user: &str) -> impl Iterator<Item = &Customer> {
+        let now = Instant::now();
+        let listed = move |customer: &&Customer| {
+            self.unlisted_customers.get(&customer.code).is_none_or(|until| *until <= now)
+        };
+        self.customers_of(user).filter(listed)
+    }
+
+    /// Keeps what was just applied out of the lists until then.
+    pub(crate) fn unlist(&mut self, applied: &Applied, until: Instant) {
+        if applied.customer.is_some() {
+            self.unlisted_customers.insert(applied.number.clone(), until);
+        }
+        let number = applied.number.parse().ok().filter(|_| applied.order.is_some());
+        if let Some(order) = number.and_then(|number: u64| self.orders.get_mut(&number)) {
             order.unlisted_until = Some(until);
         }
     }

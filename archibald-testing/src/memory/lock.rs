@@ -2,7 +2,7 @@ use archibald_core::error::{FenceError, StoreError};
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::lease::Lease;
 use archibald_core::operation::OperationState;
-use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased};
+use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
 use archibald_core::record::OperationRecord;
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
@@ -67,7 +67,7 @@ impl AgentLock for MemoryStore {
         })
     }
 
-    async fn reap(&self) -> Result<Vec<Ticket>, StoreError> {
+    async fn reap(&self) -> Result<Reaped, StoreError> {
         self.write(|state, now| {
             let over = |agent: &Agent| agent.held.as_ref().is_some_and(|held| held.expires_at <= now);
             let agents: Vec<_> =
@@ -77,7 +77,7 @@ impl AgentLock for MemoryStore {
                 let ticket = state.expire(&agent, now);
                 tickets.extend(ticket.map_err(|error| StoreError::damaged("a held agent", error))?);
             }
-            Ok(tickets)
+            Ok(Reaped { tickets, now })
         })
     }
 }

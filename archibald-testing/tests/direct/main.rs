@@ -2,8 +2,12 @@
 //! ledger says.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod changes;
+mod customers;
 mod faults;
 mod orders;
 mod reading;
 mod sessions;
 mod stage;
+mod steps;
+mod writes;

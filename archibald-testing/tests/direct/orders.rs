@@ -227,6 +227,6 @@ async fn a_saved_order_that_cannot_be_read_back_is_ambiguous() {
     let (intent, reference) = stage.intent(Duration::from_secs(20)).await;
     let outcome = session.client().create_order(&wanted(21), &reference, intent, stage.gate()).await;
     let ActOutcome::Ambiguous { evidence, answered: true } = outcome else { panic!("{outcome:?}") };
-    assert!(evidence.starts_with("the saved order cannot be read back"), "{evidence}");
+    assert!(evidence.starts_with("it was done and cannot be read back"), "{evidence}");
     assert_eq!(saved(&stage.erp).len(), 1);
 }

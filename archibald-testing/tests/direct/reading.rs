@@ -3,36 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use archibald_core::erp::OrderQuery;
+use archibald_core::erp::{OrderQuery, WantedOrder};
 use archibald_core::port::{ClientError, Finish};
-use archibald_testing::data::Line;
 use archibald_testing::direct::DirectOptions;
-use archibald_testing::erp::{Behaviour, ErpControl, Fault, FaultRule, HandOrder, OrderContent, OrderState};
+use archibald_testing::erp::{Behaviour, Fault, FaultRule, OrderState};
 
 use crate::stage::{LONG, Lease, Stage, content, data, fast, wanted};
 
 /// Short for what is never answered, long for what is.
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Puts an order there by hand and answers its number.
-async fn put(stage: &Stage, agent: &str, reference: &str, state: OrderState) -> String {
-    let wanted = wanted(22);
-    let line = |line: &archibald_core::erp::WantedLine| Line {
-        product: line.product.clone(),
-        quantity: line.quantity,
-        discount: line.discount.to_string().parse().unwrap(),
-    };
-    let content = OrderContent {
-        customer: wanted.customer,
-        date: wanted.date.to_string().parse().unwrap(),
-        reference: reference.to_owned(),
-        note: wanted.note,
-        lines: wanted.lines.iter().map(line).collect(),
-    };
-    let control = ErpControl::new(&stage.erp.control_url()).unwrap();
-    let order = HandOrder { number: None, agent: agent.to_owned(), state, content };
-    control.put_order(&order).await.unwrap().to_string()
-}
 
 #[tokio::test]
 async fn customers_are_read_page_by_page() {
@@ -57,13 +36,109 @@ async fn customers_are_read_page_by_page() {
     assert_eq!((past.customers.len(), past.pages), (0, first.pages));
 }
 
+/// Every list of 80 products, 160 prices, some fifty customers and 45 orders, to its end and from its end: a page
+/// behind the one that is shown takes one request, any other is opened and jumped to.
+#[tokio::test]
+async fn the_next_page_of_a_list_is_turned_to_and_any_other_opened() {
+    let stage = Stage::new().await;
+    for _ in 0..45 {
+        stage.put_as("nancy", &wanted(1), OrderState::Open).await;
+    }
+    let session = stage.session().await;
+    let client = session.client();
+    let read = async |list: &str, page: u32| {
+        let before = stage.erp.stats().requests;
+        let (rows, pages) = match list {
+            "orders" => client.read_orders(page).await.map(|read| (read.orders.len(), read.pages)),
+            "customers" => client.read_customers(page).await.map(|read| (read.customers.len(), read.pages)),
+            "products" => client.read_products(page).await.map(|read| (read.products.len(), read.pages)),
+            _ => client.read_prices(page).await.map(|read| (read.prices.len(), read.pages)),
+        }
+        .unwrap();
+        (rows, pages, stage.erp.stats().requests - before)
+    };
+    for (list, count) in [
+        ("orders", 45),
+        ("customers", data().assignments()["nancy"].len()),
+        ("products", 80),
+        ("prices", 160),
+    ] {
+        let pages = u32::try_from(count.div_ceil(20)).unwrap();
+        let mut rows = 0;
+        for page in 1..=pages {
+            let (some, all, requests) = read(list, page).await;
+            assert_eq!((all, requests), (pages, 1), "{list} {page}");
+            rows += some;
+        }
+        assert_eq!(rows, count, "{list}");
+        assert_eq!(read(list, pages + 1).await, (0, pages, 1), "{list}: past the end there is nothing");
+        assert_eq!(read(list, pages).await, (count - 20 * (pages as usize - 1), pages, 2), "{list}");
+        assert_eq!(read(list, 2).await.2, 2, "{list}");
+        client.check_health().await.unwrap();
+        assert_eq!(read(list, 3).await.2, 2, "{list}: something else was shown in between");
+    }
+}
+
+#[tokio::test]
+async fn a_filtered_list_is_not_turned_as_if_it_were_whole() {
+    let stage = Stage::new().await;
+    for reference in ["a", "b"].into_iter().cycle().take(90) {
+        let order = WantedOrder { reference: reference.to_owned(), ..wanted(1) };
+        stage.put_as("nancy", &order, OrderState::Open).await;
+    }
+    let session = stage.session().await;
+    let query = OrderQuery { reference: Some("a".to_owned()), ..OrderQuery::default() };
+    assert_eq!(session.client().find_orders(&query).await.unwrap().len(), 45);
+    let read = session.client().read_orders(4).await.unwrap();
+    assert_eq!((read.orders.len(), read.pages), (20, 5));
+    assert!(read.orders.iter().any(|order| order.reference == "b"));
+}
+
+#[tokio::test]
+async fn a_list_that_got_shorter_meanwhile_ends_there() {
+    let stage = Stage::new().await;
+    let mut numbers = Vec::new();
+    for _ in 0..41 {
+        numbers.push(stage.put_as("nancy", &wanted(1), OrderState::Open).await);
+    }
+    let session = stage.session().await;
+    assert_eq!(session.client().read_orders(1).await.unwrap().pages, 3);
+    assert_eq!(session.client().read_orders(2).await.unwrap().orders.len(), 20);
+    stage.control().delete_order(numbers[0].parse().unwrap()).await.unwrap();
+    let read = session.client().read_orders(3).await.unwrap();
+    assert_eq!((read.orders, read.pages), (vec![], 2));
+}
+
+#[tokio::test]
+async fn products_and_prices_are_read_as_they_are() {
+    let stage = Stage::new().await;
+    let session = stage.session().await;
+    let (data, mut products, mut prices) = (data(), Vec::new(), Vec::new());
+    for page in 1..=4 {
+        products.extend(session.client().read_products(page).await.unwrap().products);
+    }
+    for page in 1..=8 {
+        prices.extend(session.client().read_prices(page).await.unwrap().prices);
+    }
+    assert!(data.products.iter().any(|product| product.discontinued));
+    for (read, known) in products.iter().zip(&data.products) {
+        let text = (&read.code, &read.description, &read.unit);
+        assert_eq!(text, (&known.code, &known.description, &known.unit));
+        assert_eq!(read.list_price.to_string(), known.price.to_string());
+        assert_eq!(read.discontinued, known.discontinued);
+    }
+    let reseller = prices.iter().find(|price| price.group == "RIVENDITORI").unwrap();
+    assert_eq!((reseller.price, reseller.discount), (products[0].list_price, 10.into()));
+    assert_eq!((products.len(), prices.len()), (80, 160));
+}
+
 #[tokio::test]
 async fn orders_are_found_by_their_mark_and_by_what_else_they_say() {
     let stage = Stage::new().await;
-    let ours = put(&stage, "nancy", "Fiera~ABCDEFGH1", OrderState::Open).await;
-    put(&stage, "andrew", "Fiera~ABCDEFGH1", OrderState::Open).await;
+    let ours = stage.put("nancy", "Fiera~ABCDEFGH1", OrderState::Open).await;
+    stage.put("andrew", "Fiera~ABCDEFGH1", OrderState::Open).await;
     for _ in 0..24 {
-        put(&stage, "nancy", "Fiera~ABCDEFGH2", OrderState::Open).await;
+        stage.put("nancy", "Fiera~ABCDEFGH2", OrderState::Open).await;
     }
     let session = stage.session().await;
     let find = async |query: OrderQuery| session.client().find_orders(&query).await.unwrap();
@@ -84,9 +159,9 @@ async fn orders_are_found_by_their_mark_and_by_what_else_they_say() {
 #[tokio::test]
 async fn an_order_is_read_whole_and_only_its_agents() {
     let stage = Stage::new().await;
-    let open = put(&stage, "nancy", "mark", OrderState::Open).await;
-    let sent = put(&stage, "nancy", "mark", OrderState::Sent).await;
-    let foreign = put(&stage, "andrew", "mark", OrderState::Open).await;
+    let open = stage.put("nancy", "mark", OrderState::Open).await;
+    let sent = stage.put("nancy", "mark", OrderState::Sent).await;
+    let foreign = stage.put("andrew", "mark", OrderState::Open).await;
     let session = stage.session().await;
     let read = async |number: &str| session.client().read_order(number).await.unwrap();
     let order = read(&open).await.unwrap();

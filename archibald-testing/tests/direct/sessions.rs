@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use archibald_core::port::{AcquireError, BrowserPool, ClientError, Finish, LoginError, PoolOccupancy};
 use archibald_testing::direct::{DirectError, DirectOptions, DirectPool};
-use archibald_testing::erp::{Behaviour, Fault, FaultRule};
+use archibald_testing::erp::{Behaviour, Fault, FaultRule, WRONG_PASSWORDS};
 
 use crate::stage::{LONG, Lease, SHORT, Stage, fast, id, request, until};
 
@@ -65,6 +65,21 @@ async fn a_wrong_password_is_tried_once_and_told_in_the_erps_words() {
     assert_eq!(stage.erp.stats().logins_refused, 1);
     assert_eq!(stage.pool.occupancy(), PoolOccupancy { capacity: 2, ..PoolOccupancy::default() });
     stage.credentials.set(id("nancy"), "nancy", "nancy-secret");
+    stage.session().await;
+}
+
+#[tokio::test]
+async fn an_account_that_wrong_passwords_locked_is_told_until_it_is_unlocked() {
+    let stage = Stage::new().await;
+    stage.credentials.set(id("nancy"), "nancy", "wrong");
+    for _ in 0..WRONG_PASSWORDS {
+        assert!(stage.acquire("nancy", LONG).await.is_err());
+    }
+    stage.credentials.set(id("nancy"), "nancy", "nancy-secret");
+    let refused = stage.acquire("nancy", LONG).await.err().unwrap();
+    let AcquireError::Login(LoginError::Refused { text, .. }) = &refused else { panic!("{refused}") };
+    assert_eq!(text, "Account bloccato");
+    stage.control().unlock("nancy").await.unwrap();
     stage.session().await;
 }
 

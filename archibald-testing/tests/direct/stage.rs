@@ -1,7 +1,7 @@
 //! An ERP, a pool for it, a store behind the gate, and ways to let them fail.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use archibald_core::effect::{Intent, IntentBasis, IntentRequest, Mark, Permit};
@@ -9,15 +9,19 @@ use archibald_core::erp::{Order, WantedLine, WantedOrder};
 use archibald_core::id::{
     AgentId, EffectName, FencingToken, OperationId, OperationKey, OperationKind, WorkerId,
 };
+use archibald_core::lease::Lease as AgentLease;
 use archibald_core::operation::{Class, NewOperation};
 use archibald_core::port::{
     AcquireError, AcquireRequest, AgentLock, BrowserPool, CommitGate, GateRefused, Guard, LeaseLost,
     LeaseRequest, OperationStore, SessionLease,
 };
 use archibald_testing::credentials::FixedCredentials;
-use archibald_testing::data::{DataSet, Generator, password_of};
+use archibald_testing::data::{DataSet, Generator, Line, password_of};
 use archibald_testing::direct::{DirectOptions, DirectPool};
-use archibald_testing::erp::{Behaviour, ErpOptions, ErpSimulator, RunningErp};
+use archibald_testing::erp::{
+    Behaviour, ErpControl, ErpOptions, ErpSimulator, HandOrder, LedgerEntry, OrderContent, OrderState,
+    RunningErp,
+};
 use archibald_testing::memory::MemoryStore;
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -31,6 +35,7 @@ pub(crate) struct Stage {
     pub(crate) credentials: Arc<FixedCredentials>,
     pub(crate) pool: DirectPool,
     pub(crate) store: Arc<MemoryStore>,
+    lease: Mutex<Option<AgentLease>>,
 }
 
 impl Stage {
@@ -47,7 +52,7 @@ impl Stage {
             credentials.set(id(&agent.user), &agent.user, password_of(&agent.user));
         }
         let pool = DirectPool::new(&erp.url(), credentials.clone(), options).unwrap();
-        Self { erp, credentials, pool, store: Arc::default() }
+        Self { erp, credentials, pool, store: Arc::default(), lease: Mutex::default() }
     }
 
     /// Nancy's session under a lease that holds.
@@ -67,8 +72,12 @@ impl Stage {
         self.pool.acquire(request("nancy", guard, LONG)).await.unwrap()
     }
 
-    /// The right to save one order, and the reference that it carries.
+    /// The right to one write, and the reference that an order carries. Whoever had the one before is done.
     pub(crate) async fn intent(&self, budget: Duration) -> (Intent, String) {
+        let before = self.lease.lock().unwrap().take();
+        if let Some(lease) = before {
+            let _ = self.store.hand_back(&lease).await;
+        }
         let new = NewOperation {
             id: OperationId(Uuid::now_v7()),
             agent: id("nancy"),
@@ -80,13 +89,14 @@ impl Stage {
             payload: json!({}),
             run_at: None,
             origin: None,
-            queue_limit: 10,
+            queue_limit: 100,
         };
         let operation = self.store.enqueue(new).await.unwrap().record.operation;
         let worker = WorkerId::new("w1").unwrap();
         let ttl = Duration::from_secs(600);
         let request = LeaseRequest { agent: operation.agent, operation: operation.id, worker, ttl };
         let lease = self.store.lease(&request).await.unwrap().lease;
+        *self.lease.lock().unwrap() = Some(lease.clone());
         let mark = Mark::of(operation.id);
         let reference = mark.stamp("Fiera è").unwrap();
         let request = IntentRequest {
@@ -105,9 +115,46 @@ impl Stage {
         Arc::new(StoreGate(self.store.clone()))
     }
 
-    pub(crate) fn saves_posted(&self) -> u64 {
+    pub(crate) fn control(&self) -> ErpControl {
+        ErpControl::new(&self.erp.control_url()).unwrap()
+    }
+
+    /// Puts an order of 22 lines there by hand and answers its number.
+    pub(crate) async fn put(&self, agent: &str, reference: &str, state: OrderState) -> String {
+        self.put_as(agent, &WantedOrder { reference: reference.to_owned(), ..wanted(22) }, state).await
+    }
+
+    /// Puts an order there by hand and answers its number.
+    pub(crate) async fn put_as(&self, agent: &str, order: &WantedOrder, state: OrderState) -> String {
+        let line = |line: &WantedLine| Line {
+            product: line.product.clone(),
+            quantity: line.quantity,
+            discount: line.discount.to_string().parse().unwrap(),
+        };
+        let content = OrderContent {
+            customer: order.customer.clone(),
+            date: order.date.to_string().parse().unwrap(),
+            reference: order.reference.clone(),
+            note: order.note.clone(),
+            lines: order.lines.iter().map(line).collect(),
+        };
+        let order = HandOrder { number: None, agent: agent.to_owned(), state, content };
+        self.control().put_order(&order).await.unwrap().to_string()
+    }
+
+    /// What the ERP's own pages did, without what was put there by hand.
+    pub(crate) fn effects(&self) -> Vec<LedgerEntry> {
+        self.erp.ledger().into_iter().filter(|entry| !entry.by_hand).collect()
+    }
+
+    /// How often that control was posted.
+    pub(crate) fn posted(&self, page: &str, control: &str) -> u64 {
         let posts = self.erp.stats().posts;
-        posts.get("Order.aspx").and_then(|page| page.get("ctl00$Main$Save")).copied().unwrap_or(0)
+        posts.get(page).and_then(|page| page.get(&format!("ctl00$Main${control}"))).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn saves_posted(&self) -> u64 {
+        self.posted("Order.aspx", "Save")
     }
 }
 
@@ -117,6 +164,30 @@ pub(crate) struct StoreGate(pub(crate) Arc<MemoryStore>);
 impl CommitGate for StoreGate {
     async fn open(&self, intent: Intent) -> Result<Permit, GateRefused> {
         Ok(self.0.release(&intent).await?)
+    }
+}
+
+/// Opens once somebody else has sent an order at the ERP.
+pub(crate) struct MeanwhileGate {
+    inner: StoreGate,
+    control: ErpControl,
+    order: HandOrder,
+}
+
+impl MeanwhileGate {
+    pub(crate) fn sends(stage: &Stage, number: &str) -> Arc<Self> {
+        let order = stage.erp.orders().into_iter().find(|order| order.number.to_string() == number).unwrap();
+        let (number, agent) = (Some(order.number), order.agent);
+        let order = HandOrder { number, agent, state: OrderState::Sent, content: order.content };
+        Arc::new(Self { inner: StoreGate(stage.store.clone()), control: stage.control(), order })
+    }
+}
+
+#[async_trait]
+impl CommitGate for MeanwhileGate {
+    async fn open(&self, intent: Intent) -> Result<Permit, GateRefused> {
+        self.control.put_order(&self.order).await.unwrap();
+        self.inner.open(intent).await
     }
 }
 

@@ -92,6 +92,11 @@ impl Browser {
         self.request(Method::GET, path, String::new()).await.unwrap()
     }
 
+    /// The same where the connection may break: `None` means that no whole answer came.
+    pub(crate) async fn try_get(&mut self, path: &str) -> Option<Page> {
+        self.request(Method::GET, path, String::new()).await
+    }
+
     /// Fills fields of the page's form and posts it back.
     pub(crate) async fn submit(&mut self, page: &Page, fields: &[(&str, &str)], cause: Cause<'_>) -> Page {
         self.try_submit(page, fields, cause).await.unwrap()

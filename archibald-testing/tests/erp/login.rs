@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use archibald_testing::data::password_of;
-use archibald_testing::erp::{Behaviour, ErpControl, ErpOptions, ErpSimulator};
+use archibald_testing::erp::{Behaviour, ErpControl, ErpOptions, ErpSimulator, WRONG_PASSWORDS};
 
 use crate::browser::{Browser, Cause, fast, order_of, start};
 
@@ -31,6 +31,43 @@ async fn a_wrong_password_is_refused_in_words() {
     assert_eq!(answer.text("LoginError"), "Nome utente o password non corretti.");
     assert_eq!(browser.get("/Default.aspx").await.status, 302);
     assert_eq!((erp.stats().logins, erp.stats().logins_refused), (0, 1));
+}
+
+#[tokio::test]
+async fn too_many_wrong_passwords_in_a_row_lock_the_account_until_it_is_unlocked() {
+    let erp = start().await;
+    let mut browser = Browser::new(&erp);
+    let mut earlier = Browser::logged_in(&erp, "nancy").await;
+    for wrong in 1..=WRONG_PASSWORDS {
+        let text = browser.log_in("/Login.aspx", "Nancy", "wrong").await.text("LoginError");
+        let locked = wrong == WRONG_PASSWORDS;
+        let expected = if locked { "Account bloccato" } else { "Nome utente o password non corretti." };
+        assert_eq!(text, expected, "{wrong}");
+    }
+    let right = browser.log_in("/Login.aspx", "nancy", &password_of("nancy")).await;
+    assert_eq!((right.status, right.text("LoginError").as_str()), (200, "Account bloccato"));
+    assert_eq!(earlier.get("/Default.aspx").await.status, 200, "who is inside stays there");
+    Browser::logged_in(&erp, "anne").await;
+    let control = ErpControl::new(&erp.control_url()).unwrap();
+    assert!(control.unlock("nobody").await.is_err());
+    control.unlock("nancy").await.unwrap();
+    Browser::logged_in(&erp, "nancy").await;
+}
+
+#[tokio::test]
+async fn a_right_password_forgives_the_wrong_ones_before() {
+    let erp = start().await;
+    for _ in 0..3 {
+        for _ in 1..WRONG_PASSWORDS {
+            let refused = Browser::new(&erp).log_in("/Login.aspx", "nancy", "wrong").await;
+            assert_eq!(refused.text("LoginError"), "Nome utente o password non corretti.");
+        }
+        Browser::logged_in(&erp, "nancy").await;
+    }
+    for _ in 0..=WRONG_PASSWORDS {
+        let refused = Browser::new(&erp).log_in("/Login.aspx", "nobody", "wrong").await;
+        assert_eq!(refused.text("LoginError"), "Nome utente o password non corretti.", "nothing to lock");
+    }
 }
 
 #[tokio::test]

@@ -8,4 +8,5 @@ mod data;
 mod faults;
 mod login;
 mod orders;
+mod steps;
 mod wire;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archibald_browser::erp::Site;
+use archibald_browser::launch::{EngineProcess, LaunchError, LaunchOptions};
 use archibald_browser::page_map::PageMap;
 use archibald_browser::{ChromiumPool, PoolOptions};
 use archibald_core::effect::Settle;
@@ -135,7 +136,7 @@ impl Parts {
         };
         let (erp, base) = erp(settings).await?;
         let credentials: Arc<dyn CredentialProvider> = Arc::new(agents(settings)?);
-        let pool = pool(settings, &base, credentials.clone())?;
+        let pool = pool(settings, &base, credentials.clone()).await?;
         let (store, lock, bus) = store(settings).await?;
         let failpoints = hold::from(settings);
         let parts = Self { store, lock, bus, pool, credentials, config, tokens, failpoints, _erp: erp };
@@ -238,7 +239,7 @@ fn agents(settings: &Settings) -> Result<Agents, Failure> {
     }
 }
 
-fn pool(
+async fn pool(
     settings: &Settings,
     base: &str,
     credentials: Arc<dyn CredentialProvider>,
@@ -256,6 +257,9 @@ fn pool(
                 .map_err(|_| settings.refuse("erp", "an address such as http://127.0.0.1:8090"))?;
             let site = Site::new(map, base, settings.span("page-budget")?);
             let options = PoolOptions { browsers, contexts, ..PoolOptions::default() };
+            if !settings.flag("no-worker") {
+                try_a_browser(&options.launch).await.map_err(|error| Failure::Browser(error.into()))?;
+            }
             let pool = ChromiumPool::start(options, site, credentials);
             Ok(Arc::new(pool.map_err(|error| Failure::Browser(error.into()))?))
         }
@@ -266,6 +270,15 @@ fn pool(
         }
         _ => Err(settings.refuse("driver", "chromium, or direct for tests with the simulated ERP").into()),
     }
+}
+
+/// A browser that is there and cannot start, for want of its sandbox or a library, is told of now and not
+/// when the first agent needs it.
+async fn try_a_browser(options: &LaunchOptions) -> Result<(), LaunchError> {
+    let engine = EngineProcess::start(options).await?;
+    engine.kill();
+    engine.ended().await;
+    Ok(())
 }
 
 type Store = (Arc<dyn OperationStore>, Arc<dyn AgentLock>, Arc<dyn EventBus>);

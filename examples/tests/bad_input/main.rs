@@ -19,6 +19,8 @@ const DO_NOT_RUN: &[(&str, i32, &[&str])] = &[
         3,
         &["/nonexistent", "install the package `chromium-headless-shell` or `chromium`"],
     ),
+    // It is there and cannot start.
+    ("CHROME=/bin/false server --driver chromium", 3, &["no browser can be had", "ended before it listened"]),
     // Nothing else takes its place by itself, not even where the environment would have it.
     (
         "CHROME=/nonexistent ARCHIBALD_DRIVER=direct demo --once --orders 1",

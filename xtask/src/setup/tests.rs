@@ -88,10 +88,10 @@ fn what_is_missing_and_nothing_else_is_installed() {
 
 #[test]
 fn where_there_is_no_headless_shell_chromium_is_installed() {
-    let script = "case \"$*\" in *headless*) exit 100;; *chromium) touch_program bin/chromium;; esac";
+    let script = "case \"$*\" in *headless*) exit 100;; *chromium*) touch_program bin/chromium;; esac";
     let fake = Fake::new(true).with_apt(script);
     assert_eq!(fake.ensure(&[Need::Chromium]), Ok(()));
-    assert!(fake.asked().ends_with("recommends chromium\n"), "{}", fake.asked());
+    assert!(fake.asked().ends_with("recommends chromium chromium-sandbox\n"), "{}", fake.asked());
 }
 
 #[test]

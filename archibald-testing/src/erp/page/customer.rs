@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{Post, Reaction, Show, Visit, World};
 use crate::data::Customer;
+use crate::erp::fault::WriteKind;
 use crate::erp::html::{button, input, row, span, summary};
 use crate::erp::ledger::Applied;
 use crate::erp::web::Form;
@@ -46,6 +47,13 @@ pub(super) fn post(_visit: &Visit, _world: &World, post: &Post) -> Reaction {
     }
     let code = Some(customer.code.clone()).filter(|code| !code.is_empty());
     Reaction::Write(Effect::SaveCustomer { code, customer })
+}
+
+pub(super) fn save_kind(post: &Post) -> WriteKind {
+    match post.state::<Draft>().code {
+        Some(_) => WriteKind::ChangedCustomer,
+        None => WriteKind::NewCustomer,
+    }
 }
 
 pub(super) fn written(visit: &Visit, world: &World, applied: &Applied) -> Show {

@@ -40,7 +40,7 @@ pub(super) fn post(visit: &Visit, world: &World, post: &Post) -> Reaction {
 
 impl Search {
     fn show(&self, visit: &Visit, world: &World) -> Show {
-        let found: Vec<&Customer> = world.customers_of(visit.user()).filter(|c| self.finds(c)).collect();
+        let found: Vec<&Customer> = world.listed_customers(visit.user()).filter(|c| self.finds(c)).collect();
         let grid = Grid { name: "Customers", columns: &COLUMNS, page: self.page };
         let main = [
             row("Cerca", "SearchText", &input("SearchText", &self.text, ""), None),

@@ -1,28 +1,29 @@
 //! `Login.aspx`.
 
-use super::{Post, Reaction, Show, Visit, World};
-use crate::erp::html::{MAIN, button, input};
+use super::{Post, Reaction, Show, Visit};
+use crate::erp::html::{MAIN, button, esc, input};
+
+pub(crate) const WRONG: &str = "Nome utente o password non corretti.";
+/// After too many wrong passwords, whatever the password is now.
+pub(crate) const LOCKED: &str = "Account bloccato";
 
 pub(super) fn show(user: &str) -> Show {
     form(user, "")
 }
 
-/// The page after a wrong user or password.
-pub(crate) fn refused(user: &str) -> Show {
-    form(
-        user,
-        r#"<div id="ctl00_Main_LoginError" class="validator-shown">Nome utente o password non corretti.</div>"#,
-    )
+/// The page after a login that was refused.
+pub(crate) fn refused(user: &str, text: &str) -> Show {
+    let text = esc(text);
+    form(user, &format!(r#"<div id="ctl00_Main_LoginError" class="validator-shown">{text}</div>"#))
 }
 
-pub(super) fn post(visit: &Visit, world: &World, post: &Post) -> Reaction {
+pub(super) fn post(visit: &Visit, post: &Post) -> Reaction {
     if post.name() != "LoginButton" {
         return Reaction::Invalid;
     }
     let user = post.form.field("User").to_lowercase();
-    let password = post.form.get("ctl00$Main$Password");
-    let fits = world.password_fits(&user, password);
-    Reaction::LogIn { fits, user, to: return_url(visit.query.get("ReturnUrl")) }
+    let password = post.form.get(&format!("{MAIN}Password")).to_owned();
+    Reaction::LogIn { user, password, to: return_url(visit.query.get("ReturnUrl")) }
 }
 
 /// Only a path of this site: an absolute address would send the agent's browser anywhere.

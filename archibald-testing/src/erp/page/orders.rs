@@ -64,7 +64,8 @@ impl Search {
     fn show(&self, visit: &Visit, world: &World) -> Show {
         let date_error = self.wrong_date().then_some("Data non valida (gg/mm/aaaa).");
         let number_error = self.wrong_number().then_some("Numero non valido.");
-        let found: Vec<&ErpOrder> = world.listed(visit.user()).filter(|order| self.finds(order)).collect();
+        let found: Vec<&ErpOrder> =
+            world.listed_orders(visit.user()).filter(|order| self.finds(order)).collect();
         let grid = Grid { name: "Orders", columns: &COLUMNS, page: self.page };
         let main = [
             summary([date_error, number_error].into_iter().flatten()),

@@ -19,8 +19,10 @@ use serde_json::{Value, json};
 /// The longest that any story waits for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+mod counting;
 mod impatient;
 
+pub(crate) use self::counting::CountCustomers;
 pub(crate) use self::impatient::ImpatientOrder;
 
 pub(crate) struct House {
@@ -92,6 +94,25 @@ impl House {
         }
     }
 
+    /// Waits until somebody was asked to give way.
+    pub(crate) async fn asks_to_give_way(&self) {
+        while self.archibald.overview().await.unwrap().preemptions == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until somebody waits for a page that the ERP holds back.
+    pub(crate) async fn holds_a_page(&self) {
+        while self.erp.held() == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// How often the ERP was asked whether an effect exists, since the start.
+    pub(crate) async fn probes(&self) -> u64 {
+        self.archibald.overview().await.unwrap().probes
+    }
+
     /// Waits until the agent's log has an event of this type about this operation.
     pub(crate) async fn saw(&self, who: &str, id: OperationId, kind: &str) -> Event {
         let mut wakeups = self.store.subscribe(&agent(who));
@@ -131,6 +152,7 @@ fn door(
     let ports = Ports::new(store.clone(), erp.clone(), Arc::new(credentials));
     Archibald::builder(ports)
         .action(Action::Effect(Arc::new(ImpatientOrder)))
+        .action(Action::Read(Arc::new(CountCustomers)))
         .config(config.clone())
         .failpoints(failpoints)
         .build()

@@ -1,31 +1,58 @@
-//! The save: through the gate, sent once, and judged by what came back.
+//! The way of every change: typed, through the gate, sent once, and judged by what came back.
 
 use std::sync::Arc;
 
 use archibald_core::effect::{ActOutcome, Intent, NotSent};
-use archibald_core::erp::{Order, WantedOrder, differences};
 use archibald_core::error::FenceError;
 use archibald_core::port::{ClientError, CommitGate, GateRefused};
+use async_trait::async_trait;
 use tokio::time::timeout;
 
-use super::order::{self, Typed};
 use super::page::Page;
 use super::tab::Tab;
 use super::wire::{Answer, Asked, exchange, in_full};
 
-/// Types an order, saves it through the gate and reads it back.
-pub(super) async fn create(
+/// A change of the ERP: how it is typed, and how its answer is read.
+#[async_trait]
+pub(super) trait Write: Send + Sync {
+    /// What the answering page is read back as.
+    type Found: Send;
+
+    /// Types it, up to the press that is not sent yet.
+    async fn type_in(&mut self, tab: &Tab) -> Result<Asked, Stop>;
+
+    /// Whether the page is still the form that was pressed, with nothing changed at the ERP.
+    fn is_form(&self, page: &Page) -> bool;
+
+    /// Whether a page that says that something was done says so of what was pressed.
+    fn is_written(&self, page: &Page) -> bool;
+
+    async fn read_back(&self, tab: &Tab, page: Page) -> Result<Self::Found, ClientError>;
+
+    /// Where what was read back is not what was wanted.
+    fn differences(&self, found: &Self::Found) -> Vec<String>;
+}
+
+/// Why nothing is pressed.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It cannot be: trying again does not help.
+    Refused(String),
+    Failed(ClientError),
+}
+
+/// Types a change, lets it through the gate and reads the answer back.
+pub(super) async fn act<W: Write>(
     tab: &Tab,
-    wanted: &WantedOrder,
-    reference: &str,
+    mut write: W,
     intent: Intent,
     gate: Arc<dyn CommitGate>,
-) -> ActOutcome<Order> {
+) -> ActOutcome<W::Found> {
     let budget = intent.budget();
-    let asked = match timeout(budget, order::type_in(tab, wanted, reference)).await {
-        Ok(Ok(Typed::Whole(asked))) => asked,
-        Ok(Ok(Typed::Refused(text))) => return ActOutcome::Refused(text),
-        Ok(Err(error)) => return ActOutcome::NotSent(not_sent(error)),
+    let asked = match timeout(budget, write.type_in(tab)).await {
+        Ok(Ok(asked)) => asked,
+        Ok(Err(Stop::Refused(text))) => return ActOutcome::Refused(text),
+        Ok(Err(Stop::Failed(error))) => return ActOutcome::NotSent(not_sent(error)),
         Err(_) => {
             return ActOutcome::NotSent(NotSent::Other(format!("typing took longer than {budget:?}")));
         }
@@ -38,7 +65,7 @@ pub(super) async fn create(
         Released::Lost(evidence) => ActOutcome::Ambiguous { evidence, answered: false },
         Released::Answered(answer) => {
             tab.show(&answer);
-            judge(tab, &answer, wanted, reference).await
+            judge(tab, &write, &answer).await
         }
     }
 }
@@ -70,33 +97,26 @@ async fn release(tab: &Tab, asked: Asked, intent: Intent, gate: Arc<dyn CommitGa
     sending.await.unwrap_or_else(|error| Released::Lost(format!("the task that sends it: {error}")))
 }
 
-/// What a whole answer to a save says.
-async fn judge(tab: &Tab, answer: &Answer, wanted: &WantedOrder, reference: &str) -> ActOutcome<Order> {
+/// What a whole answer says.
+async fn judge<W: Write>(tab: &Tab, write: &W, answer: &Answer) -> ActOutcome<W::Found> {
     let unclear = |evidence| ActOutcome::Ambiguous { evidence, answered: true };
     let page = match tab.recognise(answer) {
         Ok(page) => page,
-        Err(error) => return unclear(format!("the save was answered, but {error}")),
+        Err(error) => return unclear(format!("it was answered, but {error}")),
     };
-    if let Some(text) = refusal(&page) {
-        return ActOutcome::Refused(text);
+    match (page.has("Message"), page.refusal()) {
+        (false, Some(text)) if write.is_form(&page) => return ActOutcome::Refused(text),
+        (true, None) if write.is_written(&page) => {}
+        _ => return unclear("the answering page says neither that it was done nor why not".to_owned()),
     }
-    if page.text("Message").is_none() || page.text("Number").is_none_or(str::is_empty) {
-        return unclear("the answering page has neither a number nor a validation text".to_owned());
-    }
-    match order::read(tab, page).await {
-        Ok(observed) => compare(observed, wanted, reference),
-        Err(error) => unclear(format!("the saved order cannot be read back: {error}")),
+    match write.read_back(tab, page).await {
+        Ok(found) => compare(write, found),
+        Err(error) => unclear(format!("it was done and cannot be read back: {error}")),
     }
 }
 
-/// The same form with its validation text and no number: nothing was saved.
-fn refusal(page: &Page) -> Option<String> {
-    let is_unsaved = page.has("Save") && page.text("Number") == Some("");
-    page.refusal().filter(|_| is_unsaved)
-}
-
-fn compare(observed: Order, wanted: &WantedOrder, reference: &str) -> ActOutcome<Order> {
-    let differences = differences(wanted, reference, &observed);
+fn compare<W: Write>(write: &W, observed: W::Found) -> ActOutcome<W::Found> {
+    let differences = write.differences(&observed);
     if differences.is_empty() {
         ActOutcome::Done(observed)
     } else {
@@ -116,5 +136,11 @@ fn closed(refused: &GateRefused) -> NotSent {
     match refused.0 {
         FenceError::Superseded => NotSent::LeaseLost,
         _ => NotSent::Other(refused.to_string()),
+    }
+}
+
+impl From<ClientError> for Stop {
+    fn from(error: ClientError) -> Self {
+        Self::Failed(error)
     }
 }

@@ -1,7 +1,15 @@
 //! What becomes of an operation, told as stories over a whole house in memory.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod create_customer;
+mod delete_order;
+mod edit_order;
+mod send_to_verona;
+mod submit_order;
 mod support;
+mod syncs;
+mod update_customer;
+mod verb;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -195,19 +203,14 @@ async fn agents_run_side_by_side_and_each_one_at_a_time() {
 async fn a_sync_gives_way_and_goes_on_from_its_checkpoint() {
     let house = House::open();
     house.erp.add_customers((0..45).map(customer));
-    house.erp.hold_customers(true);
+    house.erp.hold_lists(true);
     let sync = house.enqueue("nancy", "sync-customers", "s1", json!({})).await;
-    house.saw("nancy", sync, "operation.started").await;
+    house.holds_a_page().await;
     let write = house.submit("nancy", "k1").await;
-    let behind = loop {
-        let why = house.archibald.explain(&agent("nancy"), write).await;
-        if !why.is_empty() {
-            break why;
-        }
-        tokio::task::yield_now().await;
-    };
+    house.asks_to_give_way().await;
+    let behind = house.archibald.explain(&agent("nancy"), write).await;
     assert!(behind.contains(&Why::AgentBusy { operation: sync }), "{behind:?}");
-    house.erp.hold_customers(false);
+    house.erp.hold_lists(false);
     house.completed("nancy", write).await;
     let result = house.completed("nancy", sync).await;
     assert_eq!(result, json!({ "read": 45, "created": 45, "updated": 0, "removed": 0 }));
@@ -224,17 +227,7 @@ async fn a_sync_gives_way_and_goes_on_from_its_checkpoint() {
 }
 
 fn customer(n: u32) -> Customer {
-    Customer {
-        code: format!("C{n:04}"),
-        name: format!("Customer {n}"),
-        vat: String::new(),
-        street: String::new(),
-        city: String::new(),
-        postal_code: String::new(),
-        country: String::new(),
-        email: String::new(),
-        phone: String::new(),
-    }
+    verb::customer(&format!("C{n:04}"), &format!("Customer {n}"), "", "")
 }
 
 #[tokio::test]
@@ -314,7 +307,9 @@ async fn bad_requests_are_refused_with_the_name_of_what_is_wrong() {
     let unknown = house.archibald.enqueue(request("nancy", "submit-ordr", order())).await.unwrap_err();
     assert_eq!(
         unknown.to_string(),
-        "unknown kind \"submit-ordr\"; known kinds are impatient-order, submit-order, sync-customers"
+        "unknown kind \"submit-ordr\"; known kinds are count-customers, create-customer, delete-order, \
+         edit-order, impatient-order, send-to-verona, submit-order, sync-customers, sync-orders, sync-prices, \
+         sync-products, update-customer"
     );
     let stranger = house.archibald.enqueue(request("nobody", "submit-order", order())).await.unwrap_err();
     assert_eq!(stranger.to_string(), "unknown agent \"nobody\"");
@@ -331,11 +326,11 @@ async fn bad_requests_are_refused_with_the_name_of_what_is_wrong() {
 async fn a_drain_finishes_what_runs_and_takes_nothing_more() {
     let mut house = House::open();
     house.erp.add_customers((0..45).map(customer));
-    house.erp.hold_customers(true);
+    house.erp.hold_lists(true);
     let sync = house.enqueue("nancy", "sync-customers", "s1", json!({})).await;
     house.saw("nancy", sync, "operation.started").await;
     let drain = tokio::spawn(house.worker.take().unwrap().drain(Duration::from_secs(10)));
-    house.erp.hold_customers(false);
+    house.erp.hold_lists(false);
     assert!(drain.await.unwrap());
     let after = house.submit("nancy", "k1").await;
     let record = house.archibald.get(&agent("nancy"), after).await.unwrap().unwrap();

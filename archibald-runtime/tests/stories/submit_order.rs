@@ -1,0 +1,190 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use archibald_core::effect::Mark;
+use archibald_core::error::EnqueueError;
+use archibald_core::id::{OperationId, OperationKey};
+use archibald_core::port::{EnqueueRequest, Operations};
+use archibald_runtime::Failpoints;
+use archibald_testing::fake_erp::{FakeErp, SaveFault, Write};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc};
+
+use crate::support::{House, agent, order, quick};
+use crate::verb::{Verb, assert_ends_after, told};
+
+fn created() -> Write {
+    Write::OrderCreated("O-1".into())
+}
+
+fn verb() -> Verb {
+    Verb {
+        kind: "submit-order",
+        payload: order(),
+        world: |_| {},
+        looks: 0,
+        write: created(),
+        repair: Some(Write::OrderEdited("O-1".into())),
+        result: json!({ "order": "O-1" }),
+    }
+}
+
+fn draft(id: &str) -> Value {
+    let mut draft = order();
+    draft["pending_order"] = json!(id);
+    draft
+}
+
+#[tokio::test]
+async fn a_submission_is_journaled_like_every_effect() {
+    verb().stands_the_journal().await;
+}
+
+#[tokio::test]
+async fn a_submission_is_applied_once_whatever_goes_wrong() {
+    verb().stands_every_fault().await;
+}
+
+#[tokio::test]
+async fn a_repair_keeps_the_mark() {
+    let house = House::open();
+    house.erp.fail_next_save(SaveFault::Half);
+    let id = house.submit("nancy", "k1").await;
+    house.completed("nancy", id).await;
+    let orders = house.erp.orders();
+    assert_eq!((orders.len(), orders[0].1.lines.len()), (1, 1));
+    assert_eq!(Mark::read(&orders[0].1.reference), Some(Mark::of(id)));
+}
+
+/// What is at headquarters cannot be edited, and is not sent a second time either.
+#[tokio::test]
+async fn an_order_that_was_sent_otherwise_is_for_a_person_to_judge() {
+    let house = House::open();
+    house.erp.fail_next_save(SaveFault::Half);
+    let id = house.submit("nancy", "k1").await;
+    house.saw("nancy", id, "operation.retrying").await;
+    crate::verb::send_all(&house.erp);
+    let state = told(&house.finished("nancy", id).await.operation.state);
+    let expected =
+        r#"in doubt: order O-1 was sent to Verona otherwise than wanted: lines: wanted "1", found "0""#;
+    assert_eq!(state, expected);
+    assert_eq!(house.erp.writes(), [created()]);
+}
+
+/// A person takes the mark away before anybody could look for it.
+#[tokio::test]
+async fn a_mark_that_was_edited_away_is_a_doubt_and_never_a_second_order() {
+    let house = House::open();
+    house.erp.fail_next_save(SaveFault::Lost { applied: true });
+    let id = house.submit("nancy", "k1").await;
+    house.saw("nancy", id, "operation.retrying").await;
+    house.erp.by_hand(|records| records.orders[0].1.reference = "Fiera".into());
+    let state = told(&house.finished("nancy", id).await.operation.state);
+    assert_eq!(state, "in doubt: order O-1 is equal and bears no mark");
+    assert_eq!(house.erp.writes(), [created()]);
+}
+
+#[tokio::test]
+async fn a_copied_mark_is_a_doubt() {
+    let copy = |erp: &FakeErp| {
+        erp.by_hand(|records| {
+            let mut copy = records.orders[0].clone();
+            copy.1.number = "20002".into();
+            records.orders.push(copy);
+        });
+    };
+    let house = House::open();
+    house.erp.fail_next_save(SaveFault::Lost { applied: true });
+    let id = house.submit("nancy", "k1").await;
+    house.saw("nancy", id, "operation.retrying").await;
+    copy(&house.erp);
+    let state = told(&house.finished("nancy", id).await.operation.state);
+    assert!(state.starts_with("in doubt: several orders bear the mark"), "{state}");
+    assert!(state.ends_with("O-1, 20002"), "{state}");
+}
+
+#[tokio::test]
+async fn another_order_of_the_same_customer_is_no_look_alike() {
+    let other = |erp: &FakeErp| {
+        erp.add_order(&agent("nancy"), crate::verb::order_20001("", 7, false));
+    };
+    let done = r#"completed {"order":"O-1"}"#;
+    assert_ends_after("submit-order", &order(), |_| {}, other, done, &[created()]).await;
+}
+
+#[tokio::test]
+async fn two_identical_drafts_are_two_orders() {
+    let house = House::open();
+    house.erp.fail_next_save(SaveFault::Lost { applied: true });
+    let first = house.enqueue("nancy", "submit-order", "k1", draft("d1")).await;
+    let second = house.enqueue("nancy", "submit-order", "k2", draft("d2")).await;
+    let numbers = [house.completed("nancy", first).await, house.completed("nancy", second).await];
+    assert_ne!(numbers[0], numbers[1]);
+    assert_eq!(house.erp.orders().len(), 2);
+}
+
+#[tokio::test]
+async fn a_draft_submitted_from_two_devices_is_one_order() {
+    let house = House::open();
+    let tablet = house.enqueue("nancy", "submit-order", "tablet", draft("d1")).await;
+    let phone = house.enqueue("nancy", "submit-order", "phone", draft("d1")).await;
+    assert_eq!(tablet, phone);
+    house.completed("nancy", tablet).await;
+    assert_eq!(house.enqueue("nancy", "submit-order", "desktop", draft("d1")).await, tablet);
+    let mut other = draft("d1");
+    other["note"] = json!("as it was a minute ago");
+    let request = EnqueueRequest {
+        agent: agent("nancy"),
+        kind: "submit-order".into(),
+        payload: other,
+        key: OperationKey::new("handheld").unwrap(),
+        run_at: None,
+        origin: None,
+    };
+    let refused = house.archibald.enqueue(request).await.unwrap_err();
+    assert!(
+        matches!(refused, EnqueueError::TargetTaken { operation, .. } if operation == tablet),
+        "{refused}"
+    );
+    assert_eq!(house.erp.writes(), [created()]);
+}
+
+/// Holds an attempt at a failpoint until it is let go.
+struct Halt {
+    at: &'static str,
+    reached: mpsc::UnboundedSender<OperationId>,
+    go: Arc<Notify>,
+}
+
+#[async_trait]
+impl Failpoints for Halt {
+    async fn at(&self, name: &'static str, operation: OperationId) {
+        if name == self.at {
+            let _ = self.reached.send(operation);
+            self.go.notified().await;
+        }
+    }
+}
+
+/// From the click on nothing makes it give way until its result is recorded.
+#[tokio::test]
+async fn a_save_that_is_asked_to_give_way_after_the_click_is_finished_first() {
+    for at in ["effect.intended", "effect.released", "effect.answered"] {
+        let (reached, mut halted) = mpsc::unbounded_channel();
+        let go = Arc::new(Notify::new());
+        let mut house = House::with(quick(), Arc::new(Halt { at, reached, go: go.clone() }));
+        let id = house.submit("nancy", "k1").await;
+        assert_eq!(halted.recv().await, Some(id));
+        let worker = house.worker.take().unwrap();
+        let drain = tokio::spawn(worker.drain(Duration::from_secs(10)));
+        while !house.archibald.overview().await.unwrap().draining {
+            tokio::task::yield_now().await;
+        }
+        go.notify_one();
+        assert!(drain.await.unwrap(), "{at}");
+        let record = house.archibald.get(&agent("nancy"), id).await.unwrap().unwrap();
+        assert_eq!(told(&record.operation.state), r#"completed {"order":"O-1"}"#, "{at}");
+        assert_eq!((house.erp.writes(), house.probes().await), (vec![created()], 0), "{at}");
+    }
+}

@@ -1,0 +1,46 @@
+use archibald_testing::fake_erp::{FakeErp, Write};
+use serde_json::json;
+
+use crate::verb::{Verb, assert_ends, assert_ends_after, customer};
+
+fn rossi(erp: &FakeErp) {
+    erp.add_customers([customer("C1", "Rossi", "1", "Verona"), customer("C2", "Rossi", "2", "Verona")]);
+}
+
+fn verb() -> Verb {
+    Verb {
+        kind: "update-customer",
+        payload: json!({ "customer": "C1", "name": "Rossi & Figli", "city": "Milano", "vat": "1", "phone": "1" }),
+        world: rossi,
+        looks: 1,
+        write: Write::CustomerUpdated("C1".into()),
+        repair: Some(Write::CustomerUpdated("C1".into())),
+        result: json!({ "customer": "C1", "changed": ["name", "city", "phone"] }),
+    }
+}
+
+#[tokio::test]
+async fn an_update_is_journaled_like_every_effect() {
+    verb().stands_the_journal().await;
+}
+
+#[tokio::test]
+async fn an_update_is_applied_once_whatever_goes_wrong() {
+    verb().stands_every_fault().await;
+}
+
+#[tokio::test]
+async fn what_there_is_decides_about_an_update() {
+    let payload = json!({ "customer": "C1", "city": "Verona" });
+    let missing = "rejected: there is no customer C1";
+    assert_ends("update-customer", &payload, |_| {}, missing, &[]).await;
+    let nothing = r#"completed {"changed":[],"customer":"C1"}"#;
+    assert_ends("update-customer", &payload, rossi, nothing, &[]).await;
+    let payload = json!({ "customer": "C1", "city": "Milano" });
+    let gone = "rejected: there is no customer C1 any more";
+    let remove = |erp: &FakeErp| erp.by_hand(|records| records.customers.clear());
+    assert_ends_after("update-customer", &payload, rossi, remove, gone, &[]).await;
+    let by_hand = |erp: &FakeErp| erp.by_hand(|records| records.customers[0].city = "Milano".into());
+    let found = r#"completed {"changed":["city"],"customer":"C1"}"#;
+    assert_ends_after("update-customer", &payload, rossi, by_hand, found, &[]).await;
+}
