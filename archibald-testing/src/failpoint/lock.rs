@@ -3,7 +3,7 @@ use std::sync::Arc;
 use archibald_core::error::{FenceError, StoreError};
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::lease::Lease;
-use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased};
+use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
 use archibald_core::scheduler::Ticket;
 use async_trait::async_trait;
 
@@ -49,15 +49,14 @@ impl AgentLock for Pointed {
         self.inner.revoke(agent).await
     }
 
-    async fn reap(&self) -> Result<Vec<Ticket>, StoreError> {
+    async fn reap(&self) -> Result<Reaped, StoreError> {
         self.point.cut_at("lock.reap", "before", None).await?;
-        let tickets = self.inner.reap().await?;
-        let watched =
-            tickets.iter().map(|ticket| &ticket.agent).find(|agent| self.point.is_watched(Some(agent)));
-        if let Some(agent) = watched {
+        let reaped = self.inner.reap().await?;
+        let ended = reaped.tickets.iter().map(|ticket| &ticket.agent);
+        if let Some(agent) = ended.into_iter().find(|agent| self.point.is_watched(Some(agent))) {
             self.point.note_work(agent);
             self.point.cut_at("lock.reap", "after", Some(agent)).await?;
         }
-        Ok(tickets)
+        Ok(reaped)
     }
 }
