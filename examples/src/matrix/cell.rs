@@ -129,6 +129,10 @@ fn stage(action: &Action, point: &Point, store: Store) -> Result<Stage, &'static
         name if name.starts_with("client.") && name != "client.act" => {
             only(action.asks.contains(&name), Stage::ErrorAfter, "asks the ERP for something else")
         }
+        "page.type.3" => {
+            let types = ["submit-order", "edit-order"].contains(&action.kind);
+            only(types, Stage::Plain, "sends no more than two commands before the gate")
+        }
         name if is_of_effects(name) => only(write, Stage::Plain, "changes nothing at the ERP"),
         _ => Ok(Stage::Plain),
     }

@@ -53,9 +53,9 @@ impl Times {
         let ms = Duration::from_millis;
         match driver {
             Driver::Direct => Self {
-                lease: ms(1_800),
-                act_budget: ms(600),
-                settle: ms(1_000),
+                lease: ms(2_400),
+                act_budget: ms(1_000),
+                settle: ms(800),
                 list_lag: ms(100),
                 sweep: ms(300),
                 drain: ms(10_000),
