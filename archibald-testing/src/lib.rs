@@ -11,6 +11,8 @@ pub mod credentials;
 pub mod data;
 pub mod direct;
 pub mod erp;
+#[cfg(unix)]
+pub mod failpoint;
 pub mod fake_erp;
 pub mod memory;
 #[cfg(unix)]

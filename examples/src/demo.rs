@@ -7,24 +7,24 @@
 //! It speaks to the servers as any client would, by HTTP, and takes nothing of theirs on trust: what runs when
 //! is read from the events that devices see, what happened is read from the ledger.
 
-mod api;
-mod args;
-mod data;
+pub(crate) mod api;
+pub(crate) mod args;
+pub(crate) mod data;
 mod devices;
-mod error;
+pub(crate) mod error;
 mod kills;
 mod ledger;
 mod live;
 mod memory;
 mod once;
 mod place;
-mod processes;
+pub(crate) mod processes;
 mod redrive;
 mod report;
-mod scratch;
+pub(crate) mod scratch;
 mod servers;
 mod sightings;
-mod simulator;
+pub(crate) mod simulator;
 mod sse;
 mod store;
 mod submit;
@@ -97,18 +97,18 @@ async fn live(args: &Args) -> Result<ExitCode, DemoError> {
 }
 
 /// Ctrl-C or SIGTERM.
-struct Interrupt {
+pub(crate) struct Interrupt {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Interrupt {
-    fn new() -> Result<Self, DemoError> {
+    pub(crate) fn new() -> Result<Self, DemoError> {
         let listen = |kind| signal(kind).map_err(DemoError::io("waiting for signals"));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    async fn asked(&mut self) {
+    pub(crate) async fn asked(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -1,6 +1,7 @@
 //! The server: everything wired up, from settings to a drained end.
 
 mod agents;
+mod failpoint;
 mod hold;
 mod parts;
 mod settings;
@@ -55,7 +56,7 @@ async fn serve_until_told(settings: &Settings) -> Result<(), Failure> {
     let parts = Parts::from(settings).await?;
     let archibald = Archibald::builder(parts.ports())
         .config(parts.config.clone())
-        .failpoints(hold::from(settings))
+        .failpoints(parts.failpoints.clone())
         .build()?;
     let stop = CancellationToken::new();
     let tokens = TokenSet::new(parts.tokens.clone()).map_err(|error| Failure::Tokens(error.to_string()))?;
@@ -120,7 +121,7 @@ async fn drain(
 
 fn start_log(settings: &Settings) -> Result<(), Failure> {
     use tracing::Level;
-    use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+    use tracing_subscriber::filter::{EnvFilter, filter_fn};
     use tracing_subscriber::fmt::layer;
     use tracing_subscriber::prelude::*;
     let chosen = EnvFilter::try_from_env("ARCHIBALD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
@@ -129,11 +130,11 @@ fn start_log(settings: &Settings) -> Result<(), Failure> {
         let chatty = ["chromiumoxide", "tungstenite", "async_tungstenite", "tokio_tungstenite"];
         *event.level() <= Level::WARN || !chatty.iter().any(|library| event.target().starts_with(library))
     });
-    let filter = chosen.and(discreet);
-    let log = tracing_subscriber::registry();
+    // Filters of the whole, not of one layer: those forget lines when a library asks whether it would be heard.
+    let log = tracing_subscriber::registry().with(chosen).with(discreet);
     match settings.text("log-format") {
-        "text" => log.with(layer().with_writer(std::io::stderr).with_filter(filter)).init(),
-        "json" => log.with(layer().json().with_writer(std::io::stderr).with_filter(filter)).init(),
+        "text" => log.with(layer().with_writer(std::io::stderr)).init(),
+        "json" => log.with(layer().json().with_writer(std::io::stderr)).init(),
         _ => return Err(settings.refuse("log-format", "text or json").into()),
     }
     Ok(())

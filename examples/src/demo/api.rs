@@ -6,6 +6,7 @@ use std::time::Duration;
 use archibald_core::id::{AgentId, OperationId};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::DemoError;
@@ -13,7 +14,7 @@ use super::scratch::Tokens;
 
 /// Speaks to the servers of this run.
 #[derive(Debug, Clone)]
-pub(super) struct Api {
+pub(crate) struct Api {
     client: Client,
     /// Base URLs, no slash at the end; the same for the whole run.
     servers: Arc<[String]>,
@@ -22,7 +23,7 @@ pub(super) struct Api {
 
 /// What a call came to when it came to nothing.
 #[derive(Debug)]
-pub(super) enum CallError {
+pub(crate) enum CallError {
     /// Nobody there, or not now: try again.
     Unavailable(String),
     /// It will not get better.
@@ -31,17 +32,17 @@ pub(super) enum CallError {
 
 /// An operation that the server acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Acknowledged {
-    pub(super) id: OperationId,
+pub(crate) struct Acknowledged {
+    pub(crate) id: OperationId,
     /// It was there already.
-    pub(super) replayed: bool,
+    pub(crate) replayed: bool,
 }
 
 /// An operation as the server tells it.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct OperationState {
+pub(crate) struct OperationState {
     /// `available`, `running`, `completed`, …
-    pub(super) state: String,
+    pub(crate) state: String,
     problem: Option<Problem>,
 }
 
@@ -58,14 +59,14 @@ struct Accepted {
 impl Api {
     /// # Errors
     /// [`DemoError::Client`].
-    pub(super) fn new(servers: Vec<String>, tokens: Tokens) -> Result<Self, DemoError> {
+    pub(crate) fn new(servers: Vec<String>, tokens: Tokens) -> Result<Self, DemoError> {
         let client = Client::builder().no_proxy().connect_timeout(Duration::from_secs(5)).build();
         let client = client.map_err(DemoError::Client)?;
         Ok(Self { client, servers: servers.into(), tokens: Arc::new(tokens) })
     }
 
     /// How many servers there are to choose from.
-    pub(super) fn servers(&self) -> usize {
+    pub(crate) fn servers(&self) -> usize {
         self.servers.len()
     }
 
@@ -73,7 +74,7 @@ impl Api {
     ///
     /// # Errors
     /// [`CallError`]; after `Unavailable` it may have been accepted all the same.
-    pub(super) async fn submit(
+    pub(crate) async fn submit(
         &self,
         server: usize,
         agent: &AgentId,
@@ -91,12 +92,25 @@ impl Api {
     ///
     /// # Errors
     /// [`CallError`].
-    pub(super) async fn operation(
+    pub(crate) async fn operation(
         &self,
         server: usize,
         agent: &AgentId,
         id: OperationId,
     ) -> Result<Option<OperationState>, CallError> {
+        self.operation_as(server, agent, id).await
+    }
+
+    /// The same, in a form of the caller's.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(crate) async fn operation_as<T: DeserializeOwned>(
+        &self,
+        server: usize,
+        agent: &AgentId,
+        id: OperationId,
+    ) -> Result<Option<T>, CallError> {
         let url = self.url(server, &format!("/v1/agents/{agent}/operations/{id}"));
         let request = self.client.get(url).bearer_auth(self.tokens.of(agent));
         match answered(request.timeout(Duration::from_secs(10))).await {
@@ -110,7 +124,7 @@ impl Api {
     ///
     /// # Errors
     /// [`CallError`].
-    pub(super) async fn retry(
+    pub(crate) async fn retry(
         &self,
         server: usize,
         agent: &AgentId,
@@ -125,7 +139,7 @@ impl Api {
     ///
     /// # Errors
     /// [`CallError`].
-    pub(super) async fn events(
+    pub(crate) async fn events(
         &self,
         server: usize,
         agent: &AgentId,
@@ -147,19 +161,19 @@ impl Api {
 
 impl OperationState {
     /// Whether nothing will happen to it any more by itself, a doubt not counted.
-    pub(super) fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         matches!(self.state.as_str(), "completed" | "rejected" | "failed" | "cancelled")
     }
 
     /// Why it did not complete.
-    pub(super) fn problem(&self) -> Option<&str> {
+    pub(crate) fn problem(&self) -> Option<&str> {
         self.problem.as_ref().map(|problem| problem.detail.as_str())
     }
 }
 
 impl CallError {
     /// For a person.
-    pub(super) fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         match self {
             Self::Unavailable(text) => text.clone(),
             Self::Refused(status, text) => format!("{status}: {text}"),

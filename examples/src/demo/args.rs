@@ -10,66 +10,66 @@ use super::error::DemoError;
 /// Archibald at work against a simulated ERP: to look at, or once through without a person.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "demo")]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Do the main job once, compare with the ERP's ledger and end: 0 when nothing was doubled, lost or made up.
     #[arg(long)]
-    pub(super) once: bool,
+    pub(crate) once: bool,
     /// Print one JSON line in place of the table.
     #[arg(long, requires = "once")]
-    pub(super) json: bool,
+    pub(crate) json: bool,
     /// Sales agents.
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(super) agents: u32,
+    pub(crate) agents: u32,
     /// Orders to submit; 60 with --once, else two an agent.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(super) orders: Option<u32>,
+    pub(crate) orders: Option<u32>,
     /// Folder of the Northwind CSV files; without it data is generated from the seed.
     #[arg(long)]
-    pub(super) data: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
     /// Keep orders with a discontinued product: they must end rejected.
     #[arg(long)]
-    pub(super) rejects: bool,
+    pub(crate) rejects: bool,
     /// sqlite:PATH, postgres://…, postgres (a private cluster for this run) or memory.
     /// Default: a new SQLite file, with --once removed at the end.
     #[arg(long, value_name = "URL")]
-    pub(super) store: Option<Store>,
+    pub(crate) store: Option<Store>,
     /// Server processes; more than one needs PostgreSQL.
     #[arg(long, default_value_t = 1, requires = "once", value_parser = clap::value_parser!(u32).range(1..=32))]
-    pub(super) workers: u32,
+    pub(crate) workers: u32,
     /// What goes wrong at the ERP by chance: none, some, heavy, or name=rate,… with rates from 0 to 1.
     #[arg(long, default_value = "none", value_parser = faults)]
-    pub(super) faults: String,
+    pub(crate) faults: String,
     /// Kill -9 a random server process so often, and start it again at once; first of all come kills that are
     /// aimed between an effect's release and its record.
     #[arg(long, value_name = "SECONDS", requires = "once", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) kill_every: Option<u32>,
+    pub(crate) kill_every: Option<u32>,
     /// How the server speaks to the ERP.
     #[arg(long, value_enum, default_value_t = Driver::Chromium)]
-    pub(super) driver: Driver,
+    pub(crate) driver: Driver,
     /// Decides generated data, faults, kills and when devices are cut off.
     #[arg(long, default_value_t = 1)]
-    pub(super) seed: u64,
+    pub(crate) seed: u64,
     /// Time that every request takes at the ERP.
     #[arg(long, default_value_t = 40)]
-    pub(super) latency_ms: u64,
+    pub(crate) latency_ms: u64,
     /// Browsers of a server process.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub(super) browsers: u32,
+    pub(crate) browsers: u32,
     /// Contexts of a browser.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub(super) contexts: u32,
+    pub(crate) contexts: u32,
     /// Operations that a server process runs together; 10, or less where the browsers serve less.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(super) concurrency: Option<u32>,
+    pub(crate) concurrency: Option<u32>,
     /// When to give up waiting for the operations to end.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, requires = "once")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) timeout: u32,
+    pub(crate) timeout: u32,
 }
 
 /// How the server speaks to the ERP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Driver {
+pub(crate) enum Driver {
     /// Through headless Chromium.
     Chromium,
     /// By HTTP, without a browser.
@@ -78,7 +78,7 @@ pub(super) enum Driver {
 
 /// Where the server keeps its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Store {
+pub(crate) enum Store {
     /// A SQLite file.
     Sqlite(PathBuf),
     /// A private PostgreSQL cluster for this run.
@@ -92,14 +92,14 @@ pub(super) enum Store {
 /// A text that names no store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a store must be sqlite:PATH, postgres://…, postgres or memory, got {0:?}")]
-pub(super) struct InvalidStore(String);
+pub(crate) struct InvalidStore(String);
 
 impl Args {
     /// What the flags must not say together.
     ///
     /// # Errors
     /// [`DemoError::Usage`].
-    pub(super) fn check(self) -> Result<Self, DemoError> {
+    pub(crate) fn check(self) -> Result<Self, DemoError> {
         let shared = matches!(self.store, Some(Store::PrivatePostgres | Store::Postgres(_)));
         if self.workers > 1 && !shared {
             let text = "needs PostgreSQL, since SQLite and memory serve one process: add --store postgres (a private \
@@ -114,30 +114,30 @@ impl Args {
     }
 
     /// Operations that a server process runs together.
-    pub(super) fn concurrency(&self) -> u32 {
+    pub(crate) fn concurrency(&self) -> u32 {
         self.concurrency.unwrap_or_else(|| self.browsers.saturating_mul(self.contexts).clamp(1, 10))
     }
 
     /// When to give up.
-    pub(super) fn timeout(&self) -> Duration {
+    pub(crate) fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout.into())
     }
 
     /// Orders to submit.
-    pub(super) fn orders(&self) -> usize {
+    pub(crate) fn orders(&self) -> usize {
         let orders = self.orders.unwrap_or(if self.once { 60 } else { self.agents.saturating_mul(2) });
         usize::try_from(orders).unwrap_or(usize::MAX)
     }
 
     /// Agents.
-    pub(super) fn agents(&self) -> usize {
+    pub(crate) fn agents(&self) -> usize {
         usize::try_from(self.agents).unwrap_or(usize::MAX)
     }
 }
 
 impl Driver {
     /// As flags and reports name it.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Chromium => "chromium",
             Self::Direct => "direct",

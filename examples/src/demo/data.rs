@@ -11,14 +11,14 @@ use super::error::DemoError;
 
 /// What the ERP knows and what is submitted.
 #[derive(Debug)]
-pub(super) struct Workload {
-    pub(super) data: DataSet,
-    pub(super) agents: Vec<AgentId>,
+pub(crate) struct Workload {
+    pub(crate) data: DataSet,
+    pub(crate) agents: Vec<AgentId>,
     /// In order of id.
-    pub(super) orders: Vec<Order>,
+    pub(crate) orders: Vec<Order>,
     discontinued: BTreeSet<String>,
     /// Arguments that have the simulator know the same.
-    pub(super) erp_args: Vec<OsString>,
+    pub(crate) erp_args: Vec<OsString>,
 }
 
 impl Workload {
@@ -26,7 +26,7 @@ impl Workload {
     ///
     /// # Errors
     /// [`DemoError::Data`] for a folder that cannot be read, [`DemoError::Agent`] for a name that is none.
-    pub(super) fn from(args: &Args) -> Result<Self, DemoError> {
+    pub(crate) fn from(args: &Args) -> Result<Self, DemoError> {
         let (agents, count) = (args.agents(), args.orders());
         let mut erp_args: Vec<OsString> = vec!["--agents".into(), agents.to_string().into()];
         let data = match &args.data {
@@ -48,7 +48,7 @@ impl Workload {
     }
 
     /// Each agent's orders, also of those who have none.
-    pub(super) fn by_agent(&self) -> BTreeMap<AgentId, Vec<Order>> {
+    pub(crate) fn by_agent(&self) -> BTreeMap<AgentId, Vec<Order>> {
         let of = |agent: &AgentId| {
             self.orders.iter().filter(|order| order.agent == agent.as_str()).cloned().collect()
         };
@@ -56,7 +56,7 @@ impl Workload {
     }
 
     /// Whether the ERP must refuse the order.
-    pub(super) fn is_refusable(&self, order: &Order) -> bool {
+    pub(crate) fn is_refusable(&self, order: &Order) -> bool {
         order.lines.iter().any(|line| self.discontinued.contains(&line.product))
     }
 }

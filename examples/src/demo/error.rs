@@ -8,7 +8,7 @@ use archibald_testing::erp::ControlError;
 
 /// Why a demo could not be carried through. That the ledger does not agree is not one of these: it is a result.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DemoError {
+pub(crate) enum DemoError {
     #[error("{0}")]
     Usage(String),
     #[error("--data")]
@@ -51,13 +51,13 @@ pub(super) enum DemoError {
 }
 
 impl DemoError {
-    pub(super) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
 
     /// 2 for usage and 3 for a missing browser, also where the server says so; 130 as shells count Ctrl-C.
-    pub(super) fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Ended { code: Some(2), .. } => 2,
             Self::Ended { code: Some(3), .. } => 3,
@@ -67,7 +67,7 @@ impl DemoError {
     }
 
     /// The error and what caused it, in one line where its parts have one.
-    pub(super) fn in_full(&self) -> String {
+    pub(crate) fn in_full(&self) -> String {
         let causes = std::iter::successors(self.source(), |&cause| cause.source());
         causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
     }

@@ -20,16 +20,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A program beside our own, its arguments, and where its standard error goes.
 #[derive(Debug, Clone)]
-pub(super) struct Program {
-    pub(super) name: String,
-    pub(super) path: PathBuf,
-    pub(super) args: Vec<OsString>,
-    pub(super) log: PathBuf,
+pub(crate) struct Program {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) log: PathBuf,
 }
 
 /// A process that we started. Dropping it ends it, with SIGTERM first, and waits until it is gone.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     name: String,
     child: Child,
     log: PathBuf,
@@ -39,7 +39,7 @@ pub(super) struct Process {
 ///
 /// # Errors
 /// [`DemoError::NoProgram`] when it has not been built.
-pub(super) fn beside_us(name: &str) -> Result<PathBuf, DemoError> {
+pub(crate) fn beside_us(name: &str) -> Result<PathBuf, DemoError> {
     let ours = std::env::current_exe().map_err(DemoError::io("where this program is"))?;
     let path = ours.with_file_name(name);
     if path.is_file() { Ok(path) } else { Err(DemoError::NoProgram(path)) }
@@ -52,7 +52,7 @@ impl Process {
     ///
     /// # Errors
     /// [`DemoError::Ended`] and [`DemoError::NotReady`] carry the end of its log; nothing is left running.
-    pub(super) async fn start(program: &Program, within: Duration) -> Result<(Self, String), DemoError> {
+    pub(crate) async fn start(program: &Program, within: Duration) -> Result<(Self, String), DemoError> {
         let name = program.name.clone();
         let mut child = spawn(program).map_err(DemoError::io(format!("{name} cannot be started")))?;
         let stdout = child.stdout.take();
@@ -69,13 +69,13 @@ impl Process {
     }
 
     /// Its process id, while it runs.
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.child.id()
     }
 
     /// # Errors
     /// [`DemoError::Ended`] when it ended without being told to.
-    pub(super) fn check(&mut self) -> Result<(), DemoError> {
+    pub(crate) fn check(&mut self) -> Result<(), DemoError> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(self.ended(status)),
@@ -87,7 +87,7 @@ impl Process {
     ///
     /// # Errors
     /// [`DemoError::Io`] when the system refuses.
-    pub(super) async fn kill(&mut self) -> Result<(), DemoError> {
+    pub(crate) async fn kill(&mut self) -> Result<(), DemoError> {
         self.child.kill().await.map_err(DemoError::io(format!("kill -9 of {}", self.name)))
     }
 
@@ -95,7 +95,7 @@ impl Process {
     ///
     /// # Errors
     /// [`DemoError::Io`] when the system refuses.
-    pub(super) async fn terminate(&mut self, within: Duration) -> Result<Option<ExitStatus>, DemoError> {
+    pub(crate) async fn terminate(&mut self, within: Duration) -> Result<Option<ExitStatus>, DemoError> {
         self.signal(Signal::SIGTERM);
         match timeout(within, self.child.wait()).await {
             Ok(status) => status.map(Some).map_err(DemoError::io(format!("the end of {}", self.name))),
@@ -104,11 +104,12 @@ impl Process {
     }
 
     /// The last lines of its standard error.
-    pub(super) fn log_end(&self) -> String {
+    pub(crate) fn log_end(&self) -> String {
         log_end(&self.log)
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal, if it has not been waited for.
+    pub(crate) fn signal(&self, signal: Signal) {
         // Until it has been waited for, its id cannot be somebody else's; `id` is `None` after that.
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
             let _ = kill(Pid::from_raw(pid), signal);

@@ -17,15 +17,15 @@ use super::error::DemoError;
 
 /// Removed when dropped.
 #[derive(Debug)]
-pub(super) struct Scratch(TempDir);
+pub(crate) struct Scratch(TempDir);
 
 /// Who may ask the server what.
 #[derive(Debug, Clone)]
-pub(super) struct Tokens {
+pub(crate) struct Tokens {
     /// By agent.
-    pub(super) agents: BTreeMap<AgentId, String>,
+    pub(crate) agents: BTreeMap<AgentId, String>,
     /// Reaches everything.
-    pub(super) operator: String,
+    pub(crate) operator: String,
 }
 
 #[derive(Serialize)]
@@ -59,13 +59,13 @@ impl Scratch {
     ///
     /// # Errors
     /// [`DemoError::Io`].
-    pub(super) fn create() -> Result<Self, DemoError> {
+    pub(crate) fn create() -> Result<Self, DemoError> {
         let ours = Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix("archibald-demo-").permissions(ours).tempdir();
         folder.map(Self).map_err(DemoError::io("a temporary folder cannot be made"))
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -73,7 +73,7 @@ impl Scratch {
     ///
     /// # Errors
     /// [`DemoError::Io`].
-    pub(super) fn write_agents(&self, data: &DataSet) -> Result<PathBuf, DemoError> {
+    pub(crate) fn write_agents(&self, data: &DataSet) -> Result<PathBuf, DemoError> {
         let users = data.agents.iter().map(|agent| agent.user.as_str());
         let entry = |user| AgentEntry { id: user, user, password: password_of(user) };
         self.write("agents.toml", &AgentsFile { agent: users.map(entry).collect() })
@@ -83,7 +83,7 @@ impl Scratch {
     ///
     /// # Errors
     /// [`DemoError::Io`].
-    pub(super) fn write_tokens(&self, tokens: &Tokens) -> Result<PathBuf, DemoError> {
+    pub(crate) fn write_tokens(&self, tokens: &Tokens) -> Result<PathBuf, DemoError> {
         let agents = tokens.agents.iter();
         let mut entries: Vec<TokenEntry<'_>> =
             agents.map(|(id, value)| TokenEntry { value, agent: Some(id.as_str()), scope: None }).collect();
@@ -102,12 +102,12 @@ impl Scratch {
 
 impl Tokens {
     /// New ones, for these agents.
-    pub(super) fn random(agents: &[AgentId]) -> Self {
+    pub(crate) fn random(agents: &[AgentId]) -> Self {
         let agents = agents.iter().map(|agent| (agent.clone(), random_token())).collect();
         Self { agents, operator: random_token() }
     }
 
-    pub(super) fn of(&self, agent: &AgentId) -> &str {
+    pub(crate) fn of(&self, agent: &AgentId) -> &str {
         self.agents.get(agent).map_or("", String::as_str)
     }
 }

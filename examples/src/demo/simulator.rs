@@ -12,14 +12,14 @@ use super::processes::{Process, Program, beside_us};
 
 /// A running simulator.
 #[derive(Debug)]
-pub(super) struct Simulator {
+pub(crate) struct Simulator {
     process: Process,
     /// Where its pages are.
-    pub(super) url: String,
+    pub(crate) url: String,
     /// Where its control port is.
-    pub(super) control_url: String,
+    pub(crate) control_url: String,
     /// Reads its ledger.
-    pub(super) control: ErpControl,
+    pub(crate) control: ErpControl,
 }
 
 impl Simulator {
@@ -27,7 +27,7 @@ impl Simulator {
     ///
     /// # Errors
     /// [`DemoError`]; nothing is left running.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         args: &Args,
         workload: &Workload,
         logs: &Path,
@@ -57,7 +57,7 @@ impl Simulator {
 
     /// # Errors
     /// [`DemoError::Ended`] when it ended by itself.
-    pub(super) fn check(&mut self) -> Result<(), DemoError> {
+    pub(crate) fn check(&mut self) -> Result<(), DemoError> {
         self.process.check()
     }
 }

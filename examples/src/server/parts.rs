@@ -16,16 +16,17 @@ use archibald_core::port::{
 };
 use archibald_http::TokenEntry;
 use archibald_pg::{PgOptions, PgStore};
-use archibald_runtime::{BuildError, Ports, RuntimeConfig};
+use archibald_runtime::{BuildError, Failpoints, Ports, RuntimeConfig};
 use archibald_sqlite::{SqliteOptions, SqliteStore};
 use archibald_testing::clock::SystemClock;
 use archibald_testing::data::{DataSet, password_of};
 use archibald_testing::direct::{DirectOptions, DirectPool};
 use archibald_testing::erp::{ErpOptions, ErpSimulator, RunningErp};
+use archibald_testing::failpoint::Failpoint;
 use archibald_testing::memory::MemoryStore;
 use serde::Deserialize;
 
-use super::{Agents, FileError, SettingError, Settings, read_toml};
+use super::{Agents, FileError, SettingError, Settings, failpoint, hold, read_toml};
 
 /// Why the server did not run, or not to a good end.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +112,7 @@ pub struct Parts {
     credentials: Arc<dyn CredentialProvider>,
     pub(super) config: RuntimeConfig,
     pub(super) tokens: Vec<TokenEntry>,
+    pub(super) failpoints: Arc<dyn Failpoints>,
     /// Runs as long as the server when the ERP is simulated.
     _erp: Option<RunningErp>,
 }
@@ -136,7 +138,24 @@ impl Parts {
         let credentials: Arc<dyn CredentialProvider> = Arc::new(agents(settings)?);
         let pool = pool(settings, &base, credentials.clone()).await?;
         let (store, lock, bus) = store(settings).await?;
-        Ok(Self { store, lock, bus, pool, credentials, config, tokens, _erp: erp })
+        let failpoints = hold::from(settings);
+        let parts = Self { store, lock, bus, pool, credentials, config, tokens, failpoints, _erp: erp };
+        Ok(match failpoint::from(settings)? {
+            Some(point) => parts.behind(&point),
+            None => parts,
+        })
+    }
+
+    /// For tests: every port behind its failpoints.
+    fn behind(self, point: &Arc<Failpoint>) -> Self {
+        Self {
+            store: point.store(self.store),
+            lock: point.lock(self.lock),
+            bus: point.bus(self.bus),
+            pool: point.pool(self.pool),
+            failpoints: failpoint::in_attempts(point),
+            ..self
+        }
     }
 
     pub(super) fn ports(&self) -> Ports {
@@ -159,12 +178,15 @@ fn runtime_config(settings: &Settings) -> Result<RuntimeConfig, Failure> {
         })?,
         None => defaults.worker.clone(),
     };
+    let lease = settings.span("lease")?;
     Ok(RuntimeConfig {
         worker,
         concurrency: concurrency(settings)?,
         act_budget: settings.span("act-budget")?,
         settle: Settle { request: settings.span("settle")?, lists: settings.span("list-lag")? },
-        lease: settings.span("lease")?,
+        lease,
+        lease_margin: defaults.lease_margin.min(lease / 10),
+        sweep: settings.span("sweep")?,
         ..defaults
     })
 }

@@ -124,6 +124,13 @@ const SETTINGS: &[Setting] = &[
         help: "How long a worker holds an agent unless it renews",
     },
     Setting {
+        key: "sweep",
+        default: Some("30s"),
+        aliases: &[],
+        value: "TIME",
+        help: "How often everything is read again and leases of the dead are ended, in case nobody tells",
+    },
+    Setting {
         key: "drain-timeout",
         default: Some("30s"),
         aliases: &[],
@@ -150,6 +157,20 @@ const SETTINGS: &[Setting] = &[
         aliases: &[],
         value: "FILE",
         help: "For tests: written when an attempt is held",
+    },
+    Setting {
+        key: "failpoint",
+        default: None,
+        aliases: &[],
+        value: "NAME:KIND[:AGENT]",
+        help: "For tests: kill, stop, panic, cut, hold, drop or revoke, once, at a named point",
+    },
+    Setting {
+        key: "failpoint-file",
+        default: None,
+        aliases: &[],
+        value: "FILE",
+        help: "For tests: written when the failpoint strikes; what is held goes on when it is removed",
     },
 ];
 

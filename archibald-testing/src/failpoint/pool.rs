@@ -1,0 +1,77 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+
+use archibald_core::id::AgentId;
+use archibald_core::port::{
+    AcquireError, AcquireRequest, BrowserPool, Guard, LeaseLost, PoolOccupancy, SessionLease,
+};
+use async_trait::async_trait;
+
+use super::Failpoint;
+use super::client::PointedSession;
+
+pub(super) struct Pointed {
+    pub(super) inner: Arc<dyn BrowserPool>,
+    pub(super) point: Arc<Failpoint>,
+}
+
+/// Counts the commands to the pages of one session: all, and those after the intent.
+pub(super) struct PointedGuard {
+    inner: Arc<dyn Guard>,
+    point: Arc<Failpoint>,
+    agent: AgentId,
+    commands: AtomicU32,
+    /// After the intent.
+    typed: AtomicU32,
+    acts: AtomicBool,
+}
+
+#[async_trait]
+impl BrowserPool for Pointed {
+    async fn acquire(&self, request: AcquireRequest) -> Result<Box<dyn SessionLease>, AcquireError> {
+        let (agent, point) = (request.agent.clone(), self.point.clone());
+        let guard = Arc::new(PointedGuard {
+            inner: request.guard.clone(),
+            point: point.clone(),
+            agent: agent.clone(),
+            commands: AtomicU32::new(0),
+            typed: AtomicU32::new(0),
+            acts: AtomicBool::new(false),
+        });
+        let request = AcquireRequest { guard: guard.clone(), ..request };
+        let inner = point.beside("pool.acquire", &agent, self.inner.acquire(request)).await?;
+        Ok(Box::new(PointedSession { inner, guard, point, agent }))
+    }
+
+    fn capacity(&self) -> usize {
+        self.inner.capacity()
+    }
+
+    fn occupancy(&self) -> PoolOccupancy {
+        self.inner.occupancy()
+    }
+
+    async fn shutdown(&self, grace: Duration) {
+        self.inner.shutdown(grace).await;
+    }
+}
+
+impl PointedGuard {
+    /// From here on commands count as those of the act.
+    pub(super) fn act(&self) {
+        self.acts.store(true, SeqCst);
+    }
+}
+
+impl Guard for PointedGuard {
+    fn check(&self) -> Result<Duration, LeaseLost> {
+        let number = self.commands.fetch_add(1, SeqCst) + 1;
+        self.point.pass_now(&format!("page.{number}"), &self.agent);
+        if self.acts.load(SeqCst) {
+            let number = self.typed.fetch_add(1, SeqCst) + 1;
+            self.point.pass_now(&format!("page.type.{number}"), &self.agent);
+        }
+        self.inner.check()
+    }
+}

@@ -1,0 +1,148 @@
+use std::sync::Arc;
+
+use archibald_core::effect::{Intent, IntentRequest, Permit, Receipt};
+use archibald_core::error::{EnqueueError, FenceError, StoreError};
+use archibald_core::id::{AgentId, EffectName, OperationId};
+use archibald_core::lease::Lease;
+use archibald_core::operation::NewOperation;
+use archibald_core::port::{
+    AdminError, Enqueued, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage, RowQuery,
+};
+use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
+use archibald_core::scheduler::Ticket;
+use archibald_core::time::Timestamp;
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::Failpoint;
+
+pub(super) struct Pointed {
+    pub(super) inner: Arc<dyn OperationStore>,
+    pub(super) point: Arc<Failpoint>,
+}
+
+/// What lies between acceptance and end passes its points; what people ask for does not.
+#[async_trait]
+impl OperationStore for Pointed {
+    async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
+        let agent = new.agent.clone();
+        let call = async {
+            let enqueued = self.inner.enqueue(new).await;
+            self.point.note_work(&agent);
+            enqueued
+        };
+        self.point.around("store.enqueue", Some(&agent), call).await
+    }
+
+    async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
+        self.inner.get(agent, id).await
+    }
+
+    async fn list(&self, agent: &AgentId, filter: &OperationFilter) -> Result<OperationPage, StoreError> {
+        self.inner.list(agent, filter).await
+    }
+
+    async fn waiting(
+        &self,
+        agent: Option<AgentId>,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Ticket>, StoreError> {
+        let whose = agent.clone();
+        let call = async {
+            let tickets = self.inner.waiting(agent, after, limit).await?;
+            tickets.iter().for_each(|ticket| self.point.note_work(&ticket.agent));
+            Ok(tickets)
+        };
+        self.point.around("store.waiting", whose.as_ref(), call).await
+    }
+
+    async fn intend(&self, lease: &Lease, request: &IntentRequest) -> Result<Intent, FenceError> {
+        self.point.around("store.intend", Some(&lease.agent), self.inner.intend(lease, request)).await
+    }
+
+    async fn release(&self, intent: &Intent) -> Result<Permit, FenceError> {
+        self.point.around("store.release", Some(&intent.lease().agent), self.inner.release(intent)).await
+    }
+
+    async fn answered(&self, lease: &Lease, effect: &EffectName) -> Result<(), FenceError> {
+        self.point.around("store.answered", Some(&lease.agent), self.inner.answered(lease, effect)).await
+    }
+
+    async fn record(&self, lease: &Lease, effect: &EffectName, receipt: &Receipt) -> Result<(), FenceError> {
+        let call = self.inner.record(lease, effect, receipt);
+        self.point.around("store.record", Some(&lease.agent), call).await
+    }
+
+    async fn checkpoint(
+        &self,
+        lease: &Lease,
+        step: &str,
+        checkpoint: Option<Value>,
+        rows: Vec<LocalRow>,
+    ) -> Result<(), FenceError> {
+        let call = self.inner.checkpoint(lease, step, checkpoint, rows);
+        self.point.around("store.checkpoint", Some(&lease.agent), call).await
+    }
+
+    async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
+        self.point.around("store.settle", Some(&lease.agent), self.inner.settle(lease, settlement)).await
+    }
+
+    async fn cancel(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+    ) -> Result<OperationRecord, AdminError> {
+        self.inner.cancel(agent, id, by).await
+    }
+
+    async fn redrive(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+    ) -> Result<OperationRecord, AdminError> {
+        self.inner.redrive(agent, id, by).await
+    }
+
+    async fn resolve(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        by: &str,
+        how: &Resolution,
+    ) -> Result<OperationRecord, AdminError> {
+        self.inner.resolve(agent, id, by, how).await
+    }
+
+    async fn evidence(
+        &self,
+        agent: &AgentId,
+        id: OperationId,
+        n: u32,
+    ) -> Result<Option<Evidence>, StoreError> {
+        self.inner.evidence(agent, id, n).await
+    }
+
+    async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError> {
+        self.point.around("store.rows", Some(agent), self.inner.rows(agent, query)).await
+    }
+
+    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError> {
+        self.inner.pause(agent, why).await
+    }
+
+    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError> {
+        self.inner.resume(agent).await
+    }
+
+    async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.inner.forget(finished_before, limit).await
+    }
+
+    async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
+        self.inner.paused().await
+    }
+}

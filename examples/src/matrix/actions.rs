@@ -1,0 +1,212 @@
+//! The actions: what has to be at the ERP before, what is asked for, what has to be there after.
+
+use archibald_core::effect::OWN_TEXT_LIMIT;
+use archibald_core::id::AgentId;
+use archibald_testing::data::{Customer, Line, Order};
+use archibald_testing::erp::{
+    ControlError, EffectKind, ErpControl, HandCustomer, HandOrder, LedgerEntry, OrderContent, OrderState,
+};
+use serde_json::{Value, json};
+
+/// An operation's kind and what the matrix has to know of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Action {
+    /// As a client names it.
+    pub(super) kind: &'static str,
+    pub(super) sort: Sort,
+    /// Whether it reads local rows.
+    pub(super) rows: bool,
+    /// Of which calls of the client it makes one, before it acts or when it probes.
+    pub(super) asks: &'static [&'static str],
+}
+
+/// What an action does at the ERP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// It changes something, once.
+    Write,
+    /// It only reads.
+    Sync,
+}
+
+/// Every action that there is to be. What the server does not know yet is left out when it says so.
+pub(super) const ACTIONS: &[Action] = &[
+    write("submit-order", true, &["client.find_orders", "client.read_order"]),
+    write("edit-order", false, &["client.read_order"]),
+    write("delete-order", false, &["client.read_order"]),
+    write("send-to-verona", false, &["client.read_order"]),
+    write("create-customer", false, &["client.find_customers", "client.read_customer"]),
+    write("update-customer", false, &["client.read_customer"]),
+    sync("sync-customers"),
+    sync("sync-products"),
+    sync("sync-prices"),
+    sync("sync-orders"),
+];
+
+const fn write(kind: &'static str, rows: bool, asks: &'static [&'static str]) -> Action {
+    Action { kind, sort: Sort::Write, rows, asks }
+}
+
+const fn sync(kind: &'static str) -> Action {
+    Action { kind, sort: Sort::Sync, rows: true, asks: &[] }
+}
+
+/// An action with everything that one cell makes different.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) payload: Value,
+    /// The one effect that there has to be, if any.
+    pub(super) wanted: Option<Wanted>,
+}
+
+/// An effect as it has to stand in the ledger.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) kind: EffectKind,
+    /// Of what; `None` where it is new.
+    number: Option<String>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Any,
+    Order(OrderContent),
+    Customer(Customer),
+}
+
+/// Puts at the ERP what has to be there. `order` is what an agent wants; `place` makes each case its own.
+///
+/// # Errors
+/// [`ControlError`].
+pub(super) async fn prepare(
+    action: &Action,
+    erp: &ErpControl,
+    agent: &AgentId,
+    order: &Order,
+    place: u64,
+) -> Result<Case, ControlError> {
+    let wanted = content(order, place);
+    let case = match action.kind {
+        "submit-order" => {
+            Case::of(payload(&wanted, None), EffectKind::OrderSaved, None, Content::Order(wanted))
+        }
+        "edit-order" => {
+            let number = put_order(erp, agent, &before(&wanted)).await?;
+            let payload = payload(&wanted, Some(&number));
+            Case::of(payload, EffectKind::OrderEdited, Some(number), Content::Order(wanted))
+        }
+        "delete-order" => {
+            let number = put_order(erp, agent, &wanted).await?;
+            Case::of(json!({ "order": number }), EffectKind::OrderDeleted, Some(number), Content::Any)
+        }
+        "send-to-verona" => {
+            let number = put_order(erp, agent, &wanted).await?;
+            Case::of(json!({ "order": number }), EffectKind::OrderSent, Some(number), Content::Order(wanted))
+        }
+        "create-customer" => {
+            let new = customer(place, "Main Street 1");
+            Case::of(of_customer(&new), EffectKind::CustomerSaved, None, Content::Customer(new))
+        }
+        "update-customer" => {
+            let mut there = customer(place, "Old Street 9");
+            there.code = put_customer(erp, agent, &there).await?;
+            let wanted = Customer { street: "Main Street 1".into(), ..there };
+            let payload = json!({ "customer": wanted.code, "street": wanted.street });
+            let code = Some(wanted.code.clone());
+            Case::of(payload, EffectKind::CustomerEdited, code, Content::Customer(wanted))
+        }
+        _ => Case { payload: json!({}), wanted: None },
+    };
+    Ok(case)
+}
+
+impl Case {
+    fn of(payload: Value, kind: EffectKind, number: Option<String>, content: Content) -> Self {
+        Self { payload, wanted: Some(Wanted { kind, number, content }) }
+    }
+}
+
+impl Wanted {
+    /// Whether it is the effect that was asked for, whatever it says in full.
+    pub(super) fn is(&self, entry: &LedgerEntry) -> bool {
+        let same = self.number.as_ref().is_none_or(|number| *number == entry.number);
+        entry.kind == self.kind && same
+    }
+
+    /// Whether it says what was asked for.
+    pub(super) fn fits(&self, entry: &LedgerEntry) -> bool {
+        match &self.content {
+            Content::Any => true,
+            Content::Order(wanted) => entry.order.as_ref().is_some_and(|order| {
+                let text = order.reference.starts_with(&wanted.reference);
+                text && (&order.customer, order.date, &order.lines, &order.note)
+                    == (&wanted.customer, wanted.date, &wanted.lines, &wanted.note)
+            }),
+            Content::Customer(wanted) => entry.customer.as_ref().is_some_and(|customer| {
+                Customer { code: String::new(), ..customer.clone() }
+                    == Customer { code: String::new(), ..wanted.clone() }
+            }),
+        }
+    }
+}
+
+fn content(order: &Order, place: u64) -> OrderContent {
+    let reference: String = format!("cell {place}").chars().take(OWN_TEXT_LIMIT).collect();
+    let (customer, lines) = (order.customer.clone(), order.lines.clone());
+    OrderContent { customer, date: order.date, reference, note: String::new(), lines }
+}
+
+/// The same order before it is edited: its first line has more pieces.
+fn before(wanted: &OrderContent) -> OrderContent {
+    let mut before = wanted.clone();
+    if let Some(Line { quantity, .. }) = before.lines.first_mut() {
+        *quantity += 1;
+    }
+    before
+}
+
+fn payload(order: &OrderContent, number: Option<&str>) -> Value {
+    let line = |line: &Line| json!({ "product": line.product, "quantity": line.quantity, "discount": line.discount });
+    let lines: Vec<Value> = order.lines.iter().map(line).collect();
+    let mut payload = json!({
+        "customer": order.customer, "date": order.date, "reference": order.reference, "lines": lines,
+    });
+    if let Some(number) = number {
+        payload["order"] = number.into();
+    }
+    payload
+}
+
+async fn put_order(
+    erp: &ErpControl,
+    agent: &AgentId,
+    content: &OrderContent,
+) -> Result<String, ControlError> {
+    let (agent, content) = (agent.to_string(), content.clone());
+    let order = HandOrder { number: None, agent, state: OrderState::Open, content };
+    erp.put_order(&order).await.map(|number| number.to_string())
+}
+
+async fn put_customer(
+    erp: &ErpControl,
+    agent: &AgentId,
+    customer: &Customer,
+) -> Result<String, ControlError> {
+    let agents = vec![agent.to_string()];
+    erp.put_customer(&HandCustomer { agents, customer: customer.clone() }).await
+}
+
+fn customer(place: u64, street: &str) -> Customer {
+    Customer {
+        name: format!("Company of cell {place}"),
+        vat: format!("IT{place:011}"),
+        street: street.to_owned(),
+        city: "Verona".to_owned(),
+        ..Customer::default()
+    }
+}
+
+fn of_customer(customer: &Customer) -> Value {
+    json!({ "name": customer.name, "vat": customer.vat, "street": customer.street, "city": customer.city })
+}

@@ -1,0 +1,170 @@
+//! The judge of one cell: what was asked for against ledger and store.
+
+use archibald_core::id::AgentId;
+use archibald_core::time::Timestamp;
+use archibald_testing::erp::{EffectKind, LedgerEntry};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::actions::Case;
+
+/// How a promise can be broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fault {
+    /// Acknowledged and forgotten, or completed without the effect, or with another content.
+    Lost,
+    /// Done at the ERP more than once.
+    Duplicated,
+    /// At the ERP, and nobody asked for it.
+    Unexpected,
+    /// Two attempts at the same time.
+    Overlap,
+    /// Left to a person, although a prober could tell.
+    InDoubt,
+    /// Given up, or refused.
+    Failed,
+    /// Not over when the time was, or the server did not end as it must.
+    Unfinished,
+    /// It was over, and had never come by the point.
+    NotReached,
+    /// The matrix itself could not go on.
+    Broken,
+}
+
+/// What was found, in a sentence for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding(pub(super) Fault, pub(super) String);
+
+/// An operation as the server tells it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct OperationDoc {
+    pub(super) state: String,
+    #[serde(default)]
+    pub(super) result: Value,
+    #[serde(default)]
+    problem: Value,
+    #[serde(default)]
+    pub(super) attempts: Vec<AttemptDoc>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct AttemptDoc {
+    token: u64,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
+}
+
+impl Fault {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Duplicated => "duplicated",
+            Self::Unexpected => "unexpected",
+            Self::Overlap => "overlap",
+            Self::InDoubt => "in doubt",
+            Self::Failed => "failed",
+            Self::Unfinished => "unfinished",
+            Self::NotReached => "not reached",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+impl OperationDoc {
+    /// Whether nothing happens to it any more by itself.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state.as_str(), "completed" | "rejected" | "failed" | "cancelled" | "in_doubt")
+    }
+}
+
+/// The operation's own end, and what the ERP did for the agent since the cell began. `rows` is what a sync has
+/// to have read, where that is known.
+pub(super) fn judge(
+    case: &Case,
+    agent: &AgentId,
+    told: &OperationDoc,
+    ledger: &[LedgerEntry],
+    rows: Option<u64>,
+) -> Vec<Finding> {
+    let mut found = Vec::new();
+    match told.state.as_str() {
+        "completed" => {}
+        "in_doubt" => found.push(Finding(Fault::InDoubt, told.problem.to_string())),
+        state => found.push(Finding(Fault::Failed, format!("{state}: {}", told.problem))),
+    }
+    found.extend(effects(case, agent, told, ledger));
+    found.extend(overlaps(&told.attempts));
+    let read = told.result["read"].as_u64();
+    if rows.is_some() && told.state == "completed" && read != rows {
+        found.push(Finding(Fault::Lost, format!("the sync read {read:?} rows of {rows:?}")));
+    }
+    found
+}
+
+fn effects(case: &Case, agent: &AgentId, told: &OperationDoc, ledger: &[LedgerEntry]) -> Vec<Finding> {
+    let done = ledger.iter().filter(|entry| !entry.by_hand && entry.user == agent.as_str());
+    let is_wanted = |entry: &LedgerEntry| case.wanted.as_ref().is_some_and(|wanted| wanted.is(entry));
+    let (ours, others): (Vec<_>, Vec<_>) = done.partition(|entry| is_wanted(entry));
+    let mut found: Vec<Finding> = others
+        .into_iter()
+        .map(|entry| Finding(Fault::Unexpected, format!("{} of {}", entry.kind, entry.number)))
+        .collect();
+    let numbers: Vec<&str> = ours.iter().map(|entry| entry.number.as_str()).collect();
+    let completed = told.state == "completed";
+    match (&case.wanted, ours.as_slice()) {
+        (Some(wanted), []) if completed => {
+            found.push(Finding(Fault::Lost, format!("completed, and the ERP has no {}", wanted.kind)));
+        }
+        (Some(wanted), [.., last]) => {
+            if ours.len() > 1 {
+                found.push(Finding(Fault::Duplicated, format!("{} of {}", wanted.kind, numbers.join(", "))));
+            }
+            if !wanted.fits(last) {
+                found.push(Finding(Fault::Lost, format!("{} reads otherwise at the ERP", last.number)));
+            }
+            if !completed && told.state != "in_doubt" {
+                found.push(Finding(Fault::Unexpected, format!("{} and yet {}", told.state, wanted.kind)));
+            }
+        }
+        _ => {}
+    }
+    found
+}
+
+/// Each attempt has to be over before the next begins, under a greater token.
+fn overlaps(attempts: &[AttemptDoc]) -> Vec<Finding> {
+    let wrong = attempts.windows(2).filter(|pair| {
+        let over = pair[0].ended_at.is_some_and(|ended| ended <= pair[1].started_at);
+        !over || pair[0].token >= pair[1].token
+    });
+    wrong.map(|pair| Finding(Fault::Overlap, format!("{pair:?}"))).collect()
+}
+
+/// How many customers the agent got during the cells so far.
+pub(super) fn customers_made(agent: &AgentId, ledger: &[LedgerEntry]) -> u64 {
+    let made = |entry: &&LedgerEntry| entry.kind == EffectKind::CustomerSaved && entry.user == agent.as_str();
+    ledger.iter().filter(made).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn attempts(spans: &[(u64, u64, Option<u64>)]) -> Vec<AttemptDoc> {
+        let at = |second: u64| format!("2026-11-22T08:30:{second:02}Z");
+        let attempt = |&(token, from, to): &(u64, u64, Option<u64>)| {
+            let doc = json!({ "token": token, "started_at": at(from), "ended_at": to.map(at) });
+            serde_json::from_value(doc).unwrap()
+        };
+        spans.iter().map(attempt).collect()
+    }
+
+    #[test]
+    fn attempts_one_after_another_do_not_overlap() {
+        assert_eq!(overlaps(&attempts(&[(1, 0, Some(2)), (2, 2, Some(3)), (4, 5, None)])), []);
+        assert_eq!(overlaps(&attempts(&[(1, 0, Some(3)), (2, 2, Some(4))])).len(), 1);
+        assert_eq!(overlaps(&attempts(&[(1, 0, None), (2, 2, Some(4))])).len(), 1);
+        assert_eq!(overlaps(&attempts(&[(2, 0, Some(1)), (2, 2, Some(4))])).len(), 1);
+    }
+}
