@@ -74,22 +74,7 @@ const STORES: [Store; 2] = [Store::Sqlite, Store::Postgres];
 
 /// Cells that break a promise as things are, and why. They are not drawn unless asked for, and the whole matrix
 /// fails on them: a line goes when its cause does.
-const OPEN: &[(&str, Kind, Option<Store>, &str)] = &[
-    ("bus.wake", Kind::Panic, None, DRIVER),
-    ("store.waiting", Kind::Panic, None, DRIVER),
-    ("lock.reap", Kind::Panic, None, DRIVER),
-    ("lock.renew", Kind::Panic, None, RENEWAL),
-    ("lock.lease", Kind::Panic, None, ATTEMPT),
-    ("store.settle", Kind::Panic, None, ATTEMPT),
-    ("gate.open.after", Kind::Drop, None, GATE),
-    ("gate.open.after", Kind::Stop, Some(Store::Postgres), GATE),
-];
-const RENEWAL: &str = "open: a panic ends the renewal of all leases, and the server goes on without it";
-const DRIVER: &str = "open: a panic ends the worker's loop, and the server goes on without one";
-const ATTEMPT: &str =
-    "open: a panic outside the attempt leaves its agent busy until the server is started again";
-const GATE: &str =
-    "open: what stands still between the gate and its first byte for longer than the settle time is sent";
+const OPEN: &[(&str, Kind, Option<Store>, &str)] = &[];
 
 /// The whole matrix: what is run, and what is left out.
 pub(super) fn matrix() -> (Vec<Cell>, Vec<LeftOut>) {
