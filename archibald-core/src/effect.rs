@@ -78,7 +78,8 @@ pub enum IntentBasis {
     ProbedAbsent,
     /// A healthy probe, made after the settle time, found it otherwise than wanted: an edit brings what is
     /// missing, once. The intent is for the repair (see [`EffectRecord::repair_of`]), which has a journal
-    /// entry of its own beside the effect's.
+    /// entry of its own beside the effect's; its baseline is what was found. While a later probe finds that
+    /// unchanged, the repair did nothing and may be sent again.
     ProbedDifferent,
 }
 

@@ -20,6 +20,8 @@ use crate::failure::Failure;
 
 /// A test that a mutant hangs counts as failed after this time.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// The browser's protocol is minutes of code generation on two cores.
+const PATIENCE_OF_BUILDS: Duration = Duration::from_secs(1800);
 
 /// Which mutants.
 #[derive(Debug, Args)]
@@ -151,7 +153,8 @@ impl Copy {
     fn test(&self, mutant: &Mutant, more: &[&str]) -> Result<Output, Failure> {
         let tests = cargo("test");
         let mut command = Command::new("timeout");
-        command.arg(PATIENCE.as_secs().to_string()).arg(tests.get_program()).args(tests.get_args());
+        let patience = if more.is_empty() { PATIENCE } else { PATIENCE_OF_BUILDS };
+        command.arg(patience.as_secs().to_string()).arg(tests.get_program()).args(tests.get_args());
         for (name, value) in tests.get_envs() {
             match value {
                 Some(value) => command.env(name, value),

@@ -156,6 +156,9 @@ impl EffectRecord {
             (EffectState::Released | EffectState::Void, IntentBasis::NothingReleased) => {
                 return Err(JournalError::ProbeFirst(self.name.to_string()));
             }
+            // What is there now is what was there before the repair: it did nothing, and may be tried again.
+            (EffectState::Released | EffectState::Void, IntentBasis::ProbedDifferent)
+                if self.baseline == request.baseline => {}
             (EffectState::Released | EffectState::Void, IntentBasis::ProbedDifferent) => {
                 return Err(JournalError::RepairedOnce(self.name.to_string()));
             }

@@ -248,8 +248,12 @@ fn what_differs_is_repaired_once_and_asked_for_in_between() {
     let again = record.intend(&lease, at(100), &repair(), at(4));
     assert!(again.is_ok(), "a repair that was not sent may be intended again");
     record.release(&intent.release(), at(100), at(5)).unwrap();
-    let second = record.intend(&lease, at(100), &repair(), at(6));
+    let otherwise = IntentRequest { baseline: json!({ "note": "cut" }), ..repair() };
+    let second = record.intend(&lease, at(100), &otherwise, at(6));
     assert!(matches!(second, Err(FenceError::Journal(JournalError::RepairedOnce(_)))));
+    let mut unchanged = record.clone();
+    let again = unchanged.intend(&lease, at(100), &repair(), at(60));
+    assert!(again.is_ok(), "what is there is what was there before: the repair did nothing");
 
     let receipt = Receipt(json!({"order": "O-1"}));
     record.record(&lease, &EffectRecord::repair_of(&effect()), &receipt).unwrap();

@@ -69,7 +69,8 @@ impl Attempt {
         Ok((intent, gate))
     }
 
-    /// What a settled, healthy probe found otherwise is edited, once; after that a person decides.
+    /// What a settled, healthy probe found otherwise is edited, once; what is otherwise after that, a person
+    /// decides.
     async fn repair(
         &self,
         action: &dyn EffectAction,
@@ -78,10 +79,10 @@ impl Attempt {
         differences: &[String],
     ) -> Result<Settlement, Lost> {
         let name = EffectRecord::repair_of(&action.effect());
-        if !action.can_repair() || self.was_repaired(&name) {
+        let baseline = json!({ "observed": observed, "differences": differences });
+        if !action.can_repair() || self.was_repaired(&name, &baseline) || self.attempts_are_spent() {
             return Ok(conclude::differs("found otherwise than wanted", &observed, differences));
         }
-        let baseline = json!({ "observed": observed, "differences": differences });
         let request = self.request(action, name.clone(), IntentBasis::ProbedDifferent, baseline);
         let (intent, gate) = match self.intend(&request).await {
             Ok(allowed) => allowed,
@@ -90,16 +91,24 @@ impl Attempt {
         let outcome = self.within_budget(action.repair(context, &observed, intent, gate)).await;
         self.shared.failpoints.at("repair.answered", self.record.operation.id).await;
         match outcome {
-            ActOutcome::Refused(why) => {
-                let what = format!("found otherwise than wanted, and the ERP refuses the repair ({why})");
-                Ok(conclude::differs(&what, &observed, differences))
+            // It was carried out, and that was the one repair: the next probe has only to see it.
+            ActOutcome::Differs { observed, differences } => {
+                if let Err(error) = self.shared.store.record(self.lease(), &name, &observed).await {
+                    return self.fenced(error);
+                }
+                Ok(self.failed_attempt(format!("repaired otherwise than wanted: {}", differences.join("; "))))
             }
             outcome => self.acted(action, &[name, action.effect()], outcome).await,
         }
     }
 
-    fn was_repaired(&self, name: &EffectName) -> bool {
-        self.record.effects.iter().any(|effect| effect.name == *name && effect.released_at.is_some())
+    /// A repair was carried out, or was sent and what is there is not what was there before it.
+    fn was_repaired(&self, name: &EffectName, found: &Value) -> bool {
+        let repair = self.record.effects.iter().find(|effect| effect.name == *name);
+        repair.is_some_and(|repair| {
+            let changed = repair.released_at.is_some() && repair.baseline != *found;
+            changed || repair.state == EffectState::Recorded
+        })
     }
 
     /// The client bounds each page that it types into and the gate the request; this bounds a client that

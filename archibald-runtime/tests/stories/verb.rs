@@ -100,6 +100,9 @@ impl Verb {
             self.is_repaired(SaveFault::Altered),
             self.is_repaired(SaveFault::Half),
             self.is_repaired_once(),
+            self.is_repaired_after_a_repair_that_did_nothing(SaveFault::Lost { applied: false }),
+            self.is_repaired_after_a_repair_that_did_nothing(SaveFault::ServerError { applied: false }),
+            self.is_repaired_after_a_repair_that_did_nothing(SaveFault::Refused("Riprova.".into())),
         );
     }
 
@@ -154,6 +157,18 @@ impl Verb {
         let record = self.ends(&house).await;
         assert_eq!(record.operation.state.name(), "in_doubt", "{}: a person decides", self.kind);
         assert_eq!(house.erp.writes(), [self.write.clone(), repair.clone()], "{}", self.kind);
+    }
+
+    /// What a settled probe finds unchanged was not repaired.
+    async fn is_repaired_after_a_repair_that_did_nothing(&self, fault: SaveFault) {
+        let Some(repair) = &self.repair else { return };
+        let house = self.house(quick());
+        house.erp.fail_next_save(SaveFault::Half);
+        house.erp.fail_next_save(fault.clone());
+        let record = self.ends(&house).await;
+        assert_eq!(record.operation.state.name(), "completed", "{}: {fault:?}", self.kind);
+        assert_eq!(house.erp.writes(), [self.write.clone(), repair.clone()], "{}: {fault:?}", self.kind);
+        assert_closed(&record.effects);
     }
 
     /// What is applied when all goes well, and nothing else.

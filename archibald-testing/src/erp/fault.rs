@@ -280,7 +280,11 @@ impl FaultDesk {
             return None;
         }
         let mut dice = Dice::new(mix(self.seed, self.writes));
-        let suited = || self.spec.rates.iter().filter(|(fault, _)| fault.suits(target));
+        // An ERP that alters every change as well cannot be brought right by one.
+        let alters = |fault: Fault| matches!(fault, Fault::Altered | Fault::Half);
+        let repairs = target.write == Some(WriteKind::ChangedOrder);
+        let suits = |fault: Fault| fault.suits(target) && !(repairs && alters(fault));
+        let suited = || self.spec.rates.iter().filter(|(fault, _)| suits(*fault));
         let sum: u64 = suited().map(|(_, rate)| rate).sum();
         let due = self.spec.every_fifth && self.clean >= 4;
         let mut roll = dice.below(if due { sum.max(1) } else { CERTAIN });
