@@ -23,8 +23,7 @@ use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::lease::Lease;
 use archibald_core::port::{AgentLock, BrowserPool, EventBus, OperationStore};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, raise};
 
 pub use self::points::{POINTS, Point};
 pub use self::spec::{Kind, Spec, SpecError};
@@ -228,9 +227,10 @@ impl Failpoint {
     }
 }
 
-/// SIGKILL and SIGSTOP cannot be caught: the process is dead, or stands still until SIGCONT.
+/// SIGKILL and SIGSTOP cannot be caught: the process is dead, or stands still until SIGCONT. Sent to this
+/// thread, so that it does not go on while another one takes the signal.
 fn signal_ourselves(signal: Signal) {
-    if let Err(error) = kill(Pid::this(), signal) {
+    if let Err(error) = raise(signal) {
         tracing::error!(%error, "the signal could not be sent");
     }
 }
