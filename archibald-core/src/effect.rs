@@ -266,7 +266,8 @@ pub enum Verdict<R> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settle {
     /// After `act_until`, for a request that was not answered whole: longer than the ERP's own limit for
-    /// a request times the requests that may queue in that session.
+    /// a request times the requests that may queue in that session. The lag of lists comes on top, since the
+    /// ERP may have carried it out at the very end.
     #[serde(with = "millis")]
     pub request: Duration,
     /// After a whole answer: how long lists may lag.
@@ -281,7 +282,7 @@ impl Settle {
         let released = effect.released_at?;
         Some(match effect.answered_at {
             Some(answered) => answered + self.lists,
-            None => effect.act_until.unwrap_or(released) + self.request,
+            None => effect.act_until.unwrap_or(released) + self.request + self.lists,
         })
     }
 }
@@ -312,7 +313,7 @@ mod tests {
     #[test]
     fn an_unanswered_request_settles_later_than_an_answered_one() {
         let settle = Settle { request: Duration::from_secs(120), lists: Duration::from_secs(5) };
-        assert_eq!(settle.over_at(&released(None)), Some(Timestamp::EPOCH + Duration::from_secs(151)));
+        assert_eq!(settle.over_at(&released(None)), Some(Timestamp::EPOCH + Duration::from_secs(156)));
         assert_eq!(settle.over_at(&released(Some(2))), Some(Timestamp::EPOCH + Duration::from_secs(7)));
         let never = EffectRecord { released_at: None, ..released(None) };
         assert_eq!(settle.over_at(&never), None);

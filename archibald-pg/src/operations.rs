@@ -279,7 +279,10 @@ async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRec
         return Err(EnqueueError::TargetTaken { target: target.clone(), operation }.into());
     }
     match new.class {
-        Class::Background => Ok(tx.waiting_of_kind(&new.kind).await?),
+        Class::Background => {
+            let waiting = tx.waiting_of_kind(&new.kind).await?;
+            Ok(waiting.filter(|record| record.is_same_request(new)))
+        }
         Class::Interactive => Ok(None),
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, NotSent, Receipt, Verdict};
 use archibald_core::error::{FenceError, FieldError, StoreError};
 use archibald_core::event::Progress;
-use archibald_core::id::{EffectName, OperationKind, Target};
+use archibald_core::id::{AgentId, EffectName, OperationKind, Target};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, Operation, Policy};
 use archibald_core::port::{ArchibaldClient, ClientError, CommitGate, EventBus, OperationStore};
@@ -126,6 +126,32 @@ pub trait EffectAction: Send + Sync {
     /// How often and how soon it is tried again.
     fn policy(&self) -> Policy {
         Policy::default()
+    }
+
+    /// The one name under which operations on the same thing wait for each other, where payloads can name it
+    /// in several ways. Asked once, before the operation is accepted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn canonical(
+        &self,
+        store: &dyn OperationStore,
+        agent: &AgentId,
+        target: Target,
+    ) -> Result<Target, StoreError> {
+        let _ = (store, agent);
+        Ok(target)
+    }
+
+    /// Whether [`Verdict::Found`] proves by itself that what is there is ours or as good as ours. Where it does
+    /// not, since somebody else may have brought the same, it counts only after the settle time, like every
+    /// other verdict.
+    fn found_is_proof(&self, effect: &EffectRecord) -> bool {
+        let _ = effect;
+        true
     }
 
     /// Whether a target may have one such operation only, live or completed, whatever their keys.

@@ -7,6 +7,7 @@ mod delete_order;
 mod edit_order;
 mod orders;
 mod payload;
+mod rows;
 mod send_to_verona;
 mod submit_order;
 mod sync;

@@ -27,9 +27,13 @@ impl StoreClock {
         Self(Mutex::new((clock.now(), Instant::now())))
     }
 
-    /// The store just said so.
-    pub(crate) fn learn(&self, now: Timestamp) {
-        *self.said() = (now, Instant::now());
+    /// The store said so when it was asked at this moment. Answers may come out of order: the latest question
+    /// counts.
+    pub(crate) fn learn(&self, now: Timestamp, asked: Instant) {
+        let mut said = self.said();
+        if asked >= said.1 {
+            *said = (now, asked);
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

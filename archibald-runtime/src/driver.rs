@@ -28,8 +28,10 @@ use crate::registry::Registry;
 use crate::renewal::{Holdings, renew};
 use crate::stats::Stats;
 
-/// Tickets read from the store, or old operations forgotten, in one go.
+/// Tickets read from the store in one go.
 const PAGE: u32 = 1000;
+/// Old operations forgotten in one go: few, since others wait for the store meanwhile.
+const FORGET: u32 = 100;
 /// How often it is looked for old operations.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
@@ -224,9 +226,10 @@ impl Driver {
 
     /// Ends leases whose holders are gone, and reads everything again: no lost wake-up outlives this.
     async fn sweep(&mut self) {
+        let asked = Instant::now();
         match calm("a sweep", self.shared.lock.reap()).await {
             Ok(reaped) => {
-                self.shared.clock.learn(reaped.now);
+                self.shared.clock.learn(reaped.now, asked);
                 for ticket in reaped.tickets {
                     self.input(Input::Waiting(ticket));
                 }
@@ -244,8 +247,8 @@ impl Driver {
             return;
         }
         let before = self.now() - self.shared.config.keep_finished;
-        match calm("forgetting", self.shared.store.forget(before, PAGE)).await {
-            Ok(gone) if gone < u64::from(PAGE) => self.forgotten = Some(Instant::now()),
+        match calm("forgetting", self.shared.store.forget(before, FORGET)).await {
+            Ok(gone) if gone < u64::from(FORGET) => self.forgotten = Some(Instant::now()),
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "old operations could not be forgotten"),
         }

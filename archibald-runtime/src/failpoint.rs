@@ -8,6 +8,7 @@ use async_trait::async_trait;
 /// | `effect.intended` | the intent is committed, the page not touched yet |
 /// | `effect.released` | `released` is committed, no byte has left |
 /// | `effect.answered` | the act has ended, nothing is recorded |
+/// | `repair.answered` | the repair has ended, nothing is recorded |
 /// | `effect.recorded` | the receipt is committed, the operation not settled |
 #[async_trait]
 pub trait Failpoints: Send + Sync {

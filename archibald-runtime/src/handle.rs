@@ -191,7 +191,10 @@ impl Operations for Archibald {
         if !self.knows(&request.agent) {
             return Err(EnqueueError::UnknownAgent(request.agent.to_string()));
         }
-        let target = action.validate(&request.payload).map_err(EnqueueError::Invalid)?;
+        let target = match action.validate(&request.payload).map_err(EnqueueError::Invalid)? {
+            Some(target) => Some(action.canonical(self.shared.store.as_ref(), &request.agent, target).await?),
+            None => None,
+        };
         let new = NewOperation {
             id: OperationId(Uuid::now_v7()),
             agent: request.agent,

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use archibald_core::error::{EnqueueError, FieldError};
-use archibald_core::id::{OperationKind, Target};
+use archibald_core::error::{EnqueueError, FieldError, StoreError};
+use archibald_core::id::{AgentId, OperationKind, Target};
 use archibald_core::operation::{Class, Policy};
+use archibald_core::port::OperationStore;
 use serde_json::Value;
 
 use crate::action::{EffectAction, ReadAction};
@@ -51,6 +52,19 @@ impl Action {
         match self {
             Self::Effect(action) => action.once_per_target(),
             Self::Read(_) => false,
+        }
+    }
+
+    /// The one name of what the operation works on.
+    pub(crate) async fn canonical(
+        &self,
+        store: &dyn OperationStore,
+        agent: &AgentId,
+        target: Target,
+    ) -> Result<Target, StoreError> {
+        match self {
+            Self::Effect(action) => action.canonical(store, agent, target).await,
+            Self::Read(_) => Ok(target),
         }
     }
 

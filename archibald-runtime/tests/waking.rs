@@ -178,9 +178,12 @@ async fn what_waited_for_a_target_starts_when_its_agent_is_heard_of() {
     let _worker = house.archibald.start();
     let second = house.store.enqueue(on_draft("second")).await.unwrap().record.operation.id;
     // The worker was told that the target is busy as soon as it asked once.
-    while house.lock.asked.load(Relaxed) == 0 {
-        tokio::task::yield_now().await;
-    }
+    let asked = async {
+        while house.lock.asked.load(Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.unwrap();
     let abandon = archibald_core::record::Resolution::Abandon;
     house.store.resolve(&nancy(), first, "operator", &abandon).await.unwrap();
     assert_eq!(house.ends(second).await, "completed", "long before the next sweep");
@@ -197,9 +200,12 @@ async fn a_store_that_panics_once_ends_nothing() {
         let kind = OperationKind::new("sync-customers").unwrap();
         let sync = NewOperation { kind, payload: json!({}), ..submit("k") };
         let id = house.store.enqueue(sync).await.unwrap().record.operation.id;
-        while house.lock.panics.lock().unwrap().is_some() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let panicked = async {
+            while house.lock.panics.lock().unwrap().is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, panicked).await.unwrap();
         house.erp.hold_lists(false);
         assert_eq!(house.ends(id).await, "completed", "after a panic in {call}");
     }

@@ -242,7 +242,10 @@ async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRec
         return Err(EnqueueError::TargetTaken { target: target.clone(), operation });
     }
     match new.class {
-        Class::Background => Ok(tx.waiting_of_kind(&new.agent, new.kind.as_str()).await?),
+        Class::Background => {
+            let waiting = tx.waiting_of_kind(&new.agent, new.kind.as_str()).await?;
+            Ok(waiting.filter(|record| record.is_same_request(new)))
+        }
         Class::Interactive => Ok(None),
     }
 }

@@ -13,7 +13,7 @@ use archibald_core::erp::{Customer, WantedCustomer, customer_differences};
 use archibald_core::error::FieldError;
 use archibald_core::id::{Collection, EffectName, OperationKind, Target};
 use archibald_core::operation::Operation;
-use archibald_core::port::{CommitGate, RowQuery};
+use archibald_core::port::CommitGate;
 use archibald_core::record::LocalRow;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use super::changed::names;
 use super::customers::{self, Update};
 use super::payload::{in_words, kept, rejected};
+use super::rows;
 use crate::action::{ActionContext, Completion, EffectAction, Interrupted, Prepared};
 
 /// Creates a customer, or updates the one that has its VAT number and name. Payload: [`WantedCustomer`] with a
@@ -46,7 +47,12 @@ impl EffectAction for CreateCustomer {
     }
 
     fn validate(&self, payload: &Value) -> Result<Option<Target>, Vec<FieldError>> {
-        parsed(payload).map(|_| None)
+        parsed(payload).map(|wanted| Some(target(&wanted)))
+    }
+
+    /// A new customer bears no mark: somebody else may bring an equal one while our request is under way.
+    fn found_is_proof(&self, effect: &EffectRecord) -> bool {
+        matches!(kept::<Baseline>(&effect.baseline), Ok(Baseline::Adopt(_)))
     }
 
     fn effect(&self) -> EffectName {
@@ -116,7 +122,10 @@ impl EffectAction for CreateCustomer {
         context: &ActionContext<'_>,
         effect: &EffectRecord,
     ) -> Result<Verdict<Receipt>, Interrupted> {
-        let wanted = parsed(&context.operation.payload).map_err(rejected)?;
+        let wanted = match parsed(&context.operation.payload) {
+            Ok(wanted) => wanted,
+            Err(errors) => return Ok(Verdict::Unclear(in_words(&errors))),
+        };
         context.progress("probe", 0, 1, "asking the ERP whether the customer exists");
         match kept::<Baseline>(&effect.baseline) {
             Ok(Baseline::Adopt(base)) => {
@@ -212,19 +221,33 @@ fn identity(wanted: &WantedCustomer) -> (&str, &str) {
     (wanted.name.as_deref().unwrap_or_default(), wanted.vat.as_deref().unwrap_or_default())
 }
 
-/// All customers with exactly this name or this VAT number.
+/// Two creations of the same customer go one after the other: until the first is over, whose the customer is
+/// that the ERP shows cannot be told.
+fn target(wanted: &WantedCustomer) -> Target {
+    let name = match identity(wanted) {
+        (name, "") => format!("new-customer:name:{name}"),
+        (_, vat) => format!("new-customer:vat:{vat}"),
+    };
+    Target::new(name).expect("a checked text is short and has no control characters")
+}
+
+/// All customers with exactly this name or this VAT number: those that the list shows, and those that the
+/// local records know, since lists lag.
 async fn like(context: &ActionContext<'_>, wanted: &WantedCustomer) -> Result<Vec<Customer>, Interrupted> {
     let (name, vat) = identity(wanted);
     let mut like: Vec<Customer> = vec![];
+    let is_alike = |customer: &Customer| customer.name == name || (!vat.is_empty() && customer.vat == vat);
     for text in [vat, name].into_iter().filter(|text| !text.is_empty()) {
-        let found = context.client.find_customers(text).await?;
-        let alike = found
-            .into_iter()
-            .filter(|customer| customer.name == name || (!vat.is_empty() && customer.vat == vat));
-        for customer in alike {
-            if !like.iter().any(|known| known.code == customer.code) {
+        for customer in context.client.find_customers(text).await? {
+            if is_alike(&customer) && !like.iter().any(|known| known.code == customer.code) {
                 like.push(customer);
             }
+        }
+        for code in known_here(context, text, &is_alike).await? {
+            if like.iter().any(|known| known.code == code) {
+                continue;
+            }
+            like.extend(context.client.read_customer(&code).await?.filter(is_alike));
         }
     }
     Ok(like)
@@ -279,21 +302,22 @@ async fn look(
     })
 }
 
+/// Codes of customers in the local records that are alike.
+async fn known_here(
+    context: &ActionContext<'_>,
+    text: &str,
+    is_alike: impl Fn(&Customer) -> bool,
+) -> Result<Vec<String>, Interrupted> {
+    let agent = &context.operation.agent;
+    let rows = rows::found(context.store(), agent, customers::collection(), text).await?;
+    let known = rows.into_iter().filter_map(|(_, doc)| serde_json::from_value::<Customer>(doc).ok());
+    Ok(known.filter(|customer| is_alike(customer)).map(|customer| customer.code).collect())
+}
+
 /// Whether another operation of the agent created this customer.
 async fn is_another_operations(context: &ActionContext<'_>, code: &str) -> Result<bool, Interrupted> {
-    let mine = json!(context.operation.id);
-    let mut after = None;
-    loop {
-        let query = RowQuery { collection: origins(), search: Some(code.to_owned()), after, limit: 500 };
-        let page = context.store().rows(&context.operation.agent, &query).await?;
-        if page.rows.iter().any(|(id, doc, _)| id == code && doc["operation"] != mine) {
-            return Ok(true);
-        }
-        after = page.next;
-        if after.is_none() {
-            return Ok(false);
-        }
-    }
+    let row = rows::row(context.store(), &context.operation.agent, origins(), code).await?;
+    Ok(row.is_some_and(|origin| origin["operation"] != json!(context.operation.id)))
 }
 
 fn created(customer: &Customer) -> Receipt {
@@ -404,6 +428,13 @@ mod tests {
         let complaint = |payload: Value| in_words(&CreateCustomer.validate(&payload).unwrap_err());
         assert_eq!(complaint(json!({ "vat": "1" })), "/name must be given");
         assert_eq!(complaint(json!({ "name": "" })), "/name must have 1 to 60 characters, got 0");
-        assert_eq!(CreateCustomer.validate(&json!({ "name": "Rossi", "vat": "" })), Ok(None));
+    }
+
+    #[test]
+    fn creations_of_one_customer_have_one_target() {
+        let target = |payload| CreateCustomer.validate(&payload).unwrap().unwrap().to_string();
+        assert_eq!(target(json!({ "name": "Rossi", "vat": "" })), "new-customer:name:Rossi");
+        assert_eq!(target(json!({ "name": "Rossi", "vat": "IT1" })), "new-customer:vat:IT1");
+        assert_eq!(target(json!({ "name": "Bianchi", "vat": "IT1" })), "new-customer:vat:IT1");
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, Receipt, Verdict};
 use archibald_core::erp::Order;
-use archibald_core::error::FieldError;
-use archibald_core::id::{EffectName, OperationKind, Target};
+use archibald_core::error::{FieldError, StoreError};
+use archibald_core::id::{AgentId, EffectName, OperationKind, Target};
 use archibald_core::operation::Operation;
-use archibald_core::port::CommitGate;
+use archibald_core::port::{CommitGate, OperationStore};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
@@ -30,6 +30,15 @@ impl EffectAction for DeleteOrder {
 
     fn validate(&self, payload: &Value) -> Result<Option<Target>, Vec<FieldError>> {
         WhichOrder::alone(payload).map(|which| Some(which.target()))
+    }
+
+    async fn canonical(
+        &self,
+        store: &dyn OperationStore,
+        agent: &AgentId,
+        target: Target,
+    ) -> Result<Target, StoreError> {
+        WhichOrder::canonical(store, agent, target).await
     }
 
     fn effect(&self) -> EffectName {

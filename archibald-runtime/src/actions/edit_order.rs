@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, Receipt, Verdict};
 use archibald_core::erp::{Order, WantedOrder, differences};
-use archibald_core::error::FieldError;
-use archibald_core::id::{EffectName, OperationKind, Target};
+use archibald_core::error::{FieldError, StoreError};
+use archibald_core::id::{AgentId, EffectName, OperationKind, Target};
 use archibald_core::operation::Operation;
-use archibald_core::port::CommitGate;
+use archibald_core::port::{CommitGate, OperationStore};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,6 +45,15 @@ impl EffectAction for EditOrder {
 
     fn validate(&self, payload: &Value) -> Result<Option<Target>, Vec<FieldError>> {
         parsed(payload).map(|(which, _)| Some(which.target()))
+    }
+
+    async fn canonical(
+        &self,
+        store: &dyn OperationStore,
+        agent: &AgentId,
+        target: Target,
+    ) -> Result<Target, StoreError> {
+        WhichOrder::canonical(store, agent, target).await
     }
 
     fn effect(&self) -> EffectName {
@@ -110,7 +119,10 @@ impl EffectAction for EditOrder {
         context: &ActionContext<'_>,
         effect: &EffectRecord,
     ) -> Result<Verdict<Receipt>, Interrupted> {
-        let (_, wanted) = parsed(&context.operation.payload).map_err(rejected)?;
+        let wanted = match parsed(&context.operation.payload) {
+            Ok((_, wanted)) => wanted,
+            Err(errors) => return Ok(Verdict::Unclear(in_words(&errors))),
+        };
         let base: Baseline = match kept(&effect.baseline) {
             Ok(base) => base,
             Err(error) => return Ok(Verdict::Unclear(error)),
@@ -164,7 +176,11 @@ fn verdict(wanted: &WantedOrder, base: &Baseline, observed: Option<&Order>) -> V
         Verdict::Found(receipt(found, &base.changed, &base.reference))
     } else if found.sent {
         let otherwise = differences.join("; ");
-        Verdict::Forbidden(format!("{} otherwise than wanted: {otherwise}", orders::is_sent(&base.order)))
+        let why = format!("{} otherwise than wanted: {otherwise}", orders::is_sent(&base.order));
+        // As it was before: the edit came too late. Anything else may be half of it, and is at headquarters.
+        let as_before =
+            orders::is_unchanged(&base.before, &Order { sent: base.before.sent, ..found.clone() });
+        if as_before { Verdict::Forbidden(why) } else { Verdict::Unclear(why) }
     } else if orders::is_unchanged(&base.before, found) {
         Verdict::Absent
     } else {

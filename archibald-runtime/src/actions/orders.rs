@@ -22,6 +22,9 @@ pub(super) fn wanted(payload: &Value) -> Result<WantedOrder, Vec<FieldError>> {
     let mut complaints = Complaints::default();
     complaints.text("/customer", &order.customer, 1, 20);
     complaints.text("/reference", &order.reference, 0, OWN_TEXT_LIMIT);
+    if Mark::read(&order.reference).is_some() {
+        complaints.add("/reference", "must not end with a mark, which is kept by itself".to_owned());
+    }
     complaints.text("/note", &order.note, 0, 200);
     if order.lines.is_empty() || order.lines.len() > MAX_LINES {
         complaints.add("/lines", format!("must have 1 to {MAX_LINES} lines, got {}", order.lines.len()));

@@ -11,12 +11,13 @@ use archibald_core::erp::{Order, OrderQuery, OrderSummary, WantedOrder, differen
 use archibald_core::error::FieldError;
 use archibald_core::id::{EffectName, OperationKind, Target};
 use archibald_core::operation::Operation;
-use archibald_core::port::{CommitGate, RowQuery};
+use archibald_core::port::CommitGate;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::orders::{self, receipt};
 use super::payload::{both, in_words, rejected};
+use super::rows;
 use super::which_order::WhichOrder;
 use crate::action::{ActionContext, Completion, EffectAction, Interrupted, Prepared};
 
@@ -76,7 +77,11 @@ impl EffectAction for SubmitOrder {
         context: &ActionContext<'_>,
         effect: &EffectRecord,
     ) -> Result<Verdict<Receipt>, Interrupted> {
-        let (order, reference) = typed(context.operation).map_err(rejected)?;
+        let (order, reference) = match typed(context.operation) {
+            Ok(typed) => typed,
+            // It was accepted once, and something was sent.
+            Err(errors) => return Ok(Verdict::Unclear(in_words(&errors))),
+        };
         let mark = Mark::of(context.operation.id);
         context.progress("probe", 0, 1, "asking the ERP whether the order exists");
         let query = OrderQuery { reference: Some(mark.search_text()), ..OrderQuery::default() };
@@ -121,12 +126,14 @@ impl EffectAction for SubmitOrder {
         orders::check_receipt(receipt)
     }
 
-    fn complete(&self, _operation: &Operation, receipt: &Receipt) -> Completion {
+    fn complete(&self, operation: &Operation, receipt: &Receipt) -> Completion {
         let number = orders::number(receipt);
         // A person who decided a doubt knows the number only, and devices are to see the order at once.
         let bare = || orders::row(number.clone(), Some(json!({ "number": number })));
         let row = orders::known_row(receipt).unwrap_or_else(bare);
-        Completion { result: json!({ "order": number }), rows: vec![row] }
+        let draft = parsed(&operation.payload).ok().and_then(|(_, draft)| draft);
+        let origin = draft.and_then(|draft| WhichOrder::origin_row(&draft, &number));
+        Completion { result: json!({ "order": number }), rows: std::iter::once(row).chain(origin).collect() }
     }
 }
 
@@ -235,22 +242,9 @@ async fn opened(
 
 /// The agent's orders of that customer that the local records know.
 async fn known_orders(context: &ActionContext<'_>, wanted: &WantedOrder) -> Result<Vec<String>, Interrupted> {
-    let mut known = Vec::new();
-    let mut after = None;
-    loop {
-        let query = RowQuery {
-            collection: orders::collection(),
-            search: Some(wanted.customer.clone()),
-            after,
-            limit: 500,
-        };
-        let page = context.store().rows(&context.operation.agent, &query).await?;
-        known.extend(page.rows.into_iter().map(|(number, _, _)| number));
-        after = page.next;
-        if after.is_none() {
-            return Ok(known);
-        }
-    }
+    let agent = &context.operation.agent;
+    let rows = rows::found(context.store(), agent, orders::collection(), &wanted.customer).await?;
+    Ok(rows.into_iter().map(|(number, _)| number).collect())
 }
 
 #[cfg(test)]

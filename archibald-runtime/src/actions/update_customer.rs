@@ -89,7 +89,10 @@ impl EffectAction for UpdateCustomer {
         context: &ActionContext<'_>,
         effect: &EffectRecord,
     ) -> Result<Verdict<Receipt>, Interrupted> {
-        let (_, wanted) = parsed(&context.operation.payload).map_err(rejected)?;
+        let wanted = match parsed(&context.operation.payload) {
+            Ok((_, wanted)) => wanted,
+            Err(errors) => return Ok(Verdict::Unclear(in_words(&errors))),
+        };
         let base: Update = match kept(&effect.baseline) {
             Ok(base) => base,
             Err(error) => return Ok(Verdict::Unclear(error)),

@@ -1,13 +1,15 @@
 //! Which order a payload names: by its number, or by the draft that became it.
 
-use archibald_core::error::FieldError;
-use archibald_core::id::{OperationKind, Target};
+use archibald_core::error::{FieldError, StoreError};
+use archibald_core::id::{AgentId, Collection, OperationKind, Target};
 use archibald_core::operation::{Operation, OperationState};
-use archibald_core::port::OperationFilter;
-use serde_json::Value;
+use archibald_core::port::{OperationFilter, OperationStore};
+use archibald_core::record::LocalRow;
+use serde_json::{Value, json};
 
 use super::orders::MAX_NUMBER;
 use super::payload::{Nothing, both, read, take_text};
+use super::rows;
 use crate::action::{ActionContext, Interrupted};
 
 /// Characters that a draft's id may have.
@@ -56,6 +58,26 @@ impl WhichOrder {
         Target::new(target).expect("a checked text is short and has no control characters")
     }
 
+    /// The draft that an order was, where it was one: operations that name it by its number wait for those
+    /// that name it by its draft.
+    pub(super) async fn canonical(
+        store: &dyn OperationStore,
+        agent: &AgentId,
+        target: Target,
+    ) -> Result<Target, StoreError> {
+        let Some(number) = target.as_str().strip_prefix("order:") else { return Ok(target) };
+        let origin = rows::row(store, agent, origins(), number).await?;
+        let draft = origin.as_ref().and_then(|doc| doc["draft"].as_str());
+        Ok(draft.map_or(target, |draft| Self::Draft(draft.to_owned()).target()))
+    }
+
+    /// The local row by which a submitted draft is found under its order's number.
+    pub(super) fn origin_row(draft: &Self, number: &str) -> Option<LocalRow> {
+        let Self::Draft(draft) = draft else { return None };
+        let doc = Some(json!({ "draft": draft }));
+        Some(LocalRow { collection: origins(), id: number.to_owned(), doc, event: None })
+    }
+
     /// The number at the ERP. A draft has one once it was submitted; what its submission came to stands in the
     /// newest operation that has it as its target, since those go one after another.
     pub(super) async fn number(&self, context: &ActionContext<'_>) -> Result<String, Interrupted> {
@@ -68,17 +90,24 @@ impl WhichOrder {
     }
 }
 
-/// The newest operation that submits this draft.
+/// Which order was which draft.
+fn origins() -> Collection {
+    Collection::new("order-origins").expect("a valid collection")
+}
+
+/// The operation that submits this draft: the one that holds it, else the newest.
 async fn submission(context: &ActionContext<'_>, draft: &Target) -> Result<Option<Operation>, Interrupted> {
     let kind = OperationKind::new("submit-order").expect("a valid kind");
     let newest = OperationFilter {
         kind: Some(kind),
         target: Some(draft.clone()),
-        limit: 1,
+        limit: 100,
         ..OperationFilter::default()
     };
     let page = context.store().list(&context.operation.agent, &newest).await?;
-    Ok(page.records.into_iter().map(|record| record.operation).next())
+    let mut submissions: Vec<_> = page.records.into_iter().map(|record| record.operation).collect();
+    let holder = submissions.iter().position(|operation| operation.state.holds_target()).unwrap_or(0);
+    Ok((holder < submissions.len()).then(|| submissions.swap_remove(holder)))
 }
 
 fn submitted_as(draft: &str, submission: Option<&Operation>) -> Result<String, String> {
@@ -107,7 +136,6 @@ fn submitted_as(draft: &str, submission: Option<&Operation>) -> Result<String, S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn complaint(mut payload: Value) -> String {
         let errors = WhichOrder::take(&mut payload).unwrap_err();

@@ -80,7 +80,8 @@ impl Attempt {
     ) -> Result<Settlement, Lost> {
         let name = EffectRecord::repair_of(&action.effect());
         let baseline = json!({ "observed": observed, "differences": differences });
-        if !action.can_repair() || self.was_repaired(&name, &baseline) || self.attempts_are_spent() {
+        let is_hopeless = self.attempts_are_spent() && self.was_sent(&name);
+        if !action.can_repair() || self.was_repaired(&name, &baseline) || is_hopeless {
             return Ok(conclude::differs("found otherwise than wanted", &observed, differences));
         }
         let request = self.request(action, name.clone(), IntentBasis::ProbedDifferent, baseline);
@@ -201,7 +202,9 @@ impl Attempt {
         };
         self.shared.stats.probes.fetch_add(1, Relaxed);
         let verdict = match action.probe(context, effect).await {
-            Ok(Verdict::Found(receipt)) => return self.found(action, receipt, &self.open_effects()).await,
+            Ok(Verdict::Found(receipt)) if action.found_is_proof(effect) => {
+                return self.found(action, receipt, &self.open_effects()).await;
+            }
             Ok(verdict) => verdict,
             Err(interrupted) => return self.interrupted(interrupted),
         };
@@ -243,10 +246,13 @@ impl Attempt {
         }
     }
 
-    /// A repair was intended, so the effect was there.
+    /// A repair was sent, so the effect was there.
     fn was_seen(&self, action: &dyn EffectAction) -> bool {
-        let repair = EffectRecord::repair_of(&action.effect());
-        self.record.effects.iter().any(|effect| effect.name == repair)
+        self.was_sent(&EffectRecord::repair_of(&action.effect()))
+    }
+
+    fn was_sent(&self, name: &EffectName) -> bool {
+        self.record.effects.iter().any(|effect| effect.name == *name && effect.released_at.is_some())
     }
 
     /// Everything that was released and has no receipt, repairs first: while the effect itself is open, the

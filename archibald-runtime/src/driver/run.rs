@@ -56,7 +56,7 @@ async fn lease_and_run(
     let asked = Instant::now();
     let leased = match calm("leasing", shared.lock.lease(&request)).await {
         Ok(leased) => {
-            shared.clock.learn(leased.now);
+            shared.clock.learn(leased.now, asked);
             leased
         }
         Err(error) => return refused(shared, agent, operation, error),

@@ -1,5 +1,6 @@
 use archibald_core::effect::Mark;
 use archibald_core::port::Operations;
+use archibald_core::record::OperationRecord;
 use archibald_testing::fake_erp::{FakeErp, SaveFault, Write};
 use serde_json::{Value, json};
 
@@ -142,4 +143,22 @@ async fn an_edit_of_a_draft_whose_submit_was_cancelled_says_so() {
         crate::verb::told(&house.finished("nancy", edit).await.operation.state),
         format!("rejected: pending order d1 was not submitted: operation {submit} was cancelled by nancy")
     );
+}
+
+/// One order, two names: whoever speaks of its number waits for whoever speaks of its draft.
+#[tokio::test]
+async fn an_order_that_was_a_draft_is_one_target_under_both_names() {
+    let house = House::open();
+    let mut draft = order();
+    draft["pending_order"] = json!("d1");
+    let submitted = house.enqueue("nancy", "submit-order", "k1", draft).await;
+    let number = house.completed("nancy", submitted).await["order"].clone();
+    let by_number = house.enqueue("nancy", "send-to-verona", "k2", json!({ "order": number })).await;
+    let by_draft = house.enqueue("nancy", "send-to-verona", "k3", json!({ "pending_order": "d1" })).await;
+    let target = |record: OperationRecord| record.operation.target.map(|target| target.to_string());
+    for id in [submitted, by_number, by_draft] {
+        assert_eq!(target(house.finished("nancy", id).await).as_deref(), Some("draft:d1"));
+    }
+    let other = house.enqueue("nancy", "delete-order", "k4", json!({ "order": "O-77" })).await;
+    assert_eq!(target(house.finished("nancy", other).await).as_deref(), Some("order:O-77"));
 }

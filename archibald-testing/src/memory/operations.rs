@@ -284,7 +284,7 @@ fn existing(agent: &Agent, new: &NewOperation) -> Result<Option<OperationRecord>
     }
     if new.class == Class::Background {
         let waiting = agent.waiting.iter().filter_map(|position| agent.operations.get(position));
-        if let Some(record) = waiting.into_iter().find(|record| record.operation.kind == new.kind) {
+        if let Some(record) = waiting.into_iter().find(|record| record.is_same_request(new)) {
             return Ok(Some(record.clone()));
         }
     }

@@ -85,7 +85,7 @@ fn words(fault: Fault) -> &'static str {
     match fault {
         Fault::FailBefore | Fault::FailAfter => "answers 500 Runtime Error",
         Fault::DropAfter => "the connection broke before an answer",
-        Fault::HangAfter | Fault::Late => "no whole answer within 3s",
+        Fault::HangAfter | Fault::Late => "no whole answer in time",
         Fault::Expire | Fault::Kick => "the session expired",
         Fault::Reject => "Operazione non consentita.",
         Fault::Maintenance => "answers 503 Sito in manutenzione",

@@ -103,7 +103,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "no ownership rule",
         file: "archibald-runtime/src/actions/create_customer.rs",
-        changes: &[("doc[\"operation\"] != mine", "doc[\"operation\"] == Value::Null && mine.is_null()")],
+        changes: &[(
+            "origin[\"operation\"] != json!(context.operation.id)",
+            "origin[\"operation\"] == Value::Null && code.is_empty()",
+        )],
         package: "archibald-runtime",
         tests: STORIES,
     },

@@ -96,16 +96,22 @@ impl House {
 
     /// Waits until somebody was asked to give way.
     pub(crate) async fn asks_to_give_way(&self) {
-        while self.archibald.overview().await.unwrap().preemptions == 0 {
-            tokio::task::yield_now().await;
-        }
+        let asked = async {
+            while self.archibald.overview().await.unwrap().preemptions == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.expect("nobody was asked to give way");
     }
 
     /// Waits until somebody waits for a page that the ERP holds back.
     pub(crate) async fn holds_a_page(&self) {
-        while self.erp.held() == 0 {
-            tokio::task::yield_now().await;
-        }
+        let held = async {
+            while self.erp.held() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, held).await.expect("nobody waits for a page");
     }
 
     /// How often the ERP was asked whether an effect exists, since the start.
