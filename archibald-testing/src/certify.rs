@@ -172,7 +172,7 @@ pub async fn certify(subject: impl Subject) -> Result<Report, Violations> {
     certify_only(subject, |_| true).await
 }
 
-/// Runs the cases that `wanted` says yes to.
+/// Runs the cases that `wanted` says yes to, after the four runs that nobody strikes.
 ///
 /// # Errors
 /// As [`certify`].

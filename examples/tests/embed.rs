@@ -6,18 +6,18 @@ mod log_visit;
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, Receipt, Settle, Verdict};
+use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, Permit, Receipt, Settle, Verdict};
+use archibald_core::erp::OrderQuery;
 use archibald_core::error::FieldError;
 use archibald_core::id::{EffectName, OperationKind, Target};
 use archibald_core::operation::{Class, Operation};
-use archibald_core::port::{CommitGate, Operations};
+use archibald_core::port::{CommitGate, GateRefused, Operations};
 use archibald_runtime::{
     Action, ActionContext, Archibald, Completion, EffectAction, Interrupted, Prepared, RuntimeConfig,
 };
-use archibald_testing::certify::{
-    Case, Erp, Fate, InMemory, Ports, Request, Sort, Strike, Subject, Violations, certify, certify_only,
-};
+use archibald_testing::certify::{Erp, Fate, InMemory, Ports, Request, Sort, Subject, certify, certify_only};
 use archibald_testing::fake_erp::{FakeErp, Write};
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -83,7 +83,8 @@ async fn a_visit_is_logged_once_whatever_goes_wrong() {
     let report = certify(Visits(LogVisit)).await.unwrap();
     println!("{report}");
     let count = |sort: Sort| report.passed.get(&sort).copied().unwrap_or(0);
-    for sort in [Sort::Crash, Sort::Panic, Sort::Drop, Sort::Revoke, Sort::Fail, Sort::GiveWay, Sort::Masked] {
+    for sort in [Sort::Crash, Sort::Panic, Sort::Drop, Sort::Revoke, Sort::Fail, Sort::GiveWay, Sort::Masked]
+    {
         assert!(count(sort) >= 4, "{sort}: {report}");
     }
     for fate in Fate::ALL {
@@ -100,4 +101,128 @@ fn the_service_brings_its_visits_and_ends() {
     assert!(output.status.success(), "{errors}");
     assert!(printed.contains("visit 3, \"asks for ten more of A0001\": O-3 at the ERP"), "{printed}");
     assert!(printed.contains("at the ERP: 3 visits"), "{printed}");
+}
+
+/// The same action with a mistake in it.
+#[derive(Debug, Clone, Copy)]
+enum Mutant {
+    /// What it asks for is never there.
+    SeesNothing,
+    /// What it asks for is always there.
+    SeesEverything,
+    /// A lost answer is a good one.
+    TakesSilenceForYes,
+    /// It looks for a visit, not for its own.
+    ForgetsItsMark,
+    /// It acts through a gate of its own, which commits nothing.
+    BringsItsGate,
+}
+
+#[tokio::test]
+async fn a_probe_that_never_sees_it_does_it_twice() {
+    assert_caught(Mutant::SeesNothing, "answer lost, applied", "done twice").await;
+}
+
+#[tokio::test]
+async fn a_probe_that_always_sees_it_loses_it() {
+    assert_caught(Mutant::SeesEverything, "answer lost, not applied", "lost").await;
+}
+
+#[tokio::test]
+async fn an_act_that_takes_a_lost_answer_for_a_good_one_loses_it() {
+    assert_caught(Mutant::TakesSilenceForYes, "answer lost, not applied", "lost").await;
+}
+
+#[tokio::test]
+async fn a_probe_that_takes_anothers_visit_for_its_own_loses_it() {
+    assert_caught(Mutant::ForgetsItsMark, "answer lost, not applied", "the agent's next operation: lost")
+        .await;
+}
+
+/// Acting without an intent cannot be written; acting past the journal can.
+#[tokio::test]
+async fn an_act_through_a_gate_of_its_own_does_it_twice() {
+    assert_caught(Mutant::BringsItsGate, "undisturbed", "done twice").await;
+}
+
+async fn assert_caught(mutant: Mutant, case: &str, broken: &str) {
+    let violations = certify_only(Visits(mutant), |case| case.strike.is_none()).await.unwrap_err();
+    let violation = violations.0.first().unwrap();
+    assert_eq!(violation.case, case, "{violations}");
+    assert!(violation.broken.starts_with(broken), "{violations}");
+    assert!(violation.journal.is_some(), "{violations}");
+}
+
+#[async_trait]
+impl EffectAction for Mutant {
+    fn kind(&self) -> OperationKind {
+        LogVisit.kind()
+    }
+
+    fn class(&self) -> Class {
+        LogVisit.class()
+    }
+
+    fn validate(&self, payload: &Value) -> Result<Option<Target>, Vec<FieldError>> {
+        LogVisit.validate(payload)
+    }
+
+    fn effect(&self) -> EffectName {
+        LogVisit.effect()
+    }
+
+    fn mark(&self, operation: &Operation) -> Option<Mark> {
+        LogVisit.mark(operation)
+    }
+
+    async fn prepare(&self, context: &ActionContext<'_>) -> Result<Prepared, Interrupted> {
+        LogVisit.prepare(context).await
+    }
+
+    async fn act(
+        &self,
+        context: &ActionContext<'_>,
+        baseline: &Value,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Receipt> {
+        let gate = if matches!(self, Self::BringsItsGate) { Arc::new(OpenGate) } else { gate };
+        match LogVisit.act(context, baseline, intent, gate).await {
+            ActOutcome::Ambiguous { .. } if matches!(self, Self::TakesSilenceForYes) => {
+                ActOutcome::Done(Receipt(json!({ "visit": "O-1" })))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn probe(
+        &self,
+        context: &ActionContext<'_>,
+        effect: &EffectRecord,
+    ) -> Result<Verdict<Receipt>, Interrupted> {
+        match self {
+            Self::SeesNothing => Ok(Verdict::Absent),
+            Self::SeesEverything => Ok(Verdict::Found(Receipt(json!({ "visit": "O-1" })))),
+            Self::ForgetsItsMark => {
+                let any = OrderQuery { reference: Some("visit".to_owned()), ..OrderQuery::default() };
+                let found = context.client.find_orders(&any).await?;
+                let receipt = found.first().map(|order| Receipt(json!({ "visit": order.number })));
+                Ok(receipt.map_or(Verdict::Absent, Verdict::Found))
+            }
+            Self::TakesSilenceForYes | Self::BringsItsGate => LogVisit.probe(context, effect).await,
+        }
+    }
+
+    fn complete(&self, operation: &Operation, receipt: &Receipt) -> Completion {
+        LogVisit.complete(operation, receipt)
+    }
+}
+
+struct OpenGate;
+
+#[async_trait]
+impl CommitGate for OpenGate {
+    async fn open(&self, _intent: Intent) -> Result<Permit, GateRefused> {
+        Ok(Permit { until: Instant::now() + Duration::from_secs(1) })
+    }
 }

@@ -25,8 +25,7 @@ pub enum Strike {
 }
 
 impl Strike {
-    const ALL: [Self; 6] =
-        [Self::Crash, Self::Panic, Self::Drop, Self::Revoke, Self::Fail, Self::GiveWay];
+    const ALL: [Self; 6] = [Self::Crash, Self::Panic, Self::Drop, Self::Revoke, Self::Fail, Self::GiveWay];
 
     pub(super) fn kind(self) -> Kind {
         match self {
@@ -42,7 +41,7 @@ impl Strike {
     fn can(self, point: &Point) -> bool {
         let (name, whole) = (call(point), point.name);
         let (port, _) = name.split_once('.').unwrap_or((name, ""));
-        let of_the_worker = matches!(name, "bus.wake" | "store.waiting" | "lock.reap" | "lock.renew");
+        let of_the_worker = matches!(name, "bus.wake" | "store.waiting" | "lock.reap");
         match self {
             Self::Panic => true,
             // A check that cannot wait.
@@ -54,7 +53,9 @@ impl Strike {
                 let unheld = ["lock.lease.before", "store.settle.after"].contains(&whole);
                 !of_the_worker && name != "store.enqueue" && !unheld
             }
-            Self::GiveWay => (place("pool.acquire.before")..=place("store.record.after")).contains(&place(whole)),
+            Self::GiveWay => {
+                (place("pool.acquire.before")..=place("store.record.after")).contains(&place(whole))
+            }
         }
     }
 }
@@ -117,7 +118,8 @@ impl Case {
 pub(super) fn all(ways: &Ways, may_give_way: bool) -> Vec<Case> {
     let mut cases = vec![];
     let passes = |fate: Option<Fate>, point: &Point| {
-        call(point).starts_with("page") || ways.get(&fate).is_some_and(|way| way.contains(point.name))
+        (fate.is_none() && (point.name.starts_with("page") || takes_time(point)))
+            || ways.get(&fate).is_some_and(|way| way.contains(point.name))
     };
     let strikes = || Strike::ALL.into_iter().filter(|strike| *strike != Strike::GiveWay || may_give_way);
     for point in POINTS.iter().filter(|point| passes(None, point)) {
@@ -125,16 +127,19 @@ pub(super) fn all(ways: &Ways, may_give_way: bool) -> Vec<Case> {
     }
     for fate in Fate::ALL {
         cases.push(Case { strike: None, lost: Some(fate) });
-        for point in POINTS.iter().filter(|point| passes(Some(fate), point) && !point.name.starts_with("page")) {
+        for point in
+            POINTS.iter().filter(|point| passes(Some(fate), point) && !point.name.starts_with("page"))
+        {
             // What only those pass that look for a lost answer is struck in every way; a crash comes
             // anywhere between the click and the end.
             let new = !passes(None, point);
-            let of_it = Strike::ALL.into_iter().filter(|strike| match strike {
-                Strike::GiveWay => false,
+            let of_it = strikes().filter(|strike| match strike {
                 Strike::Crash => new || is_past_the_click(point),
                 _ => new,
             });
-            cases.extend(of_it.filter(|strike| strike.can(point)).map(|strike| struck(strike, point, Some(fate))));
+            cases.extend(
+                of_it.filter(|strike| strike.can(point)).map(|strike| struck(strike, point, Some(fate))),
+            );
         }
     }
     cases
@@ -150,6 +155,11 @@ fn is_past_the_click(point: &Point) -> bool {
 
 fn place(name: &str) -> usize {
     POINTS.iter().position(|point| point.name == name).unwrap_or(POINTS.len())
+}
+
+/// Passed only where the ERP takes its time.
+pub(super) fn takes_time(point: &Point) -> bool {
+    matches!(point.name, "lock.renew.before" | "lock.renew.after" | "lock.reap.before")
 }
 
 /// The name of a point without its side.
@@ -206,6 +216,59 @@ impl fmt::Display for Sort {
             Self::Masked => f.write_str("asked to give way after the intent"),
             Self::Lost(fate) => write!(f, "answer lost, {fate}"),
             Self::LostAndStruck(fate) => write!(f, "answer lost, {fate}, and struck besides"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An action that looks for a customer first, and asks for its orders where an answer was lost.
+    fn ways() -> Ways {
+        let normal =
+            ["pool.acquire.before", "client.read_customer.after", "store.intend.after", "gate.open.after"];
+        let mut lost = BTreeSet::from(normal);
+        lost.insert("client.find_orders.before");
+        let lost = Fate::ALL.into_iter().map(|fate| (Some(fate), lost.clone()));
+        lost.chain([(None, BTreeSet::from(normal))]).collect()
+    }
+
+    fn names(cases: &[Case]) -> BTreeSet<String> {
+        cases.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_place_that_is_passed_is_struck_in_every_way_that_can_be() {
+        let cases = all(&ways(), true);
+        assert_eq!(names(&cases).len(), cases.len(), "each once");
+        for name in [
+            "crash at pool.acquire.before",
+            "future dropped at client.read_customer.after",
+            "lease taken away at gate.open.after",
+            "store call fails at store.intend.after",
+            "asked to give way at pool.acquire.before",
+            "panic at page.1",
+            "crash at lock.renew.before",
+            "answer lost, applied late",
+            "answer lost, applied, and crash at gate.open.after",
+            "answer lost, not applied, and panic at client.find_orders.before",
+        ] {
+            assert!(names(&cases).contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_left_out() {
+        let cases = names(&all(&ways(), false));
+        for name in [
+            "crash at page.1",
+            "store call fails at pool.acquire.before",
+            "crash at client.find_orders.before",
+            "asked to give way at pool.acquire.before",
+            "answer lost, applied, and panic at gate.open.after",
+        ] {
+            assert!(!cases.contains(name), "{name}");
         }
     }
 }

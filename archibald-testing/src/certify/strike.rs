@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Fate;
 use super::case::Strike;
-use super::trial::{Trial, agent};
+use super::trial::{FIRST, Trial, agent};
 use crate::clock::SystemClock;
 use crate::failpoint::Point;
 
@@ -70,7 +70,7 @@ impl Trial {
 
     /// An intent is committed, or about to be with nobody asking before it.
     async fn is_past_its_last_chance(&self, point: &Point) -> Result<bool, String> {
-        let first = self.accepted("first", self.subject.request(1)).await?;
+        let first = self.accepted(FIRST, self.subject.request(1)).await?;
         let record = self.record(first).await.ok_or("lost: the store does not have what it accepted")?;
         Ok(point.name == "store.intend.before" || !record.effects.is_empty())
     }
@@ -89,12 +89,24 @@ impl Trial {
         let mut caught_up = None;
         loop {
             sleep(LOOK).await;
-            let Some(first) = self.first.get() else { continue };
-            let Some(record) = self.record(*first).await else { continue };
+            let Some(record) = self.current().await else { continue };
             let over = record.effects.iter().filter_map(|effect| effect.act_until).max();
             if over.is_some() && over != caught_up && over <= Some(SystemClock.now()) {
                 self.erp.catch_up().await;
                 caught_up = over;
+            }
+        }
+    }
+
+    /// Until it is struck, a session is not ready.
+    pub(super) async fn takes_its_time(&self) -> String {
+        let Some(file) = &self.slow else { return pending().await };
+        let until = Instant::now() + NOTICE;
+        loop {
+            sleep(LOOK).await;
+            // Over and over: whoever comes by after the strike is not to wait at all.
+            if self.strike_is_over.load(SeqCst) || Instant::now() >= until {
+                let _ = std::fs::remove_file(file);
             }
         }
     }

@@ -11,20 +11,26 @@ use archibald_core::port::{AgentLock, BrowserPool, EnqueueRequest, EventBus, Ope
 use archibald_core::record::OperationRecord;
 use tokio::time::{Instant, sleep};
 
-use super::case::{Case, Sort, Strike};
+use super::case::{Case, Sort, takes_time};
 use super::incarnation::{Door, Incarnation};
 use super::report::Violation;
 use super::scratch::Scratch;
 use super::{Erp, Fate, Ports, Request, Subject, Times};
 use crate::clock::SystemClock;
 use crate::credentials::FixedCredentials;
-use crate::failpoint::{Failpoint, Spec};
+use crate::failpoint::{Failpoint, Kind, POINTS, Spec};
 use crate::memory::MemoryStore;
 
 /// The longest that anything is waited for.
 const LIMIT: Duration = Duration::from_secs(30);
 /// How often it is looked whether something has come to be.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// Where an ERP that takes its time does so.
+const SLOW: &str = "pool.acquire.after";
+
+/// The key of the operation that is struck.
+pub(super) const FIRST: &str = "first";
 
 /// One case under way: a store, an ERP and a process of its own.
 pub(super) struct Trial {
@@ -37,10 +43,12 @@ pub(super) struct Trial {
     points: Vec<Arc<Failpoint>>,
     /// The file of the point that strikes.
     pub(super) armed: Option<PathBuf>,
+    /// The file of the point at which the ERP takes its time.
+    pub(super) slow: Option<PathBuf>,
     pub(super) has_struck: AtomicBool,
     pub(super) strike_is_over: AtomicBool,
-    /// The operation that the case is about.
-    pub(super) first: OnceLock<OperationId>,
+    /// The operation that the case is about: the first one, and then the next.
+    current: Mutex<Option<OperationId>>,
     /// The one that it was to give way for.
     pub(super) urgent: OnceLock<OperationId>,
     /// Whether it must not give way any more when it was asked to.
@@ -58,10 +66,18 @@ impl Trial {
     pub(super) fn of(subject: Arc<dyn Subject>, case: Case) -> Result<Self, Violation> {
         let Some((strike, point)) = case.strike else { return Ok(Self::over(subject, case, vec![])) };
         let scratch = Scratch::new().map_err(|error| Violation::of_the_kit(&error.to_string()))?;
-        let file = scratch.path().join("struck");
-        let spec = Spec { point, kind: strike.kind(), agent: Some(agent()) };
-        let mut trial = Self::over(subject, case, vec![Failpoint::armed(spec, file.clone())]);
+        let armed = |name: &str, point, kind| {
+            let file = scratch.path().join(name);
+            (Failpoint::armed(Spec { point, kind, agent: Some(agent()) }, file.clone()), file)
+        };
+        let (failpoint, file) = armed("struck", point, strike.kind());
+        let mut trial = Self::over(subject, case, vec![failpoint]);
         trial.armed = Some(file);
+        if let Some(session) = POINTS.iter().find(|other| takes_time(point) && other.name == SLOW) {
+            let (failpoint, file) = armed("slow", session, Kind::Hold);
+            trial.points.push(failpoint);
+            trial.slow = Some(file);
+        }
         trial._scratch = Some(scratch);
         Ok(trial)
     }
@@ -76,9 +92,10 @@ impl Trial {
             _scratch: None,
             points,
             armed: None,
+            slow: None,
             has_struck: AtomicBool::new(false),
             strike_is_over: AtomicBool::new(false),
-            first: OnceLock::new(),
+            current: Mutex::new(None),
             urgent: OnceLock::new(),
             masked: OnceLock::new(),
             life: Mutex::new(None),
@@ -91,13 +108,11 @@ impl Trial {
         let ended = match self.boot().await {
             Err(why) => Err(why),
             Ok(()) => {
-                if let Some(fate) = self.case.lost {
-                    self.erp.lose_next_answer(fate);
-                }
                 tokio::select! {
                     ended = self.story() => ended,
                     why = self.struck() => Err(why),
                     why = self.late() => Err(why),
+                    why = self.takes_its_time() => Err(why),
                 }
             }
         };
@@ -109,15 +124,21 @@ impl Trial {
 
     /// What a client sees: one operation, and another one after it.
     async fn story(&self) -> Result<(), String> {
-        let first = self.accepted("first", self.subject.request(1)).await?;
-        let _ = self.first.set(first);
+        self.loses_an_answer();
+        let first = self.accepted(FIRST, self.subject.request(1)).await?;
+        self.is_about(first);
         self.done_once(first, 1).await?;
         if let Some(urgent) = self.urgent.get() {
             let record = self.ended(*urgent).await?;
             completed(&record).map_err(|why| format!("what it was to give way for {why}"))?;
             self.gave_way(first).await?;
         }
+        // One that is not struck loses its answer too: it must not take the first one's doings for its own.
+        if self.case.strike.is_none() {
+            self.loses_an_answer();
+        }
         let second = self.accepted("second", self.subject.request(2)).await?;
+        self.is_about(second);
         self.done_once(second, 2).await.map_err(|why| format!("the agent's next operation: {why}"))?;
         // What was held or dropped must not have the last word.
         let until = Instant::now() + LIMIT;
@@ -127,12 +148,36 @@ impl Trial {
         self.applied(2)
     }
 
+    fn loses_an_answer(&self) {
+        if let Some(fate) = self.case.lost {
+            self.erp.lose_next_answer(fate);
+        }
+    }
+
+    fn is_about(&self, operation: OperationId) {
+        *locked(&self.current) = Some(operation);
+    }
+
     async fn done_once(&self, id: OperationId, in_all: usize) -> Result<(), String> {
-        let record = self.ended(id).await?;
+        let record = tokio::select! {
+            record = self.ended(id) => record?,
+            why = self.overdone(in_all) => return Err(why),
+        };
         self.applied(in_all)?;
         completed(&record)?;
         one_attempt_at_a_time(&record)?;
         nothing_is_open(&record)
+    }
+
+    /// Returns once more was done than was asked for: it will not become less.
+    async fn overdone(&self, expected: usize) -> String {
+        loop {
+            let applied = self.erp.applied().len();
+            if applied > expected {
+                return format!("done twice: applied {applied} for {expected}");
+            }
+            sleep(LOOK).await;
+        }
     }
 
     fn applied(&self, expected: usize) -> Result<(), String> {
@@ -199,6 +244,12 @@ impl Trial {
         self.memory.get(&agent(), id).await.ok().flatten()
     }
 
+    /// The operation that the case is about, as it is now.
+    pub(super) async fn current(&self) -> Option<OperationRecord> {
+        let id = *locked(&self.current);
+        self.record(id?).await
+    }
+
     /// Starts a process over what there is.
     pub(super) async fn boot(&self) -> Result<(), String> {
         let life = Incarnation::start(self.subject.clone(), self.ports()?).await?;
@@ -253,16 +304,17 @@ impl Trial {
     }
 
     async fn violation(&self, broken: String) -> Violation {
-        let journal = match self.first.get() {
-            Some(id) => self.record(*id).await.map(Box::new),
-            None => None,
-        };
+        let journal = self.current().await.map(Box::new);
         Violation { case: self.case.to_string(), broken, applied: self.erp.applied(), journal }
     }
 
     fn life(&self) -> MutexGuard<'_, Option<Incarnation>> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.life)
     }
+}
+
+fn locked<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn completed(record: &OperationRecord) -> Result<(), String> {

@@ -33,7 +33,8 @@ async fn main() -> Result<()> {
     }
 
     let folder = tempfile::tempdir()?;
-    let store = Arc::new(SqliteStore::open(folder.path().join("archibald.db"), SqliteOptions::default()).await?);
+    let store =
+        Arc::new(SqliteStore::open(folder.path().join("archibald.db"), SqliteOptions::default()).await?);
     let erp = FakeErp::new(10);
     erp.add_customers([serde_json::from_value(json!({ "code": "ALFKI", "name": "Alfreds" }))?]);
     // The answer to the first save is lost: it is asked for, and not sent again.

@@ -74,9 +74,11 @@ impl EffectAction for LogVisit {
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt> {
         match typed(context.operation) {
-            Ok((visit, reference)) => {
-                context.client.create_order(&visit, &reference, intent, gate).await.map(|saved| receipt(&saved))
-            }
+            Ok((visit, reference)) => context
+                .client
+                .create_order(&visit, &reference, intent, gate)
+                .await
+                .map(|saved| receipt(&saved)),
             Err(error) => ActOutcome::Refused(error),
         }
     }
