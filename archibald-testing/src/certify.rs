@@ -31,6 +31,8 @@ use archibald_core::port::{
     AgentLock, BrowserPool, Clock, CredentialProvider, EventBus, OperationStore, Operations,
 };
 use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -157,8 +159,8 @@ impl Times {
         settle_lists: Duration::from_millis(50),
         sweep: Duration::from_millis(100),
     };
-    /// For what the ERP does late: somebody looks before, and nobody acts before.
-    const PATIENT: Self = Self { settle_request: Duration::from_millis(2000), ..Self::SHORT };
+    /// For what the ERP does late, half-way to where it is settled: somebody looks before, and nobody acts.
+    const PATIENT: Self = Self { settle_request: Duration::from_millis(3000), ..Self::SHORT };
 }
 
 /// Runs every case that there is for the subject.
@@ -209,10 +211,16 @@ pub async fn certify_only(
 
 /// What an operation passes that nobody strikes, by what becomes of the answer.
 async fn undisturbed(subject: &Arc<dyn Subject>) -> Result<Ways, Violations> {
+    let fates = [None, Some(Fate::Applied), Some(Fate::NotApplied), Some(Fate::Late)];
+    // Side by side, and told in this order: what is wrong with the plainest comes first.
+    let mut running: FuturesOrdered<_> = fates
+        .into_iter()
+        .map(|fate| async move { way::of(subject.clone(), fate).await.map(|way| (fate, way)) })
+        .collect();
     let mut ways = Ways::new();
-    for fate in [None, Some(Fate::Applied), Some(Fate::NotApplied), Some(Fate::Late)] {
-        let way = way::of(subject.clone(), fate).await;
-        ways.insert(fate, way.map_err(|violation| Violations(vec![violation]))?);
+    while let Some(way) = running.next().await {
+        let (fate, way) = way.map_err(|violation| Violations(vec![violation]))?;
+        ways.insert(fate, way);
     }
     Ok(ways)
 }

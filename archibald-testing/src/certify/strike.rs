@@ -81,7 +81,8 @@ impl Trial {
         if masked { seen.waiting.contains_key(&agent()) } else { seen.preemptions > 0 }
     }
 
-    /// What the ERP does late it does once our side has given the request up, and before that is settled.
+    /// What the ERP does late it does when our side has given the request up for long enough to have looked for
+    /// it in vain, and before that is settled.
     pub(super) async fn late(&self) -> String {
         if self.case.lost != Some(Fate::Late) {
             return pending().await;
@@ -91,9 +92,10 @@ impl Trial {
             sleep(LOOK).await;
             let Some(record) = self.current().await else { continue };
             let over = record.effects.iter().filter_map(|effect| effect.act_until).max();
-            if over.is_some() && over != caught_up && over <= Some(SystemClock.now()) {
+            let late = over.map(|over| over + self.times().settle_request / 2);
+            if late.is_some() && late != caught_up && late <= Some(SystemClock.now()) {
                 self.erp.catch_up().await;
-                caught_up = over;
+                caught_up = late;
             }
         }
     }

@@ -11,7 +11,7 @@ use super::{Fate, Subject};
 use crate::failpoint::{Failpoint, Kind, POINTS, Spec};
 
 /// How often it is looked which points have been passed.
-const LOOK: Duration = Duration::from_millis(1);
+const LOOK: Duration = Duration::from_millis(3);
 
 /// The points that an operation passes that nobody strikes.
 ///
