@@ -145,8 +145,35 @@ async fn an_act_through_a_gate_of_its_own_does_it_twice() {
     assert_caught(Mutant::BringsItsGate, "undisturbed", "done twice").await;
 }
 
+/// A right action, in a product that does not wait for what its ERP may still do.
+struct Hasty(Visits<LogVisit>);
+
+impl Subject for Hasty {
+    fn erp(&self) -> Arc<dyn Erp> {
+        self.0.erp()
+    }
+
+    fn start(&self, mut ports: Ports) -> Arc<dyn Operations> {
+        ports.times.settle_request = Duration::from_millis(1);
+        self.0.start(ports)
+    }
+
+    fn request(&self, number: u32) -> Request {
+        self.0.request(number)
+    }
+}
+
+#[tokio::test]
+async fn a_product_that_does_not_wait_for_what_is_late_does_it_twice() {
+    assert_broken(Hasty(Visits(LogVisit)), "answer lost, applied late", "done twice").await;
+}
+
 async fn assert_caught(mutant: Mutant, case: &str, broken: &str) {
-    let violations = certify_only(Visits(mutant), |case| case.strike.is_none()).await.unwrap_err();
+    assert_broken(Visits(mutant), case, broken).await;
+}
+
+async fn assert_broken(subject: impl Subject, case: &str, broken: &str) {
+    let violations = certify_only(subject, |case| case.strike.is_none()).await.unwrap_err();
     let violation = violations.0.first().unwrap();
     assert_eq!(violation.case, case, "{violations}");
     assert!(violation.broken.starts_with(broken), "{violations}");

@@ -145,6 +145,10 @@ impl Trial {
         while self.is_reached() && !self.strike_is_over.load(SeqCst) && Instant::now() < until {
             sleep(LOOK).await;
         }
+        // Nor what is late, if it was not waited for.
+        if self.case.lost == Some(Fate::Late) {
+            self.erp.catch_up().await;
+        }
         self.applied(2)
     }
 
