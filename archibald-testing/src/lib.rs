@@ -5,6 +5,8 @@
 //! real one, fed from [`data`]; [`direct`] speaks to it without a browser.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+#[cfg(unix)]
+pub mod certify;
 pub mod clock;
 pub mod conformance;
 pub mod credentials;
