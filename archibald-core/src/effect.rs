@@ -179,12 +179,45 @@ pub struct ReleaseRequest {
     pub budget: Duration,
 }
 
-/// The gate is open for one request: `released` is committed. Not `Clone`.
+/// `released` is committed for one request. Not `Clone`, and only
+/// [`OperationRecord::release`](crate::record::OperationRecord::release) makes one, for the store that commits
+/// it: a gate without a journal behind it has no permit to give.
+#[derive(Debug)]
+pub struct Released(());
+
+impl Released {
+    pub(crate) fn issue() -> Self {
+        Self(())
+    }
+
+    /// The permit for the one request, until a moment by this process's clock.
+    #[must_use]
+    pub fn permit(self, until: Instant) -> Permit {
+        Permit { until }
+    }
+}
+
+/// The gate is open for one request. Not `Clone`.
+///
+/// ```compile_fail
+/// # use archibald_core::effect::Permit;
+/// # use std::time::Instant;
+/// fn without_a_journal(until: Instant) -> Permit {
+///     Permit { until }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Permit {
+    until: Instant,
+}
+
+impl Permit {
     /// The first byte must have left and the answer have come by then. Looked at right before the first byte:
     /// a process that stood still in between must not send what a successor may have taken for absent.
-    pub until: Instant,
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        self.until
+    }
 }
 
 /// How an act ended.

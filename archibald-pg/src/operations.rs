@@ -1,4 +1,4 @@
-use archibald_core::effect::{Intent, IntentRequest, Receipt};
+use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, FieldError, StoreError};
 use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, EffectName, OperationId};
@@ -66,7 +66,7 @@ impl OperationStore for PgStore {
         .await
     }
 
-    async fn release(&self, intent: &Intent) -> Result<(), FenceError> {
+    async fn release(&self, intent: &Intent) -> Result<Released, FenceError> {
         self.step(How::once("opening the gate"), intent.lease(), intent.release(), |held, intent| {
             held.record.release(intent, held.ends, held.now)
         })

@@ -27,7 +27,7 @@ impl CommitGate for StoreGate {
         // The journal's `act_until` counts from the commit, which is later than this: whoever waits for that
         // waits for longer than the permit lasts.
         let until = Instant::now() + budget;
-        self.store.release(&intent).await?;
+        let released = self.store.release(&intent).await?;
         self.failpoints.at("effect.released", operation).await;
         // What the commit took is gone, and the lease must still outlive what is left.
         let left = self.guard.check().map_err(|_| FenceError::Superseded)?;
@@ -35,6 +35,6 @@ impl CommitGate for StoreGate {
         if remaining.is_zero() || left < remaining {
             return Err(FenceError::TooShort.into());
         }
-        Ok(Permit { until: until.into_std() })
+        Ok(released.permit(until.into_std()))
     }
 }

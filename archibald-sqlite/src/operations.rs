@@ -1,4 +1,4 @@
-use archibald_core::effect::{Intent, IntentRequest, Receipt};
+use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, StoreError};
 use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, EffectName, OperationId};
@@ -47,7 +47,7 @@ impl OperationStore for SqliteStore {
             .await
     }
 
-    async fn release(&self, intent: &Intent) -> Result<(), FenceError> {
+    async fn release(&self, intent: &Intent) -> Result<Released, FenceError> {
         let asked = intent.release();
         self.write_journal(intent.lease().clone(), move |record, ends, now| record.release(&asked, ends, now))
             .await

@@ -6,14 +6,14 @@ mod log_visit;
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, Permit, Receipt, Settle, Verdict};
+use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, Receipt, Settle, Verdict};
 use archibald_core::erp::OrderQuery;
 use archibald_core::error::FieldError;
 use archibald_core::id::{EffectName, OperationKind, Target};
 use archibald_core::operation::{Class, Operation};
-use archibald_core::port::{CommitGate, GateRefused, Operations};
+use archibald_core::port::{CommitGate, Operations};
 use archibald_runtime::{
     Action, ActionContext, Archibald, Completion, EffectAction, Interrupted, Prepared, RuntimeConfig,
 };
@@ -114,8 +114,6 @@ enum Mutant {
     TakesSilenceForYes,
     /// It looks for a visit, not for its own.
     ForgetsItsMark,
-    /// It acts through a gate of its own, which commits nothing.
-    BringsItsGate,
 }
 
 #[tokio::test]
@@ -137,12 +135,6 @@ async fn an_act_that_takes_a_lost_answer_for_a_good_one_loses_it() {
 async fn a_probe_that_takes_anothers_visit_for_its_own_loses_it() {
     assert_caught(Mutant::ForgetsItsMark, "answer lost, not applied", "the agent's next operation: lost")
         .await;
-}
-
-/// Acting without an intent cannot be written; acting past the journal can.
-#[tokio::test]
-async fn an_act_through_a_gate_of_its_own_does_it_twice() {
-    assert_caught(Mutant::BringsItsGate, "undisturbed", "done twice").await;
 }
 
 /// A right action, in a product that does not wait for what its ERP may still do.
@@ -213,7 +205,6 @@ impl EffectAction for Mutant {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt> {
-        let gate = if matches!(self, Self::BringsItsGate) { Arc::new(OpenGate) } else { gate };
         match LogVisit.act(context, baseline, intent, gate).await {
             ActOutcome::Ambiguous { .. } if matches!(self, Self::TakesSilenceForYes) => {
                 ActOutcome::Done(Receipt(json!({ "visit": "O-1" })))
@@ -236,20 +227,11 @@ impl EffectAction for Mutant {
                 let receipt = found.first().map(|order| Receipt(json!({ "visit": order.number })));
                 Ok(receipt.map_or(Verdict::Absent, Verdict::Found))
             }
-            Self::TakesSilenceForYes | Self::BringsItsGate => LogVisit.probe(context, effect).await,
+            Self::TakesSilenceForYes => LogVisit.probe(context, effect).await,
         }
     }
 
     fn complete(&self, operation: &Operation, receipt: &Receipt) -> Completion {
         LogVisit.complete(operation, receipt)
-    }
-}
-
-struct OpenGate;
-
-#[async_trait]
-impl CommitGate for OpenGate {
-    async fn open(&self, _intent: Intent) -> Result<Permit, GateRefused> {
-        Ok(Permit { until: Instant::now() + Duration::from_secs(1) })
     }
 }

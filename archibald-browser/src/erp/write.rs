@@ -188,7 +188,7 @@ impl Ended {
 
 /// The fence of an intent.
 pub(super) fn fence(intent: Intent, gate: Arc<dyn CommitGate>) -> Fence {
-    Box::new(move || async move { gate.open(intent).await.map(|permit| permit.until) }.boxed())
+    Box::new(move || async move { gate.open(intent).await.map(|permit| permit.until()) }.boxed())
 }
 
 fn fenced(refused: &GateRefused) -> NotSent {

@@ -163,8 +163,7 @@ pub struct StoreGate(Arc<MemoryStore>);
 impl CommitGate for StoreGate {
     async fn open(&self, intent: Intent) -> Result<Permit, GateRefused> {
         let until = std::time::Instant::now() + intent.budget();
-        self.0.release(&intent).await?;
-        Ok(Permit { until })
+        Ok(self.0.release(&intent).await?.permit(until))
     }
 }
 

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::effect::{Intent, IntentRequest, Receipt};
+use crate::effect::{Intent, IntentRequest, Receipt, Released};
 use crate::error::{EnqueueError, FenceError, FieldError, StoreError};
 use crate::id::{AgentId, Collection, EffectName, OperationId, OperationKind, Target};
 use crate::lease::Lease;
@@ -170,7 +170,7 @@ pub trait OperationStore: Send + Sync {
     /// # Cancel safety
     /// Must not be dropped: the gate runs it in a task that nothing cancels. A dropped call may have
     /// released, and then the next attempt probes.
-    async fn release(&self, intent: &Intent) -> Result<(), FenceError>;
+    async fn release(&self, intent: &Intent) -> Result<Released, FenceError>;
 
     /// Notes that the released request was answered whole.
     ///

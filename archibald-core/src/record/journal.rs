@@ -1,5 +1,7 @@
 use super::OperationRecord;
-use crate::effect::{EffectRecord, EffectState, Intent, IntentBasis, IntentRequest, Receipt, ReleaseRequest};
+use crate::effect::{
+    EffectRecord, EffectState, Intent, IntentBasis, IntentRequest, Receipt, ReleaseRequest, Released,
+};
 use crate::error::{FenceError, JournalError};
 use crate::id::EffectName;
 use crate::lease::Lease;
@@ -41,7 +43,7 @@ impl OperationRecord {
         request: &ReleaseRequest,
         lease_ends: Timestamp,
         now: Timestamp,
-    ) -> Result<(), FenceError> {
+    ) -> Result<Released, FenceError> {
         self.fence(&request.lease)?;
         let act_until = now + request.budget;
         if act_until > lease_ends {
@@ -55,7 +57,7 @@ impl OperationRecord {
         effect.released_at = Some(now);
         effect.act_until = Some(act_until);
         effect.answered_at = None;
-        Ok(())
+        Ok(Released::issue())
     }
 
     /// Notes that the released request was answered whole and so is over at the ERP.

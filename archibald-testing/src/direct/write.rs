@@ -88,7 +88,7 @@ async fn release(tab: &Tab, asked: Asked, intent: Intent, gate: Arc<dyn CommitGa
             Ok(permit) => permit,
             Err(refused) => return Released::Refused(refused),
         };
-        match timeout_at(permit.until.into(), exchange(&asked, &jar, Some(permit.until))).await {
+        match timeout_at(permit.until().into(), exchange(&asked, &jar, Some(permit.until()))).await {
             Ok(Ok(answer)) => Released::Answered(answer),
             Ok(Err(error)) => Released::Lost(format!("{asked}: {}", in_full(&error))),
             Err(_) => Released::Lost(format!("{asked}: no whole answer in time")),

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use archibald_core::effect::{Intent, IntentRequest, Receipt};
+use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, StoreError};
 use archibald_core::id::{AgentId, EffectName, OperationId};
 use archibald_core::lease::Lease;
@@ -61,7 +61,7 @@ impl OperationStore for Pointed {
         self.point.around("store.intend", Some(&lease.agent), self.inner.intend(lease, request)).await
     }
 
-    async fn release(&self, intent: &Intent) -> Result<(), FenceError> {
+    async fn release(&self, intent: &Intent) -> Result<Released, FenceError> {
         self.point.around("store.release", Some(&intent.lease().agent), self.inner.release(intent)).await
     }
 

@@ -1,6 +1,6 @@
 use std::ops::Bound;
 
-use archibald_core::effect::{Intent, IntentRequest, Receipt};
+use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, StoreError};
 use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, EffectName, OperationId};
@@ -73,7 +73,7 @@ impl OperationStore for MemoryStore {
         self.write_under(lease, |record, ends, now| record.intend(lease, ends, request, now))
     }
 
-    async fn release(&self, intent: &Intent) -> Result<(), FenceError> {
+    async fn release(&self, intent: &Intent) -> Result<Released, FenceError> {
         self.write_under(intent.lease(), |record, ends, now| record.release(&intent.release(), ends, now))
     }
 

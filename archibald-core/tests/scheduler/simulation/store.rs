@@ -126,7 +126,7 @@ impl Store {
     pub(crate) fn release(&mut self, intent: &Intent, now: Timestamp) -> Result<(), FenceError> {
         let (lease, ends) = self.as_seen(intent.lease());
         let request = ReleaseRequest { lease: lease.clone(), ..intent.release() };
-        self.record_mut(&lease).release(&request, ends, now)
+        self.record_mut(&lease).release(&request, ends, now).map(drop)
     }
 
     pub(crate) fn answered(
