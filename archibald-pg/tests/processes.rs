@@ -129,7 +129,8 @@ async fn eight_open_an_empty_database_at_once() {
         tokio::spawn(async move { PgStore::connect(&url, options()).await })
     });
     let stores: Vec<_> = join_all(opened).await.into_iter().map(|store| store.unwrap().unwrap()).collect();
-    assert_eq!(database.sql("select count(*) from archibald.migrations"), "1");
+    let twice = "select count(*) - count(distinct version) from archibald.migrations";
+    assert_eq!(database.sql(twice), "0", "each migration is made once");
     let nancy = agent("nancy");
     let mut epochs = join_all(stores.iter().map(|store| store.head(&nancy))).await;
     epochs.dedup_by_key(|head| head.as_ref().unwrap().epoch);

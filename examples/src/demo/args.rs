@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) rejects: bool,
     /// sqlite:PATH, postgres://…, postgres (a private cluster for this run) or memory.
-    /// Default: a new SQLite file, with --once removed at the end.
+    /// Default: `data/demo/archibald.db`, kept between runs; with --once a new SQLite file, removed at the end.
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<Store>,
     /// Server processes; more than one needs PostgreSQL.
