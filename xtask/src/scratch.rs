@@ -209,6 +209,11 @@ mod tests {
             // It lives as long as its standard input is open, and ends by itself should this test fail.
             let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
             let pid = format!("process {}: ", child.id());
+            // A program counts as started a moment before the kernel shows its environment.
+            let environment = format!("/proc/{}/environ", child.id());
+            while fs::read(&environment).unwrap().is_empty() {
+                thread::yield_now();
+            }
             let found = processes(scratch.folder()).iter().any(|process| process.starts_with(&pid));
             drop(child.stdin.take());
             child.wait().unwrap();
