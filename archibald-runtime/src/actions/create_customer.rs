@@ -309,8 +309,8 @@ async fn known_here(
     is_alike: impl Fn(&Customer) -> bool,
 ) -> Result<Vec<String>, Interrupted> {
     let agent = &context.operation.agent;
-    let rows = rows::found(context.store(), agent, customers::collection(), text).await?;
-    let known = rows.into_iter().filter_map(|(_, doc)| serde_json::from_value::<Customer>(doc).ok());
+    let rows = rows::all(context.store(), agent, customers::collection(), Some(text)).await?;
+    let known = rows.into_iter().filter_map(|(_, doc, _)| serde_json::from_value::<Customer>(doc).ok());
     Ok(known.filter(|customer| is_alike(customer)).map(|customer| customer.code).collect())
 }
 

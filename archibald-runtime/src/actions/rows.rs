@@ -3,24 +3,24 @@
 use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, Collection};
 use archibald_core::port::{OperationStore, RowQuery};
+use archibald_core::time::Timestamp;
 use serde_json::Value;
 
-/// Rows of an agent in which a search finds this text, with their ids.
-pub(super) async fn found(
+/// Rows of an agent, over all their pages: those in which a search finds a text, or all of them. Id, content,
+/// and when it was last written.
+pub(super) async fn all(
     store: &dyn OperationStore,
     agent: &AgentId,
     collection: Collection,
-    text: &str,
-) -> Result<Vec<(String, Value)>, StoreError> {
+    search: Option<&str>,
+) -> Result<Vec<(String, Value, Timestamp)>, StoreError> {
     let mut rows = vec![];
-    let mut after = None;
+    let mut query = RowQuery { collection, search: search.map(str::to_owned), after: None, limit: 500 };
     loop {
-        let query =
-            RowQuery { collection: collection.clone(), search: Some(text.to_owned()), after, limit: 500 };
         let page = store.rows(agent, &query).await?;
-        rows.extend(page.rows.into_iter().map(|(id, doc, _)| (id, doc)));
-        after = page.next;
-        if after.is_none() {
+        rows.extend(page.rows);
+        query.after = page.next;
+        if query.after.is_none() {
             return Ok(rows);
         }
     }
@@ -33,6 +33,6 @@ pub(super) async fn row(
     collection: Collection,
     id: &str,
 ) -> Result<Option<Value>, StoreError> {
-    let rows = found(store, agent, collection, id).await?;
-    Ok(rows.into_iter().find_map(|(found, doc)| (found == id).then_some(doc)))
+    let rows = all(store, agent, collection, Some(id)).await?;
+    Ok(rows.into_iter().find_map(|(found, doc, _)| (found == id).then_some(doc)))
 }

@@ -243,8 +243,8 @@ async fn opened(
 /// The agent's orders of that customer that the local records know.
 async fn known_orders(context: &ActionContext<'_>, wanted: &WantedOrder) -> Result<Vec<String>, Interrupted> {
     let agent = &context.operation.agent;
-    let rows = rows::found(context.store(), agent, orders::collection(), &wanted.customer).await?;
-    Ok(rows.into_iter().map(|(number, _)| number).collect())
+    let rows = rows::all(context.store(), agent, orders::collection(), Some(&wanted.customer)).await?;
+    Ok(rows.into_iter().map(|(number, ..)| number).collect())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archibald_core::error::FieldError;
 use archibald_core::id::{Collection, OperationKind, Target};
-use archibald_core::port::{ArchibaldClient, ClientError, RowQuery};
+use archibald_core::port::{ArchibaldClient, ClientError};
 use archibald_core::record::LocalRow;
 use archibald_core::time::Timestamp;
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::payload::{Nothing, read};
+use super::rows;
 use crate::action::{ActionContext, Completion, Interrupted, ReadAction};
 
 /// Of how many known rows one may vanish in a pass.
@@ -132,7 +133,7 @@ impl<'a, L: List> Pass<'a, L> {
         let checkpoint = context.operation.checkpoint.clone();
         let done: Done = checkpoint.and_then(|done| serde_json::from_value(done).ok()).unwrap_or_default();
         let began = if done == Done::default() { began(context).await? } else { None };
-        let rows = local_rows(context, &collection(list.name())).await?;
+        let rows = local_rows(context, list).await?;
         let known_before = rows.len();
         let known = rows.into_iter().map(|(id, doc, _)| (id, doc)).collect();
         Ok(Self { list, context, done, known, known_before, seen: BTreeSet::new(), began, warning: None })
@@ -181,7 +182,7 @@ impl<'a, L: List> Pass<'a, L> {
 
     async fn remove_vanished(&mut self) -> Result<(), Interrupted> {
         let Some(began) = self.began else { return Ok(()) };
-        let rows = local_rows(self.context, &collection(self.list.name())).await?;
+        let rows = local_rows(self.context, self.list).await?;
         let vanished = vanished(rows, &self.seen, began);
         if vanished.len() * MAY_VANISH > self.known_before {
             let (gone, known, name) = (vanished.len(), self.known_before, self.list.name());
@@ -251,19 +252,9 @@ async fn began(context: &ActionContext<'_>) -> Result<Option<Timestamp>, Interru
 
 async fn local_rows(
     context: &ActionContext<'_>,
-    collection: &Collection,
+    list: &impl List,
 ) -> Result<Vec<(String, Value, Timestamp)>, Interrupted> {
-    let mut rows = vec![];
-    let mut after = None;
-    loop {
-        let query = RowQuery { collection: collection.clone(), search: None, after, limit: 500 };
-        let page = context.store().rows(&context.operation.agent, &query).await?;
-        rows.extend(page.rows);
-        after = page.next;
-        if after.is_none() {
-            return Ok(rows);
-        }
-    }
+    Ok(rows::all(context.store(), &context.operation.agent, collection(list.name()), None).await?)
 }
 
 fn collection(name: &str) -> Collection {
