@@ -198,8 +198,8 @@ pub trait EffectAction: Send + Sync {
         false
     }
 
-    /// Brings what was found otherwise than wanted into what is wanted, by one edit through the gate. Sent at
-    /// most once in the life of an operation.
+    /// Brings what was found otherwise than wanted into what is wanted, by one edit through the gate. Carried
+    /// out at most once in the life of an operation, and sent again only where it changed nothing.
     ///
     /// # Cancel safety
     /// Run to its end unless the lease is lost.
