@@ -42,6 +42,14 @@ pub struct NewOperation {
     pub queue_limit: u64,
 }
 
+impl NewOperation {
+    /// The target that it wants for itself.
+    #[must_use]
+    pub fn claim(&self) -> Option<&Target> {
+        self.target.as_ref().filter(|_| self.once_per_target)
+    }
+}
+
 /// An operation as the store has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
@@ -91,5 +99,11 @@ impl Operation {
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.state.is_final()
+    }
+
+    /// The target that it has for itself as its state is.
+    #[must_use]
+    pub fn claim(&self) -> Option<&Target> {
+        self.target.as_ref().filter(|_| self.once_per_target && self.state.holds_target())
     }
 }

@@ -128,9 +128,8 @@ impl OperationStore for PgStore {
         id: OperationId,
         by: &str,
     ) -> Result<OperationRecord, AdminError> {
-        let asked = (id, by.to_owned());
-        self.write(How::once("redriving an operation"), agent, asked, |tx, (id, by)| {
-            redrive(tx, *id, by).boxed()
+        self.administer("redriving an operation", agent, id, by.to_owned(), |record, by, now| {
+            record.redrive(by, now)
         })
         .await
     }
@@ -269,7 +268,7 @@ async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRec
         let (key, operation) = (new.key.to_string(), record.operation.id);
         return Err(EnqueueError::KeyReused { key, operation }.into());
     }
-    if let Some(target) = new.target.as_ref().filter(|_| new.once_per_target)
+    if let Some(target) = new.claim()
         && let Some(record) = tx.holder_of_target(&new.kind, new.id, target).await?
     {
         if record.is_same_request(new) {
@@ -334,6 +333,8 @@ async fn settle(
     Ok(record)
 }
 
+/// What it brings back has to find its target free; the event counter is taken before that is looked at, as
+/// [`enqueue`] does.
 async fn administer<A>(
     tx: &mut Tx,
     id: OperationId,
@@ -344,24 +345,11 @@ async fn administer<A>(
         return Err(AdminError::NotFound(id).into());
     };
     let events = change(&mut record, arguments, now)?;
-    tx.save(&record).await?;
-    tx.emit(&events, now).await?;
-    tx.wakes_workers = true;
-    Ok(record)
-}
-
-/// Takes the event counter before it looks whether the target is free, as [`enqueue`] does.
-async fn redrive(tx: &mut Tx, id: OperationId, by: &str) -> Result<OperationRecord, Stop<AdminError>> {
-    let Some(Locked { mut record, now }) = tx.lock_operation(id).await? else {
-        return Err(AdminError::NotFound(id).into());
-    };
-    let events = record.redrive(by, now)?;
-    tx.lock_stream().await?;
-    let operation = &record.operation;
-    if let Some(target) = operation.target.as_ref().filter(|_| operation.once_per_target)
-        && let Some(other) = tx.holder_of_target(&operation.kind, id, target).await?
-    {
-        return Err(AdminError::TargetTaken { target: target.clone(), by: other.operation.id }.into());
+    if let Some(target) = record.operation.claim() {
+        tx.lock_stream().await?;
+        if let Some(other) = tx.holder_of_target(&record.operation.kind, id, target).await? {
+            return Err(AdminError::TargetTaken { target: target.clone(), by: other.operation.id }.into());
+        }
     }
     tx.save(&record).await?;
     tx.emit(&events, now).await?;

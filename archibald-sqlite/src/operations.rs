@@ -105,8 +105,7 @@ impl OperationStore for SqliteStore {
         by: &str,
     ) -> Result<OperationRecord, AdminError> {
         let by = by.to_owned();
-        let agent = agent.clone();
-        self.write(move |tx| Box::pin(redrive(tx, agent, id, by))).await
+        self.administer(agent, id, move |record, now| record.redrive(&by, now)).await
     }
 
     async fn resolve(
@@ -187,6 +186,7 @@ impl SqliteStore {
         .await
     }
 
+    /// What a person does to an operation that nobody runs. What it brings back has to find its target free.
     async fn administer(
         &self,
         agent: &AgentId,
@@ -201,6 +201,12 @@ impl SqliteStore {
                 let found = tx.operation(&agent, id).await?;
                 let mut record = found.ok_or(AdminError::NotFound(id))?;
                 let events = change(&mut record, tx.now)?;
+                let operation = &record.operation;
+                if let Some(target) = operation.claim()
+                    && let Some(other) = tx.holder_of_target((&agent, &operation.kind, id), target).await?
+                {
+                    return Err(AdminError::TargetTaken { target: target.clone(), by: other.operation.id });
+                }
                 tx.update(&record, events).await?;
                 tx.wake_workers(&agent);
                 Ok(record)
@@ -232,7 +238,7 @@ async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRec
         let operation = record.operation.id;
         return Err(EnqueueError::KeyReused { key: new.key.to_string(), operation });
     }
-    if let Some(target) = new.target.as_ref().filter(|_| new.once_per_target)
+    if let Some(target) = new.claim()
         && let Some(record) = tx.holder_of_target((&new.agent, &new.kind, new.id), target).await?
     {
         if record.is_same_request(new) {
@@ -248,25 +254,6 @@ async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRec
         }
         Class::Interactive => Ok(None),
     }
-}
-
-async fn redrive(
-    tx: &mut Tx,
-    agent: AgentId,
-    id: OperationId,
-    by: String,
-) -> Result<OperationRecord, AdminError> {
-    let mut record = tx.operation(&agent, id).await?.ok_or(AdminError::NotFound(id))?;
-    let events = record.redrive(&by, tx.now)?;
-    let operation = &record.operation;
-    if let Some(target) = operation.target.as_ref().filter(|_| operation.once_per_target)
-        && let Some(other) = tx.holder_of_target((&agent, &operation.kind, id), target).await?
-    {
-        return Err(AdminError::TargetTaken { target: target.clone(), by: other.operation.id });
-    }
-    tx.update(&record, events).await?;
-    tx.wake_workers(&agent);
-    Ok(record)
 }
 
 async fn settle(tx: &mut Tx, lease: Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {

@@ -135,17 +135,7 @@ impl OperationStore for MemoryStore {
         id: OperationId,
         by: &str,
     ) -> Result<OperationRecord, AdminError> {
-        self.write(|state, now| {
-            let agent_state = state.agent(agent);
-            let mut record = agent_state.by_id(id).cloned().ok_or(AdminError::NotFound(id))?;
-            let events = record.redrive(by, now)?;
-            if let Some((target, other)) = agent_state.taken(&record.operation) {
-                return Err(AdminError::TargetTaken { target, by: other.operation.id });
-            }
-            state.write(record.clone(), events, now);
-            state.wake_workers(agent);
-            Ok(record)
-        })
+        self.administer(agent, id, |record, now| record.redrive(by, now))
     }
 
     async fn resolve(
@@ -251,6 +241,7 @@ impl MemoryStore {
         })
     }
 
+    /// What a person does to an operation that nobody runs. What it brings back has to find its target free.
     fn administer(
         &self,
         agent: &AgentId,
@@ -261,6 +252,12 @@ impl MemoryStore {
             let found = state.agent(agent).by_id(id).cloned();
             let mut record = found.ok_or(AdminError::NotFound(id))?;
             let events = change(&mut record, now)?;
+            let operation = &record.operation;
+            if let Some(target) = operation.claim()
+                && let Some(other) = state.agent(agent).holder_of_target(&operation.kind, id, target)
+            {
+                return Err(AdminError::TargetTaken { target: target.clone(), by: other.operation.id });
+            }
             state.write(record.clone(), events, now);
             state.wake_workers(agent);
             Ok(record)
@@ -276,11 +273,13 @@ fn existing(agent: &Agent, new: &NewOperation) -> Result<Option<OperationRecord>
         }
         return Err(EnqueueError::KeyReused { key: new.key.to_string(), operation: record.operation.id });
     }
-    if let Some((target, record)) = agent.taken_by(new) {
+    if let Some(target) = new.claim()
+        && let Some(record) = agent.holder_of_target(&new.kind, new.id, target)
+    {
         if record.is_same_request(new) {
             return Ok(Some(record.clone()));
         }
-        return Err(EnqueueError::TargetTaken { target, operation: record.operation.id });
+        return Err(EnqueueError::TargetTaken { target: target.clone(), operation: record.operation.id });
     }
     if new.class == Class::Background {
         let waiting = agent.waiting.iter().filter_map(|position| agent.operations.get(position));

@@ -5,7 +5,7 @@ use std::ops::RangeBounds;
 use archibald_core::event::{Event, NewEvent, Progress};
 use archibald_core::id::{AgentId, Collection, OperationId, OperationKey, OperationKind, Target};
 use archibald_core::lease::Lease;
-use archibald_core::operation::{IllegalChange, NewOperation, Operation, OperationState};
+use archibald_core::operation::{IllegalChange, OperationState};
 use archibald_core::port::Head;
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::scheduler::Ticket;
@@ -109,32 +109,20 @@ impl Agent {
         self.operations.get(self.keys.get(key)?)
     }
 
-    /// Who has the target that the request wants for itself, live or completed.
-    pub(super) fn taken_by(&self, new: &NewOperation) -> Option<(Target, &OperationRecord)> {
-        self.holder(new.once_per_target, new.target.as_ref(), &new.kind, new.id)
-    }
-
-    /// Who else has the target that the operation wants for itself.
-    pub(super) fn taken(&self, operation: &Operation) -> Option<(Target, &OperationRecord)> {
-        self.holder(operation.once_per_target, operation.target.as_ref(), &operation.kind, operation.id)
-    }
-
-    fn holder(
+    /// Who has the target that an operation wants for itself, live or completed; the operation itself aside.
+    pub(super) fn holder_of_target(
         &self,
-        once: bool,
-        target: Option<&Target>,
         kind: &OperationKind,
         but: OperationId,
-    ) -> Option<(Target, &OperationRecord)> {
-        let target = target.filter(|_| once)?;
-        let holder = self.operations.values().find(|record| {
+        target: &Target,
+    ) -> Option<&OperationRecord> {
+        self.operations.values().find(|record| {
             let other = &record.operation;
             other.id != but
-                && other.target.as_ref() == Some(target)
                 && other.kind == *kind
+                && other.target.as_ref() == Some(target)
                 && other.state.holds_target()
-        });
-        holder.map(|record| (target.clone(), record))
+        })
     }
 
     /// Forgets an operation with its key, its journal and its evidence.

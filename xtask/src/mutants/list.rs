@@ -170,10 +170,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "one submit a draft not held",
         file: "archibald-testing/src/memory/state.rs",
-        changes: &[(
-            "let target = target.filter(|_| once)?;",
-            "let target = target.filter(|_| once && but.0.is_nil())?;",
-        )],
+        changes: &[("&& other.state.holds_target()", "&& other.state.holds_target() && but.0.is_nil()")],
         package: "archibald-testing",
         tests: MEMORY,
     },
