@@ -124,6 +124,12 @@ async fn every_fault_of_a_customers_save_is_told_apart_and_none_is_done_twice() 
             assert_eq!(office.effects().len() - before, effects, "{fault:?}, new: {is_new}");
         }
     }
+    // The form is saved whole: what nobody asked to change may come out otherwise too.
+    let phone = WantedCustomer { phone: Some("045 1".into()), ..WantedCustomer::default() };
+    office.next(PAGE, "Save", Fault::Altered);
+    let outcome = desk.update_customer(&known, &phone).await;
+    let ActOutcome::Differs { differences, .. } = &outcome else { panic!("{outcome:?}") };
+    assert!(matches!(&differences[..], [city] if city.starts_with("city: ")), "{differences:?}");
     office.next(PAGE, "Save", Fault::Expire);
     let outcome = desk.update_customer(&known, &wanted("Bar")).await;
     assert_eq!(told(&outcome), "answered", "{outcome:?}");

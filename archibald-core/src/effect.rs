@@ -61,6 +61,9 @@ pub struct EffectRecord {
     pub act_until: Option<Timestamp>,
     /// When the released request was answered whole, if it was: then only the lag of lists is waited for.
     pub answered_at: Option<Timestamp>,
+    /// Field by field, what that answer read back otherwise than wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
     /// What the ERP called it.
     pub receipt: Option<Receipt>,
     /// A person decided a doubt: what looked like it there is not it.
@@ -89,6 +92,12 @@ impl EffectRecord {
     pub fn repair_of(effect: &EffectName) -> EffectName {
         let cut: String = effect.as_str().chars().take(64 - REPAIR.len()).collect();
         EffectName::new(format!("{cut}{REPAIR}")).expect("a name stays one with this ending")
+    }
+
+    /// Whether a name is that of a repair.
+    #[must_use]
+    pub fn is_repair(effect: &EffectName) -> bool {
+        effect.as_str().ends_with(REPAIR)
     }
 }
 
@@ -338,6 +347,7 @@ mod tests {
             released_at: Some(at(1)),
             act_until: Some(at(31)),
             answered_at: answered.map(at),
+            differences: vec![],
             receipt: None,
             denied: false,
         }

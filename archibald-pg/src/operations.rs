@@ -73,9 +73,15 @@ impl OperationStore for PgStore {
         .await
     }
 
-    async fn answered(&self, lease: &Lease, effect: &EffectName) -> Result<(), FenceError> {
-        self.step(How::repeatable("noting an answer"), lease, effect.clone(), |held, effect| {
-            held.record.answered(held.lease, effect, held.now)
+    async fn answered(
+        &self,
+        lease: &Lease,
+        effect: &EffectName,
+        differences: &[String],
+    ) -> Result<(), FenceError> {
+        let noted = (effect.clone(), differences.to_vec());
+        self.step(How::repeatable("noting an answer"), lease, noted, |held, (effect, differences)| {
+            held.record.answered(held.lease, effect, differences, held.now)
         })
         .await
     }

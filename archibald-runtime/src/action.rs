@@ -198,7 +198,8 @@ pub trait EffectAction: Send + Sync {
         false
     }
 
-    /// Brings what was found otherwise than wanted into what is wanted, by one edit through the gate. Carried
+    /// Brings what was found otherwise than wanted into what is wanted, by one edit through the gate. `effect` is
+    /// the journal's entry of what was saved, `observed` the receipt that the probe gave with its verdict. Carried
     /// out at most once in the life of an operation, and sent again only where it changed nothing.
     ///
     /// # Cancel safety
@@ -206,11 +207,12 @@ pub trait EffectAction: Send + Sync {
     async fn repair(
         &self,
         context: &ActionContext<'_>,
+        effect: &EffectRecord,
         observed: &Receipt,
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt> {
-        let _ = (context, observed, gate);
+        let _ = (context, effect, observed, gate);
         ActOutcome::NotSent(NotSent::Other(format!("{}: cannot be repaired", intent.effect())))
     }
 

@@ -53,9 +53,17 @@ impl OperationStore for SqliteStore {
             .await
     }
 
-    async fn answered(&self, lease: &Lease, effect: &EffectName) -> Result<(), FenceError> {
-        let (lease, effect) = (lease.clone(), effect.clone());
-        self.write_journal(lease.clone(), move |record, _, now| record.answered(&lease, &effect, now)).await
+    async fn answered(
+        &self,
+        lease: &Lease,
+        effect: &EffectName,
+        differences: &[String],
+    ) -> Result<(), FenceError> {
+        let (lease, effect, differences) = (lease.clone(), effect.clone(), differences.to_vec());
+        self.write_journal(lease.clone(), move |record, _, now| {
+            record.answered(&lease, &effect, &differences, now)
+        })
+        .await
     }
 
     async fn record(&self, lease: &Lease, effect: &EffectName, receipt: &Receipt) -> Result<(), FenceError> {

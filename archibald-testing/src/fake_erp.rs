@@ -151,6 +151,11 @@ impl FakeErp {
         change(&mut self.world().records)
     }
 
+    /// The same, right before so many more pages were read.
+    pub fn by_hand_before_page(&self, reads: u32, change: impl FnOnce(&mut Records) + Send + 'static) {
+        self.world().late.push((reads, Box::new(|world: &mut World| change(&mut world.records))));
+    }
+
     /// Lists leave out these orders and customers, and no others; their detail pages stay.
     pub fn leave_out_of_lists(&self, ids: impl IntoIterator<Item = impl Into<String>>) {
         self.world().hidden = ids.into_iter().map(Into::into).collect();

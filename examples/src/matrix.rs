@@ -23,26 +23,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use archibald_testing::postgres::Cluster;
 use clap::Parser;
-use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::actions::ACTIONS;
 use self::args::Args;
 use self::cell::{Cell, Kind, LeftOut, Store, matrix};
 use self::draw::draw;
 use self::lane::Lane;
 use self::report::{About, Report, list};
-use self::server::Server;
 use self::story::Told;
 use crate::demo::Interrupt;
-use crate::demo::api::CallError;
 use crate::demo::error::DemoError;
 
 /// Kills that the whole matrix has at least.
 const KILLS: usize = 1_000;
-const UNKNOWN: &str = "the server does not know this kind of operation";
 
 /// Runs the matrix. Must be called on a runtime of one thread, that of the process: children are tied to the
 /// thread that started them.
@@ -73,7 +68,7 @@ async fn carried_out(args: &Args) -> Result<ExitCode, DemoError> {
 
 async fn run_or_list(args: &Args) -> Result<ExitCode, DemoError> {
     let seed = args.seed.unwrap_or_else(from_the_clock);
-    let (cells, left_out) = chosen(args, &mut Lane::open(args.driver, seed, None).await?).await?;
+    let (cells, left_out) = chosen(args);
     if args.list {
         list(&cells, &left_out);
         return Ok(ExitCode::SUCCESS);
@@ -94,54 +89,18 @@ async fn run_or_list(args: &Args) -> Result<ExitCode, DemoError> {
     Ok(ExitCode::from(u8::from(!right)))
 }
 
-/// What was asked for, less what the server does not know.
-async fn chosen(args: &Args, lane: &mut Lane) -> Result<(Vec<Cell>, Vec<LeftOut>), DemoError> {
-    let known = known(lane).await?;
-    let (cells, mut left_out) = matrix();
-    let (cells, unknown): (Vec<_>, Vec<_>) =
-        cells.into_iter().partition(|cell| known.contains(cell.action.kind));
-    left_out.extend(unknown.into_iter().map(|cell| {
-        let Cell { action, point, kind, store, .. } = cell;
-        LeftOut { action, point, kind, store, why: UNKNOWN }
-    }));
+/// The part of the matrix that was asked for.
+fn chosen(args: &Args) -> (Vec<Cell>, Vec<LeftOut>) {
+    let (mut cells, mut left_out) = matrix();
     let asked = |action: &str, point: &str, kind: Kind, store: Store| {
         args.action.as_ref().is_none_or(|asked| asked == action)
             && args.failpoint.as_ref().is_none_or(|asked| point.starts_with(asked.as_str()))
             && args.kind.is_none_or(|asked| asked == kind)
             && args.store.is_none_or(|asked| asked == store)
     };
-    let cells: Vec<Cell> =
-        cells.into_iter().filter(|c| asked(c.action.kind, c.point.name, c.kind, c.store)).collect();
-    let (cells, open): (Vec<_>, Vec<_>) =
-        cells.into_iter().partition(|cell| args.all || args.open || cell.open().is_none());
-    left_out.extend(open.into_iter().map(|cell| {
-        let why = cell.open().unwrap_or_default();
-        let Cell { action, point, kind, store, .. } = cell;
-        LeftOut { action, point, kind, store, why }
-    }));
+    cells.retain(|cell| asked(cell.action.kind, cell.point.name, cell.kind, cell.store));
     left_out.retain(|out| asked(out.action.kind, out.point.name, out.kind, out.store));
-    Ok((cells, left_out))
-}
-
-/// The kinds that the server takes, by its own word: an unknown one is refused by name.
-async fn known(lane: &mut Lane) -> Result<BTreeSet<&'static str>, DemoError> {
-    let mut wiring = lane.wiring(Store::Sqlite, "w1");
-    wiring.store = "memory".to_owned();
-    wiring.driver = crate::demo::args::Driver::Direct;
-    let mut server = Server::start(&wiring, None).await?;
-    let agent = &lane.agents()[0];
-    let mut known = BTreeSet::new();
-    for action in ACTIONS {
-        let body = json!({ "kind": action.kind, "payload": {}, "key": action.kind });
-        match server.api.submit(0, agent, &body).await {
-            Err(CallError::Refused(_, text)) if text.contains("unknown kind") => {}
-            _ => {
-                known.insert(action.kind);
-            }
-        }
-    }
-    server.end().await;
-    Ok(known)
+    (cells, left_out)
 }
 
 fn drawn(args: &Args, cells: Vec<Cell>, seed: u64) -> Vec<Cell> {

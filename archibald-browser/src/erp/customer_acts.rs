@@ -41,7 +41,7 @@ impl ErpClient {
         limit: &Limit,
     ) -> Acted {
         let form = &self.site().map().customer;
-        self.typed(self.site().type_customer(self.page(), limit, wanted).await)?;
+        let whole = self.typed(self.site().type_customer(self.page(), limit, wanted).await)?;
         let write =
             Write { name: "customer.save", control: &form.save, question: "", validation: &form.validation };
         let answer = self.write(write, fence, limit).await?;
@@ -50,7 +50,7 @@ impl ErpClient {
         let shown = Shown { key: code, message: page.get("message") };
         self.expect_saved(&answer, known, &shown, &form.saved.replace("{code}", code))?;
         let customer = customer_of(&page).map_err(Ended::answered)?;
-        let differences = customer_differences(wanted, &customer);
+        let differences = customer_differences(&whole, &customer);
         if differences.is_empty() {
             Ok(ActOutcome::Done(customer))
         } else {

@@ -33,7 +33,7 @@ pub struct Customer {
 /// One page of the ERP's list of customers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomerPage {
-    /// In the list's order. The list shows some of the fields only; the rest are empty.
+    /// In the list's order. The list shows code, name, VAT number, city and country; the rest are empty.
     pub customers: Vec<Customer>,
     /// How many pages the list has, as far as it tells.
     pub pages: u32,
@@ -86,6 +86,41 @@ impl WantedCustomer {
     }
 }
 
+impl WantedCustomer {
+    /// Wants the field of this name as `text`, unless it is wanted otherwise already. A name that no field has
+    /// changes nothing.
+    pub fn or_insert(&mut self, field: &str, text: &str) {
+        let slot = match field {
+            "name" => &mut self.name,
+            "vat" => &mut self.vat,
+            "street" => &mut self.street,
+            "city" => &mut self.city,
+            "postal_code" => &mut self.postal_code,
+            "country" => &mut self.country,
+            "email" => &mut self.email,
+            "phone" => &mut self.phone,
+            _ => return,
+        };
+        slot.get_or_insert_with(|| text.to_owned());
+    }
+
+    /// With every field: what is not named is wanted as it is shown.
+    #[must_use]
+    pub fn completed(&self, shown: &Customer) -> Self {
+        let either = |wanted: &Option<String>, shown: &String| Some(wanted.as_ref().unwrap_or(shown).clone());
+        Self {
+            name: either(&self.name, &shown.name),
+            vat: either(&self.vat, &shown.vat),
+            street: either(&self.street, &shown.street),
+            city: either(&self.city, &shown.city),
+            postal_code: either(&self.postal_code, &shown.postal_code),
+            country: either(&self.country, &shown.country),
+            email: either(&self.email, &shown.email),
+            phone: either(&self.phone, &shown.phone),
+        }
+    }
+}
+
 impl Customer {
     /// Every field but the code with its name, in the form's order.
     #[must_use]
@@ -118,6 +153,24 @@ pub fn customer_differences(wanted: &WantedCustomer, observed: &Customer) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_named_is_wanted_as_it_is_shown() {
+        let shown: Customer =
+            serde_json::from_str(r#"{"code":"C1","name":"Rossi","city":"Verona","phone":"1"}"#).unwrap();
+        let wanted = WantedCustomer { city: Some("Milano".into()), ..WantedCustomer::default() };
+        let completed = wanted.completed(&shown);
+        assert_eq!(completed.city.as_deref(), Some("Milano"));
+        assert_eq!(customer_differences(&completed, &shown), [r#"city: wanted "Milano", found "Verona""#]);
+        let as_shown = WantedCustomer::default().completed(&shown);
+        assert_eq!(as_shown.fields(), shown.fields().map(|(name, text)| (name, Some(text))));
+        let mut inserted = WantedCustomer::default();
+        for (name, text) in shown.fields() {
+            inserted.or_insert(name, text);
+            inserted.or_insert(name, "something else");
+        }
+        assert_eq!(inserted, as_shown);
+    }
 
     #[test]
     fn only_what_is_wanted_is_compared() {

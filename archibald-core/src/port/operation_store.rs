@@ -172,14 +172,19 @@ pub trait OperationStore: Send + Sync {
     /// released, and then the next attempt probes.
     async fn release(&self, intent: &Intent) -> Result<Released, FenceError>;
 
-    /// Notes that the released request was answered whole.
+    /// Notes that the released request was answered whole, and what the answer read back otherwise than wanted.
     ///
     /// # Errors
     /// See [`OperationRecord::answered`].
     ///
     /// # Cancel safety
     /// Cancel safe.
-    async fn answered(&self, lease: &Lease, effect: &EffectName) -> Result<(), FenceError>;
+    async fn answered(
+        &self,
+        lease: &Lease,
+        effect: &EffectName,
+        differences: &[String],
+    ) -> Result<(), FenceError>;
 
     /// Keeps the receipt, in the smallest transaction possible.
     ///

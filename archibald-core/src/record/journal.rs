@@ -57,18 +57,27 @@ impl OperationRecord {
         effect.released_at = Some(now);
         effect.act_until = Some(act_until);
         effect.answered_at = None;
+        effect.differences.clear();
         Ok(Released::issue())
     }
 
-    /// Notes that the released request was answered whole and so is over at the ERP.
+    /// Notes that the released request was answered whole and so is over at the ERP, and what the answer read
+    /// back otherwise than wanted.
     ///
     /// # Errors
     /// [`FenceError::Superseded`] under any other lease, [`FenceError::Journal`] without such an effect.
-    pub fn answered(&mut self, lease: &Lease, effect: &EffectName, now: Timestamp) -> Result<(), FenceError> {
+    pub fn answered(
+        &mut self,
+        lease: &Lease,
+        effect: &EffectName,
+        differences: &[String],
+        now: Timestamp,
+    ) -> Result<(), FenceError> {
         self.fence(lease)?;
         let effect = self.effect_mut(effect)?;
         if effect.state == EffectState::Released {
             effect.answered_at = Some(now);
+            effect.differences = differences.to_vec();
         }
         Ok(())
     }
@@ -191,6 +200,7 @@ fn first_intent(lease: &Lease, request: &IntentRequest, now: Timestamp) -> Effec
         released_at: None,
         act_until: None,
         answered_at: None,
+        differences: vec![],
         receipt: None,
         denied: false,
     }

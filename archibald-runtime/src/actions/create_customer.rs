@@ -105,16 +105,19 @@ impl EffectAction for CreateCustomer {
     async fn repair(
         &self,
         context: &ActionContext<'_>,
+        effect: &EffectRecord,
         observed: &Receipt,
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt> {
-        let wanted = match parsed(&context.operation.payload) {
-            Ok(wanted) => wanted,
-            Err(errors) => return ActOutcome::Refused(in_words(&errors)),
-        };
-        let saved = customers::update(context, &customers::code(observed), &wanted, intent, gate).await;
-        saved.map(|saved| if is_adopted(observed) { adopted(&saved) } else { created(&saved) })
+        match sent(context.operation, effect) {
+            Ok((_, wanted)) => {
+                let saved =
+                    customers::update(context, &customers::code(observed), &wanted, intent, gate).await;
+                saved.map(|saved| if is_adopted(observed) { adopted(&saved) } else { created(&saved) })
+            }
+            Err(error) => ActOutcome::Refused(error),
+        }
     }
 
     async fn probe(
@@ -122,18 +125,17 @@ impl EffectAction for CreateCustomer {
         context: &ActionContext<'_>,
         effect: &EffectRecord,
     ) -> Result<Verdict<Receipt>, Interrupted> {
-        let wanted = match parsed(&context.operation.payload) {
-            Ok(wanted) => wanted,
-            Err(errors) => return Ok(Verdict::Unclear(in_words(&errors))),
+        let (base, wanted) = match sent(context.operation, effect) {
+            Ok(sent) => sent,
+            Err(error) => return Ok(Verdict::Unclear(error)),
         };
         context.progress("probe", 0, 1, "asking the ERP whether the customer exists");
-        match kept::<Baseline>(&effect.baseline) {
-            Ok(Baseline::Adopt(base)) => {
+        match base {
+            Baseline::Adopt(base) => {
                 let observed = context.client.read_customer(&base.customer).await?;
                 Ok(customers::told(customers::verdict(&wanted, &base, observed.as_ref()), adopted))
             }
-            Ok(Baseline::Known(known)) => look(context, &wanted, known, effect).await,
-            Err(error) => Ok(Verdict::Unclear(error)),
+            Baseline::Known(known) => look(context, &wanted, known, effect).await,
         }
     }
 
@@ -154,6 +156,18 @@ impl EffectAction for CreateCustomer {
         }
         Completion { result, rows }
     }
+}
+
+/// A save that was sent: what was known before it, and what has to be there after it.
+fn sent(operation: &Operation, effect: &EffectRecord) -> Result<(Baseline, WantedCustomer), String> {
+    let wanted = parsed(&operation.payload).map_err(|errors| in_words(&errors))?;
+    let base: Baseline = kept(&effect.baseline)?;
+    let before = match &base {
+        Baseline::Adopt(update) => Some(&update.before),
+        Baseline::Known(_) => None,
+    };
+    let wanted = customers::whole(wanted, before, effect);
+    Ok((base, wanted))
 }
 
 #[derive(Debug, PartialEq, Eq)]

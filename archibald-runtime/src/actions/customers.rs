@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use archibald_core::effect::{ActOutcome, Intent, Receipt, Verdict};
+use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Receipt, Verdict};
 use archibald_core::erp::{Customer, WantedCustomer, customer_differences};
 use archibald_core::error::FieldError;
 use archibald_core::id::Collection;
@@ -11,6 +11,7 @@ use archibald_core::record::LocalRow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::changed::names;
 use super::payload::{Complaints, read};
 use crate::action::ActionContext;
 
@@ -54,8 +55,26 @@ pub(super) fn wanted(payload: &Value) -> Result<WantedCustomer, Vec<FieldError>>
     complaints.result(customer)
 }
 
-/// What the customer's page says of an update that was sent. Only what is wanted is looked at: other fields
-/// may change under us.
+/// What has to be at the ERP once a save was sent: what was asked for, and of the rest what the ERP itself said
+/// that it saved otherwise, as that was before. Other fields may change under us.
+pub(super) fn whole(
+    mut wanted: WantedCustomer,
+    before: Option<&Customer>,
+    effect: &EffectRecord,
+) -> WantedCustomer {
+    let was = |field: &str| {
+        let fields = before.map(Customer::fields);
+        fields
+            .and_then(|fields| fields.into_iter().find(|(name, _)| *name == field))
+            .map_or("", |(_, text)| text)
+    };
+    for name in names(&effect.differences) {
+        wanted.or_insert(&name, was(&name));
+    }
+    wanted
+}
+
+/// What the customer's page says of an update that was sent.
 pub(super) fn verdict(
     wanted: &WantedCustomer,
     update: &Update,

@@ -102,6 +102,7 @@ impl EffectAction for EditOrder {
     async fn repair(
         &self,
         context: &ActionContext<'_>,
+        _effect: &EffectRecord,
         observed: &Receipt,
         intent: Intent,
         gate: Arc<dyn CommitGate>,

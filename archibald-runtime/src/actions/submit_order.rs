@@ -108,6 +108,7 @@ impl EffectAction for SubmitOrder {
     async fn repair(
         &self,
         context: &ActionContext<'_>,
+        _effect: &EffectRecord,
         observed: &Receipt,
         intent: Intent,
         gate: Arc<dyn CommitGate>,

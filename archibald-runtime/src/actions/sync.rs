@@ -2,8 +2,9 @@
 //!
 //! Every page is committed with the place to go on from, so a sync that gave way loses nothing. What the list
 //! does not show any more is removed only after a pass over all its pages in one attempt, since a list that
-//! was left in the middle may have moved under us; only where its detail page agrees, if there is one; never
-//! what was written since the pass began; and never more than a fifth of what is known: a list that shrinks
+//! was left in the middle may have moved under us; only where its detail page agrees, and where there is none
+//! a second reading of the list, since a row may move from page to page between two looks; never what was
+//! written since the pass began; and never more than a fifth of what is known: a list that shrinks
 //! like that may be a list that is broken, so a person is warned instead.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,10 +55,10 @@ pub trait List: Send + Sync {
         Ok(Some(shown.clone()))
     }
 
-    /// Whether what the list left out is there all the same, by its detail page.
-    async fn exists(&self, client: &dyn ArchibaldClient, id: &str) -> Result<bool, ClientError> {
+    /// Whether what the list left out is there all the same, by its detail page; `None` where rows have none.
+    async fn exists(&self, client: &dyn ArchibaldClient, id: &str) -> Result<Option<bool>, ClientError> {
         let _ = (client, id);
-        Ok(false)
+        Ok(None)
     }
 }
 
@@ -190,15 +191,40 @@ impl<'a, L: List> Pass<'a, L> {
                 Some(format!("{gone} of {known} {name} are not listed any more; nothing was removed"));
             return Ok(());
         }
+        let mut listed_now: Option<BTreeSet<String>> = None;
         for id in vanished {
             self.give_way()?;
-            if !self.list.exists(self.context.client, &id).await? {
+            let exists = match (self.list.exists(self.context.client, &id).await?, &listed_now) {
+                (Some(exists), _) => exists,
+                (None, Some(listed)) => listed.contains(&id),
+                (None, None) => listed_now.insert(self.listed().await?).contains(&id),
+            };
+            if !exists {
                 self.done.removed += 1;
                 let row = self.row(&id, None);
                 self.checkpoint(vec![row]).await?;
             }
         }
         Ok(())
+    }
+
+    /// Everything that the list shows, read once more.
+    async fn listed(&self) -> Result<BTreeSet<String>, Interrupted> {
+        let (mut listed, mut number, mut pages) = (BTreeSet::new(), 0, 1);
+        while number < pages {
+            self.give_way()?;
+            number += 1;
+            let page = self.list.read(self.context.client, number).await?;
+            listed.extend(page.rows.into_iter().map(|(id, _)| id));
+            pages = page.pages;
+            self.context.progress(
+                "check",
+                u64::from(number),
+                u64::from(pages),
+                format!("page {number} of {pages}"),
+            );
+        }
+        Ok(listed)
     }
 
     fn give_way(&self) -> Result<(), Interrupted> {

@@ -10,6 +10,9 @@ use super::sync::{List, Merged, Page};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SyncCustomers;
 
+/// See [`CustomerPage::customers`](archibald_core::erp::CustomerPage::customers).
+const LISTED: [&str; 5] = ["code", "name", "vat", "city", "country"];
+
 #[async_trait]
 impl List for SyncCustomers {
     fn name(&self) -> &'static str {
@@ -26,11 +29,11 @@ impl List for SyncCustomers {
         Ok(Page { rows: rows.collect(), pages: page.pages })
     }
 
-    /// The list shows some of the fields only, and leaves the others empty: what is known of those stays.
+    /// What is known of the fields that the list does not show stays.
     fn merge(&self, shown: &Value, known: Option<&Value>) -> Merged {
         let mut merged = shown.clone();
         if let (Some(fields), Some(known)) = (merged.as_object_mut(), known) {
-            for (field, text) in fields.iter_mut().filter(|(_, text)| **text == json!("")) {
+            for (field, text) in fields.iter_mut().filter(|(field, _)| !LISTED.contains(&field.as_str())) {
                 if let Some(before) = known.get(field) {
                     text.clone_from(before);
                 }
@@ -39,7 +42,7 @@ impl List for SyncCustomers {
         Merged::Row(merged)
     }
 
-    async fn exists(&self, client: &dyn ArchibaldClient, id: &str) -> Result<bool, ClientError> {
-        Ok(client.read_customer(id).await?.is_some())
+    async fn exists(&self, client: &dyn ArchibaldClient, id: &str) -> Result<Option<bool>, ClientError> {
+        Ok(Some(client.read_customer(id).await?.is_some()))
     }
 }

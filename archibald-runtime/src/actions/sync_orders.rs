@@ -50,8 +50,8 @@ impl List for SyncOrders {
         Ok(Some(whole))
     }
 
-    async fn exists(&self, client: &dyn ArchibaldClient, id: &str) -> Result<bool, ClientError> {
-        Ok(client.read_order(id).await?.is_some())
+    async fn exists(&self, client: &dyn ArchibaldClient, id: &str) -> Result<Option<bool>, ClientError> {
+        Ok(Some(client.read_order(id).await?.is_some()))
     }
 }
 

@@ -61,8 +61,12 @@ impl EffectAction for UpdateCustomer {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt> {
-        match kept::<Update>(baseline) {
-            Ok(base) => update(context, &base.customer, &base.changed, intent, gate).await,
+        let wanted = parsed(&context.operation.payload).map_err(|errors| in_words(&errors));
+        match wanted.and_then(|(_, wanted)| Ok((kept::<Update>(baseline)?, wanted))) {
+            Ok((base, wanted)) => {
+                let saved = customers::update(context, &base.customer, &wanted, intent, gate).await;
+                saved.map(|saved| receipt(&saved, &base.changed))
+            }
             Err(error) => ActOutcome::Refused(error),
         }
     }
@@ -74,12 +78,17 @@ impl EffectAction for UpdateCustomer {
     async fn repair(
         &self,
         context: &ActionContext<'_>,
+        effect: &EffectRecord,
         observed: &Receipt,
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt> {
-        match kept::<Vec<String>>(&observed.0["changed"]) {
-            Ok(changed) => update(context, &customers::code(observed), &changed, intent, gate).await,
+        match sent(context.operation, effect) {
+            Ok((base, wanted)) => {
+                let saved =
+                    customers::update(context, &customers::code(observed), &wanted, intent, gate).await;
+                saved.map(|saved| receipt(&saved, &base.changed))
+            }
             Err(error) => ActOutcome::Refused(error),
         }
     }
@@ -89,12 +98,8 @@ impl EffectAction for UpdateCustomer {
         context: &ActionContext<'_>,
         effect: &EffectRecord,
     ) -> Result<Verdict<Receipt>, Interrupted> {
-        let wanted = match parsed(&context.operation.payload) {
-            Ok((_, wanted)) => wanted,
-            Err(errors) => return Ok(Verdict::Unclear(in_words(&errors))),
-        };
-        let base: Update = match kept(&effect.baseline) {
-            Ok(base) => base,
+        let (base, wanted) = match sent(context.operation, effect) {
+            Ok(sent) => sent,
             Err(error) => return Ok(Verdict::Unclear(error)),
         };
         context.progress("probe", 0, 1, format!("asking the ERP for customer {}", base.customer));
@@ -134,20 +139,12 @@ fn receipt(customer: &Customer, changed: &[String]) -> Receipt {
     customers::receipt(customer, json!({ "changed": changed }))
 }
 
-async fn update(
-    context: &ActionContext<'_>,
-    code: &str,
-    changed: &[String],
-    intent: Intent,
-    gate: Arc<dyn CommitGate>,
-) -> ActOutcome<Receipt> {
-    match parsed(&context.operation.payload) {
-        Ok((_, wanted)) => {
-            let saved = customers::update(context, code, &wanted, intent, gate).await;
-            saved.map(|saved| receipt(&saved, changed))
-        }
-        Err(errors) => ActOutcome::Refused(in_words(&errors)),
-    }
+/// An update that was sent: what was known before it, and what has to be there after it.
+fn sent(operation: &Operation, effect: &EffectRecord) -> Result<(Update, WantedCustomer), String> {
+    let (_, wanted) = parsed(&operation.payload).map_err(|errors| in_words(&errors))?;
+    let base: Update = kept(&effect.baseline)?;
+    let wanted = customers::whole(wanted, Some(&base.before), effect);
+    Ok((base, wanted))
 }
 
 /// The payload, checked whole.

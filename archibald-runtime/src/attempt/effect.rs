@@ -75,8 +75,8 @@ impl Attempt {
         &self,
         action: &dyn EffectAction,
         context: &ActionContext<'_>,
-        observed: Receipt,
-        differences: &[String],
+        effect: &EffectRecord,
+        (observed, differences): (Receipt, &[String]),
     ) -> Result<Settlement, Lost> {
         let name = EffectRecord::repair_of(&action.effect());
         let baseline = json!({ "observed": observed, "differences": differences });
@@ -89,7 +89,7 @@ impl Attempt {
             Ok(allowed) => allowed,
             Err(error) => return self.fenced(error),
         };
-        let outcome = self.within_budget(action.repair(context, &observed, intent, gate)).await;
+        let outcome = self.within_budget(action.repair(context, effect, &observed, intent, gate)).await;
         self.shared.failpoints.at("repair.answered", self.record.operation.id).await;
         match outcome {
             // It was carried out, and that was the one repair: the next probe has only to see it.
@@ -145,7 +145,7 @@ impl Attempt {
 
     /// A refusal is a whole answer: should a person redrive it, only lists may lag.
     async fn refused(&self, action: &dyn EffectAction, why: String) -> Result<Settlement, Lost> {
-        if let Err(error) = self.shared.store.answered(self.lease(), &action.effect()).await {
+        if let Err(error) = self.shared.store.answered(self.lease(), &action.effect(), &[]).await {
             return self.fenced(error);
         }
         Ok(Disposition::Reject { why, refused: Some(action.effect()) }.into())
@@ -168,24 +168,25 @@ impl Attempt {
             // Like every answer that is not as wanted: the next attempt probes, once the answer has settled.
             ActOutcome::Differs { differences, .. } => {
                 let evidence = format!("saved otherwise than wanted: {}", differences.join("; "));
-                self.ambiguous(effects.first(), evidence, true).await
+                self.ambiguous(effects.first(), evidence, Some(&differences)).await
             }
-            ActOutcome::Refused(evidence) => self.ambiguous(effects.first(), evidence, true).await,
+            ActOutcome::Refused(evidence) => self.ambiguous(effects.first(), evidence, Some(&[])).await,
             ActOutcome::Ambiguous { evidence, answered } => {
-                self.ambiguous(effects.first(), evidence, answered).await
+                self.ambiguous(effects.first(), evidence, answered.then_some(&[])).await
             }
         }
     }
 
+    /// `answer` is what a whole answer read back otherwise than wanted; `None` where there was none.
     async fn ambiguous(
         &self,
         acted: Option<&EffectName>,
         evidence: String,
-        answered: bool,
+        answer: Option<&[String]>,
     ) -> Result<Settlement, Lost> {
-        if answered
+        if let Some(differences) = answer
             && let Some(effect) = acted
-            && let Err(error) = self.shared.store.answered(self.lease(), effect).await
+            && let Err(error) = self.shared.store.answered(self.lease(), effect, differences).await
         {
             return self.fenced(error);
         }
@@ -217,7 +218,7 @@ impl Attempt {
         if let Err(error) = context.client.check_health().await {
             return self.interrupted(error.into());
         }
-        self.judge(action, context, verdict).await
+        self.judge(action, context, effect, verdict).await
     }
 
     /// A verdict that counts.
@@ -225,12 +226,13 @@ impl Attempt {
         &self,
         action: &dyn EffectAction,
         context: &ActionContext<'_>,
+        effect: &EffectRecord,
         verdict: Verdict<Receipt>,
     ) -> Result<Settlement, Lost> {
         match verdict {
             Verdict::Found(receipt) => self.found(action, receipt, &self.open_effects()).await,
             Verdict::Differs { observed, differences } => {
-                self.repair(action, context, observed, &differences).await
+                self.repair(action, context, effect, (observed, &differences)).await
             }
             Verdict::Unclear(evidence) => Ok(Disposition::Doubt { evidence }.into()),
             Verdict::Forbidden(why) => Ok(Disposition::Reject { why, refused: Some(action.effect()) }.into()),

@@ -209,6 +209,35 @@ async fn what_lists_leave_out_is_kept_where_its_detail_page_is_there() {
     assert_eq!((ORDERS.rows(&house).await.len(), CUSTOMERS.rows(&house).await.len()), (10, 10));
 }
 
+/// What moves up in the list while it is read is on none of the pages, and nowhere else to be looked for.
+#[tokio::test]
+async fn what_moved_from_page_to_page_has_not_vanished() {
+    for listing in [PRODUCTS, PRICES] {
+        let house = House::open();
+        (0..ROWS).for_each(|n| (listing.add)(&house.erp, n));
+        listing.run(&house, "s1").await;
+        house.erp.by_hand_before_page(2, |records| {
+            records.products.rotate_left(1);
+            records.prices.rotate_left(1);
+        });
+        let sync = listing.run(&house, "s3").await;
+        assert_eq!(house.completed("nancy", sync).await, counts(45, 0, 0, 0), "{}", listing.name);
+        assert_eq!(listing.rows(&house).await.len(), 45, "{}", listing.name);
+    }
+}
+
+/// The list shows cities, so an empty one is one that was cleared.
+#[tokio::test]
+async fn a_field_that_lists_show_may_be_cleared() {
+    let house = House::open();
+    house.erp.add_customers([customer("C1", "Rossi", "1", "Verona")]);
+    CUSTOMERS.run(&house, "s1").await;
+    house.erp.by_hand(|records| records.customers[0].city.clear());
+    let sync = CUSTOMERS.run(&house, "s3").await;
+    assert_eq!(house.completed("nancy", sync).await, counts(1, 0, 1, 0));
+    assert_eq!(CUSTOMERS.rows(&house).await[0].1["city"], json!(""));
+}
+
 /// The list has no phone numbers, and a sync does not forget them.
 #[tokio::test]
 async fn a_sync_keeps_what_lists_do_not_show() {

@@ -1,4 +1,4 @@
-use archibald_testing::fake_erp::{FakeErp, Write};
+use archibald_testing::fake_erp::{FakeErp, SaveFault, Write};
 use serde_json::json;
 
 use crate::verb::{Verb, assert_ends, assert_ends_after, customer};
@@ -27,6 +27,19 @@ async fn an_update_is_journaled_like_every_effect() {
 #[tokio::test]
 async fn an_update_is_applied_once_whatever_goes_wrong() {
     verb().stands_every_fault().await;
+}
+
+/// The form is saved whole, so the ERP may spoil what nobody asked it to change; and says so in its answer.
+#[tokio::test]
+async fn what_the_erp_spoils_beside_the_wanted_is_repaired_too() {
+    let phone = Verb {
+        payload: json!({ "customer": "C1", "phone": "1" }),
+        result: json!({ "customer": "C1", "changed": ["phone"] }),
+        ..verb()
+    };
+    let house = phone.is_repaired(SaveFault::Altered).await.unwrap();
+    let city = |erp: &FakeErp| erp.by_hand(|records| records.customers[0].city.clone());
+    assert_eq!(city(&house.erp), "Verona");
 }
 
 #[tokio::test]

@@ -137,8 +137,9 @@ impl Verb {
         assert_eq!((house.erp.writes(), house.probes().await), (vec![], 0), "{}", self.kind);
     }
 
-    async fn is_repaired(&self, fault: SaveFault) {
-        let Some(repair) = &self.repair else { return };
+    /// The house where it was; none where nothing can be half done.
+    pub(crate) async fn is_repaired(&self, fault: SaveFault) -> Option<House> {
+        let repair = self.repair.as_ref()?;
         let house = self.house(quick());
         house.erp.fail_next_save(fault.clone());
         let record = self.ends(&house).await;
@@ -147,6 +148,7 @@ impl Verb {
         assert_eq!(house.erp.writes(), [self.write.clone(), repair.clone()], "{}: {fault:?}", self.kind);
         assert_eq!(record.effects.len(), 2, "{}: the effect and its repair", self.kind);
         assert_closed(&record.effects);
+        Some(house)
     }
 
     async fn is_repaired_once(&self) {

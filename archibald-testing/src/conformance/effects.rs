@@ -19,8 +19,10 @@ pub async fn a_gate_opens_once(under: &mut dyn StoreUnderTest) {
     for refused in answers.iter().filter_map(|answer| answer.as_ref().err()) {
         assert!(matches!(refused, FenceError::Journal(JournalError::NotIntended(_))), "{refused}");
     }
-    ports.store.answered(&lease, &effect()).await.unwrap();
+    let differences = ["note: wanted \"a\", found \"\"".to_owned()];
+    ports.store.answered(&lease, &effect(), &differences).await.unwrap();
     let journal = ports.get(&record).await.effects;
+    assert_eq!(journal[0].differences, differences);
     assert_eq!(journal[0].state, EffectState::Released);
     assert!(journal[0].answered_at >= journal[0].released_at);
     assert!(journal[0].act_until > journal[0].released_at);

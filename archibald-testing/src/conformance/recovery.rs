@@ -77,7 +77,7 @@ async fn refuses_everything(ports: &Ports, lost: &Lease) {
         ports.store.settle(lost, settlement).await.err(),
         ports.store.checkpoint(lost, "late", Some(json!(1)), rows).await.err(),
         ports.store.intend(lost, &intent_request(IntentBasis::NothingReleased)).await.err(),
-        ports.store.answered(lost, &effect()).await.err(),
+        ports.store.answered(lost, &effect(), &[]).await.err(),
         ports.store.record(lost, &effect(), &receipt("O-9")).await.err(),
     ];
     for answer in answers {

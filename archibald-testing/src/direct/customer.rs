@@ -68,7 +68,7 @@ impl Write for SaveCustomer<'_> {
                 form.fill(name, wanted)?;
             }
         }
-        self.wanted = completed(&self.wanted, shown);
+        self.wanted = self.wanted.completed(&shown);
         Ok(form.press("Save")?)
     }
 
@@ -87,20 +87,5 @@ impl Write for SaveCustomer<'_> {
 
     fn differences(&self, found: &Customer) -> Vec<String> {
         customer_differences(&self.wanted, found)
-    }
-}
-
-/// What is not asked for must stay as it is.
-fn completed(wanted: &WantedCustomer, shown: Customer) -> WantedCustomer {
-    let either = |wanted: &Option<String>, shown: String| Some(wanted.clone().unwrap_or(shown));
-    WantedCustomer {
-        name: either(&wanted.name, shown.name),
-        vat: either(&wanted.vat, shown.vat),
-        street: either(&wanted.street, shown.street),
-        city: either(&wanted.city, shown.city),
-        postal_code: either(&wanted.postal_code, shown.postal_code),
-        country: either(&wanted.country, shown.country),
-        email: either(&wanted.email, shown.email),
-        phone: either(&wanted.phone, shown.phone),
     }
 }

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
-use archibald_core::effect::{ActOutcome, Intent, Permit};
+use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Permit};
 use archibald_core::erp::{
     Customer, CustomerPage, Order, OrderPage, OrderQuery, OrderSummary, PricePage, ProductPage,
     WantedCustomer, WantedOrder,
 };
-use archibald_core::id::AgentId;
+use archibald_core::id::{AgentId, EffectName};
 use archibald_core::port::{ArchibaldClient, ClientError, CommitGate, Finish, GateRefused, SessionLease};
 use archibald_core::record::Evidence;
 use async_trait::async_trait;
@@ -42,7 +42,9 @@ impl SessionLease for PointedSession {
 #[async_trait]
 impl CommitGate for PointedGate {
     async fn open(&self, intent: Intent) -> Result<Permit, GateRefused> {
-        self.point.beside("gate.open", &self.agent, self.inner.open(intent)).await
+        let is_repair = EffectRecord::is_repair(intent.effect());
+        let name = if is_repair { "repair.gate" } else { "gate.open" };
+        self.point.beside(name, &self.agent, self.inner.open(intent)).await
     }
 }
 
@@ -52,12 +54,18 @@ impl PointedSession {
     }
 
     /// An act, every verb alike.
-    async fn act<R>(&self, act: impl Future<Output = ActOutcome<R>> + Send) -> ActOutcome<R> {
+    async fn act<R>(
+        &self,
+        effect: EffectName,
+        act: impl Future<Output = ActOutcome<R>> + Send,
+    ) -> ActOutcome<R> {
+        let is_repair = EffectRecord::is_repair(&effect);
         let act = async {
-            self.guard.act();
+            self.guard.act(is_repair);
             act.await
         };
-        self.point.beside("client.act", &self.agent, act).await
+        let name = if is_repair { "repair.act" } else { "client.act" };
+        self.point.beside(name, &self.agent, act).await
     }
 
     async fn read<T>(&self, name: &str, read: impl Future<Output = T> + Send) -> T {
@@ -78,7 +86,8 @@ impl ArchibaldClient for PointedSession {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Order> {
-        self.act(self.erp().create_order(wanted, reference, intent, self.gate(gate))).await
+        self.act(intent.effect().clone(), self.erp().create_order(wanted, reference, intent, self.gate(gate)))
+            .await
     }
 
     async fn edit_order(
@@ -89,15 +98,19 @@ impl ArchibaldClient for PointedSession {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Order> {
-        self.act(self.erp().edit_order(number, wanted, reference, intent, self.gate(gate))).await
+        self.act(
+            intent.effect().clone(),
+            self.erp().edit_order(number, wanted, reference, intent, self.gate(gate)),
+        )
+        .await
     }
 
     async fn delete_order(&self, number: &str, intent: Intent, gate: Arc<dyn CommitGate>) -> ActOutcome<()> {
-        self.act(self.erp().delete_order(number, intent, self.gate(gate))).await
+        self.act(intent.effect().clone(), self.erp().delete_order(number, intent, self.gate(gate))).await
     }
 
     async fn send_order(&self, number: &str, intent: Intent, gate: Arc<dyn CommitGate>) -> ActOutcome<Order> {
-        self.act(self.erp().send_order(number, intent, self.gate(gate))).await
+        self.act(intent.effect().clone(), self.erp().send_order(number, intent, self.gate(gate))).await
     }
 
     async fn create_customer(
@@ -106,7 +119,7 @@ impl ArchibaldClient for PointedSession {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Customer> {
-        self.act(self.erp().create_customer(wanted, intent, self.gate(gate))).await
+        self.act(intent.effect().clone(), self.erp().create_customer(wanted, intent, self.gate(gate))).await
     }
 
     async fn update_customer(
@@ -116,7 +129,8 @@ impl ArchibaldClient for PointedSession {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Customer> {
-        self.act(self.erp().update_customer(code, wanted, intent, self.gate(gate))).await
+        self.act(intent.effect().clone(), self.erp().update_customer(code, wanted, intent, self.gate(gate)))
+            .await
     }
 
     async fn find_orders(&self, query: &OrderQuery) -> Result<Vec<OrderSummary>, ClientError> {

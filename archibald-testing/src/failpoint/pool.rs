@@ -1,5 +1,5 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use archibald_core::id::AgentId;
@@ -24,7 +24,12 @@ pub(super) struct PointedGuard {
     commands: AtomicU32,
     /// After the intent.
     typed: AtomicU32,
-    acts: AtomicBool,
+    acts: OnceLock<Act>,
+}
+
+/// What the commands of a session are for, once there is an intent: an attempt has one at most.
+struct Act {
+    is_repair: bool,
 }
 
 #[async_trait]
@@ -37,7 +42,7 @@ impl BrowserPool for Pointed {
             agent: agent.clone(),
             commands: AtomicU32::new(0),
             typed: AtomicU32::new(0),
-            acts: AtomicBool::new(false),
+            acts: OnceLock::new(),
         });
         let request = AcquireRequest { guard: guard.clone(), ..request };
         let inner = point.beside("pool.acquire", &agent, self.inner.acquire(request)).await?;
@@ -58,9 +63,9 @@ impl BrowserPool for Pointed {
 }
 
 impl PointedGuard {
-    /// From here on commands count as those of the act.
-    pub(super) fn act(&self) {
-        self.acts.store(true, SeqCst);
+    /// From here on commands count as those of the act, or of the repair.
+    pub(super) fn act(&self, is_repair: bool) {
+        let _ = self.acts.set(Act { is_repair });
     }
 }
 
@@ -68,9 +73,10 @@ impl Guard for PointedGuard {
     fn check(&self) -> Result<Duration, LeaseLost> {
         let number = self.commands.fetch_add(1, SeqCst) + 1;
         self.point.pass_now(&format!("page.{number}"), &self.agent);
-        if self.acts.load(SeqCst) {
+        if let Some(Act { is_repair }) = self.acts.get() {
             let number = self.typed.fetch_add(1, SeqCst) + 1;
-            self.point.pass_now(&format!("page.type.{number}"), &self.agent);
+            let name = if *is_repair { "repair.type" } else { "page.type" };
+            self.point.pass_now(&format!("{name}.{number}"), &self.agent);
         }
         self.inner.check()
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
+use archibald_core::effect::{EffectRecord, Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, StoreError};
 use archibald_core::id::{AgentId, EffectName, OperationId};
 use archibald_core::lease::Lease;
@@ -19,6 +19,11 @@ use super::Failpoint;
 pub(super) struct Pointed {
     pub(super) inner: Arc<dyn OperationStore>,
     pub(super) point: Arc<Failpoint>,
+}
+
+/// A repair passes points of its own: the effect's would have struck before it.
+fn named(effect: &EffectName, of_it: &'static str, of_its_repair: &'static str) -> &'static str {
+    if EffectRecord::is_repair(effect) { of_its_repair } else { of_it }
 }
 
 /// What lies between acceptance and end passes its points; what people ask for does not.
@@ -58,20 +63,28 @@ impl OperationStore for Pointed {
     }
 
     async fn intend(&self, lease: &Lease, request: &IntentRequest) -> Result<Intent, FenceError> {
-        self.point.around("store.intend", Some(&lease.agent), self.inner.intend(lease, request)).await
+        let name = named(&request.effect, "store.intend", "repair.intend");
+        self.point.around(name, Some(&lease.agent), self.inner.intend(lease, request)).await
     }
 
     async fn release(&self, intent: &Intent) -> Result<Released, FenceError> {
-        self.point.around("store.release", Some(&intent.lease().agent), self.inner.release(intent)).await
+        let name = named(intent.effect(), "store.release", "repair.release");
+        self.point.around(name, Some(&intent.lease().agent), self.inner.release(intent)).await
     }
 
-    async fn answered(&self, lease: &Lease, effect: &EffectName) -> Result<(), FenceError> {
-        self.point.around("store.answered", Some(&lease.agent), self.inner.answered(lease, effect)).await
+    async fn answered(
+        &self,
+        lease: &Lease,
+        effect: &EffectName,
+        differences: &[String],
+    ) -> Result<(), FenceError> {
+        let call = self.inner.answered(lease, effect, differences);
+        self.point.around("store.answered", Some(&lease.agent), call).await
     }
 
     async fn record(&self, lease: &Lease, effect: &EffectName, receipt: &Receipt) -> Result<(), FenceError> {
-        let call = self.inner.record(lease, effect, receipt);
-        self.point.around("store.record", Some(&lease.agent), call).await
+        let name = named(effect, "store.record", "repair.record");
+        self.point.around(name, Some(&lease.agent), self.inner.record(lease, effect, receipt)).await
     }
 
     async fn checkpoint(

@@ -143,10 +143,11 @@ impl World {
     pub(super) fn create_customer(&mut self, wanted: &WantedCustomer, quality: Quality) -> Saved<Customer> {
         self.customers_made += 1;
         let mut customer = nobody(format!("N{:04}", self.customers_made));
+        let whole = wanted.completed(&customer);
         fill(&mut customer, wanted, quality);
         self.writes.push(Write::CustomerCreated(customer.code.clone()));
         self.records.customers.push(customer.clone());
-        Saved { differences: customer_differences(wanted, &customer), shown: customer }
+        Saved { differences: customer_differences(&whole, &customer), shown: customer }
     }
 
     pub(super) fn update_customer(
@@ -156,10 +157,11 @@ impl World {
         quality: Quality,
     ) -> Option<Saved<Customer>> {
         let customer = self.records.customers.iter_mut().find(|customer| customer.code == code)?;
+        let whole = wanted.completed(customer);
         fill(customer, wanted, quality);
         let shown = customer.clone();
         self.writes.push(Write::CustomerUpdated(code.to_owned()));
-        Some(Saved { differences: customer_differences(wanted, &shown), shown })
+        Some(Saved { differences: customer_differences(&whole, &shown), shown })
     }
 
     /// A page is read: what comes late comes a page nearer.

@@ -77,8 +77,13 @@ impl OperationStore for MemoryStore {
         self.write_under(intent.lease(), |record, ends, now| record.release(&intent.release(), ends, now))
     }
 
-    async fn answered(&self, lease: &Lease, effect: &EffectName) -> Result<(), FenceError> {
-        self.write_under(lease, |record, _, now| record.answered(lease, effect, now))
+    async fn answered(
+        &self,
+        lease: &Lease,
+        effect: &EffectName,
+        differences: &[String],
+    ) -> Result<(), FenceError> {
+        self.write_under(lease, |record, _, now| record.answered(lease, effect, differences, now))
     }
 
     async fn record(&self, lease: &Lease, effect: &EffectName, receipt: &Receipt) -> Result<(), FenceError> {

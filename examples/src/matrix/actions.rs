@@ -1,5 +1,8 @@
 //! The actions: what has to be at the ERP before, what is asked for, what has to be there after.
 
+use std::collections::BTreeSet;
+
+use EffectKind::{CustomerEdited, OrderEdited};
 use archibald_core::effect::OWN_TEXT_LIMIT;
 use archibald_core::id::AgentId;
 use archibald_testing::data::{Customer, Line, Order};
@@ -18,6 +21,8 @@ pub(super) struct Action {
     pub(super) rows: bool,
     /// Of which calls of the client it makes one, before it acts or when it probes.
     pub(super) asks: &'static [&'static str],
+    /// What a repair of it is in the ledger, where the ERP can save it otherwise than asked for.
+    pub(super) repair: Option<EffectKind>,
 }
 
 /// What an action does at the ERP.
@@ -31,24 +36,27 @@ pub(super) enum Sort {
 
 /// Every action that there is to be. What the server does not know yet is left out when it says so.
 pub(super) const ACTIONS: &[Action] = &[
-    write("submit-order", true, &["client.find_orders", "client.read_order"]),
-    write("edit-order", false, &["client.read_order"]),
-    write("delete-order", false, &["client.read_order"]),
-    write("send-to-verona", false, &["client.read_order"]),
-    write("create-customer", false, &["client.find_customers", "client.read_customer"]),
-    write("update-customer", false, &["client.read_customer"]),
+    Action {
+        rows: true,
+        ..write("submit-order", &["client.find_orders", "client.read_order"], Some(OrderEdited))
+    },
+    write("edit-order", &["client.read_order"], Some(OrderEdited)),
+    write("delete-order", &["client.read_order"], None),
+    write("send-to-verona", &["client.read_order"], None),
+    write("create-customer", &["client.find_customers", "client.read_customer"], Some(CustomerEdited)),
+    write("update-customer", &["client.read_customer"], Some(CustomerEdited)),
     sync("sync-customers"),
     sync("sync-products"),
     sync("sync-prices"),
     sync("sync-orders"),
 ];
 
-const fn write(kind: &'static str, rows: bool, asks: &'static [&'static str]) -> Action {
-    Action { kind, sort: Sort::Write, rows, asks }
+const fn write(kind: &'static str, asks: &'static [&'static str], repair: Option<EffectKind>) -> Action {
+    Action { kind, sort: Sort::Write, rows: false, asks, repair }
 }
 
 const fn sync(kind: &'static str) -> Action {
-    Action { kind, sort: Sort::Sync, rows: true, asks: &[] }
+    Action { kind, sort: Sort::Sync, rows: true, asks: &[], repair: None }
 }
 
 /// An action with everything that one cell makes different.
@@ -57,6 +65,8 @@ pub(super) struct Case {
     pub(super) payload: Value,
     /// The one effect that there has to be, if any.
     pub(super) wanted: Option<Wanted>,
+    /// What has to have been done after it, since it was saved otherwise than wanted.
+    pub(super) repair: Option<EffectKind>,
 }
 
 /// An effect as it has to stand in the ledger.
@@ -116,14 +126,38 @@ pub(super) async fn prepare(
             let code = Some(wanted.code.clone());
             Case::of(payload, EffectKind::CustomerEdited, code, Content::Customer(wanted))
         }
-        _ => Case { payload: json!({}), wanted: None },
+        _ => Case { payload: json!({}), wanted: None, repair: None },
     };
     Ok(case)
 }
 
 impl Case {
+    /// Whether it is the effect that was asked for, or the repair of one.
+    pub(super) fn is_ours(&self, entry: &LedgerEntry) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.is(entry)) || self.repair == Some(entry.kind)
+    }
+
+    /// Whether there is more of anything than has to be: of `ours`, one of each kind.
+    pub(super) fn is_exceeded(&self, ours: &[&LedgerEntry]) -> bool {
+        let count = |kind| ours.iter().filter(|entry| entry.kind == kind).count();
+        let allowed = |kind| {
+            let wanted = self.wanted.as_ref().is_some_and(|wanted| wanted.kind == kind);
+            usize::from(wanted) + usize::from(self.repair == Some(kind))
+        };
+        let numbers: BTreeSet<&str> = ours.iter().map(|entry| entry.number.as_str()).collect();
+        numbers.len() > 1 || ours.iter().any(|entry| count(entry.kind) > allowed(entry.kind))
+    }
+
     fn of(payload: Value, kind: EffectKind, number: Option<String>, content: Content) -> Self {
-        Self { payload, wanted: Some(Wanted { kind, number, content }) }
+        Self { payload, wanted: Some(Wanted { kind, number, content }), repair: None }
+    }
+}
+
+#[cfg(test)]
+impl Case {
+    /// One effect of a kind, whatever it says.
+    pub(super) fn any(kind: EffectKind) -> Self {
+        Self::of(Value::Null, kind, None, Content::Any)
     }
 }
 

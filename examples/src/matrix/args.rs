@@ -18,9 +18,6 @@ pub(super) struct Args {
     /// Run every cell, those that kill so often that there are 1,000 kills.
     #[arg(long, conflicts_with_all = ["cells", "repeat"])]
     pub(super) all: bool,
-    /// Draw also from the cells that are known to fail; --all has them in any case.
-    #[arg(long)]
-    pub(super) open: bool,
     /// How many cells to draw.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) cells: u32,

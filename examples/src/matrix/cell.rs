@@ -42,6 +42,8 @@ pub(super) enum Stage {
     ErrorAfter,
     /// The ERP answers the save with an error and does not apply it.
     ErrorBefore,
+    /// The ERP saves something else than it was sent, so that it is repaired.
+    Altered,
     /// The ERP is slow, so that leases are renewed and looked for in the meantime.
     Slow,
     /// The same, and the server stands still for longer than its lease, so that one is over.
@@ -71,10 +73,6 @@ pub(super) struct LeftOut {
 pub(super) const KINDS: [Kind; 6] =
     [Kind::Kill, Kind::Stop, Kind::Revoke, Kind::Disconnect, Kind::Panic, Kind::Drop];
 const STORES: [Store; 2] = [Store::Sqlite, Store::Postgres];
-
-/// Cells that break a promise as things are, and why. They are not drawn unless asked for, and the whole matrix
-/// fails on them: a line goes when its cause does.
-const OPEN: &[(&str, Kind, Option<Store>, &str)] = &[];
 
 /// The whole matrix: what is run, and what is left out.
 pub(super) fn matrix() -> (Vec<Cell>, Vec<LeftOut>) {
@@ -110,6 +108,9 @@ fn stage(action: &Action, point: &Point, store: Store) -> Result<Stage, &'static
         "store.rows" => only(action.rows, Stage::Plain, "reads no local rows"),
         "store.checkpoint" | "client.read_page" => only(!write, Stage::Plain, "reads no list page by page"),
         "store.answered" => only(write, Stage::ErrorAfter, "changes nothing at the ERP"),
+        name if name.starts_with("repair.") => {
+            only(action.repair.is_some(), Stage::Altered, "the ERP cannot do it otherwise than asked for")
+        }
         "client.check_health" => only(write, Stage::ErrorBefore, "changes nothing at the ERP"),
         name if name.starts_with("client.") && name != "client.act" => {
             only(action.asks.contains(&name), Stage::ErrorAfter, "asks the ERP for something else")
@@ -131,7 +132,11 @@ fn is_of_effects(name: &str) -> bool {
 /// Whether something can be struck in this way there, or why not.
 fn can(kind: Kind, point: &Point, store: Store) -> Result<(), &'static str> {
     let name = call(point);
-    let (port, _) = name.split_once('.').unwrap_or((name, ""));
+    let port = match name {
+        "repair.intend" | "repair.release" | "repair.record" => "store",
+        "repair.type.1" | "repair.type.2" => "page",
+        _ => name.split_once('.').map_or(name, |(port, _)| port),
+    };
     let of_the_worker = matches!(name, "bus.wake" | "store.waiting" | "lock.reap");
     match kind {
         Kind::Kill | Kind::Stop | Kind::Panic => Ok(()),
@@ -156,16 +161,6 @@ pub(super) fn call(point: &Point) -> &'static str {
 }
 
 impl Cell {
-    /// Why it is known to fail, if it is.
-    pub(super) fn open(&self) -> Option<&'static str> {
-        let of_it = OPEN.iter().find(|(name, kind, store, _)| {
-            *kind == self.kind
-                && [call(self.point), self.point.name].contains(name)
-                && store.is_none_or(|store| store == self.store)
-        });
-        of_it.map(|(_, _, _, why)| *why)
-    }
-
     /// As the server's flag takes it.
     pub(super) fn spec(&self) -> String {
         let kind = match (self.kind, self.store) {

@@ -29,7 +29,6 @@ const SLOW_MS: u64 = 250;
 pub(super) struct Lane {
     pub(super) simulator: Simulator,
     cluster: Option<Arc<Cluster>>,
-    workload: Workload,
     orders: BTreeMap<AgentId, Vec<Order>>,
     /// By agent, as the data has it.
     customers: BTreeMap<AgentId, u64>,
@@ -84,7 +83,6 @@ impl Lane {
         Ok(Self {
             simulator,
             cluster,
-            workload,
             orders,
             customers,
             tokens,
@@ -113,10 +111,12 @@ impl Lane {
         });
         erp.clear_faults().await?;
         erp.configure(&BehaviourChange { latency_ms, ..BehaviourChange::default() }).await?;
-        let case = prepare(cell.action, erp, agent, order, self.place).await?;
+        let mut case = prepare(cell.action, erp, agent, order, self.place).await?;
+        case.repair = cell.action.repair.filter(|_| cell.stage == Stage::Altered);
         let fault = match cell.stage {
             Stage::ErrorAfter => Some(ErpFault::FailAfter),
             Stage::ErrorBefore => Some(ErpFault::FailBefore),
+            Stage::Altered => Some(ErpFault::Altered),
             _ => None,
         };
         if let Some(fault) = fault {
@@ -211,10 +211,5 @@ impl Lane {
     /// [`DemoError::Ended`].
     pub(super) fn check(&mut self) -> Result<(), DemoError> {
         self.simulator.check()
-    }
-
-    /// The agents of this lane.
-    pub(super) fn agents(&self) -> &[AgentId] {
-        &self.workload.agents
     }
 }

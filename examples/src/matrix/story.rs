@@ -151,7 +151,7 @@ impl Story<'_> {
         let customers = Some(self.lane.customers(&self.agent) + customers_made(&self.agent, &ledger));
         let rows = customers.filter(|_| self.cell.action.kind == "sync-customers");
         let mut findings = judge(&self.case, &self.agent, told, &ledger[begin..], rows);
-        let sync = Case { payload: Value::Null, wanted: None };
+        let sync = Case { payload: Value::Null, wanted: None, repair: None };
         for Finding(fault, what) in judge(&sync, &self.agent, synced, &[], customers) {
             findings.push(Finding(fault, format!("the next sync: {what}")));
         }

@@ -103,8 +103,7 @@ pub(super) fn judge(
 
 fn effects(case: &Case, agent: &AgentId, told: &OperationDoc, ledger: &[LedgerEntry]) -> Vec<Finding> {
     let done = ledger.iter().filter(|entry| !entry.by_hand && entry.user == agent.as_str());
-    let is_wanted = |entry: &LedgerEntry| case.wanted.as_ref().is_some_and(|wanted| wanted.is(entry));
-    let (ours, others): (Vec<_>, Vec<_>) = done.partition(|entry| is_wanted(entry));
+    let (ours, others): (Vec<_>, Vec<_>) = done.partition(|entry| case.is_ours(entry));
     let mut found: Vec<Finding> = others
         .into_iter()
         .map(|entry| Finding(Fault::Unexpected, format!("{} of {}", entry.kind, entry.number)))
@@ -116,7 +115,7 @@ fn effects(case: &Case, agent: &AgentId, told: &OperationDoc, ledger: &[LedgerEn
             found.push(Finding(Fault::Lost, format!("completed, and the ERP has no {}", wanted.kind)));
         }
         (Some(wanted), [.., last]) => {
-            if ours.len() > 1 {
+            if case.is_exceeded(&ours) {
                 found.push(Finding(Fault::Duplicated, format!("{} of {}", wanted.kind, numbers.join(", "))));
             }
             if !wanted.fits(last) {
@@ -158,6 +157,46 @@ mod tests {
             serde_json::from_value(doc).unwrap()
         };
         spans.iter().map(attempt).collect()
+    }
+
+    fn story(case: &Case, kinds: &[(EffectKind, &str)]) -> Vec<Fault> {
+        let entry = |(place, &(kind, number)): (usize, &(EffectKind, &str))| {
+            let doc = json!({
+                "seq": place, "at_ms": 0, "user": "nancy", "kind": kind, "number": number, "order": null,
+                "customer": null, "request": place, "fault": null, "by_hand": false,
+            });
+            serde_json::from_value(doc).unwrap()
+        };
+        let ledger: Vec<LedgerEntry> = kinds.iter().enumerate().map(entry).collect();
+        let told = OperationDoc {
+            state: "completed".to_owned(),
+            result: Value::Null,
+            problem: Value::Null,
+            attempts: vec![],
+        };
+        let nancy = AgentId::new("nancy").unwrap();
+        judge(case, &nancy, &told, &ledger, None).into_iter().map(|Finding(fault, _)| fault).collect()
+    }
+
+    #[test]
+    fn a_repair_is_one_change_of_what_was_saved_once() {
+        use EffectKind::{OrderEdited, OrderSaved};
+        let mut case = Case::any(OrderSaved);
+        assert_eq!(story(&case, &[(OrderSaved, "7")]), []);
+        assert_eq!(story(&case, &[(OrderSaved, "7"), (OrderEdited, "7")]), [Fault::Unexpected]);
+        case.repair = Some(OrderEdited);
+        assert_eq!(story(&case, &[(OrderSaved, "7"), (OrderEdited, "7")]), []);
+        let wrong: [&[(EffectKind, &str)]; 3] = [
+            &[(OrderSaved, "7"), (OrderSaved, "8")],
+            &[(OrderSaved, "7"), (OrderEdited, "8")],
+            &[(OrderSaved, "7"), (OrderEdited, "7"), (OrderEdited, "7")],
+        ];
+        for ledger in wrong {
+            assert_eq!(story(&case, ledger), [Fault::Duplicated], "{ledger:?}");
+        }
+        let mut edit = Case::any(OrderEdited);
+        edit.repair = Some(OrderEdited);
+        assert_eq!(story(&edit, &[(OrderEdited, "7"), (OrderEdited, "7")]), []);
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), FenceError> {
         let (lease, _) = self.as_seen(lease);
-        self.record_mut(&lease).answered(&lease, effect, now)
+        self.record_mut(&lease).answered(&lease, effect, &[], now)
     }
 
     pub(crate) fn keep(
