@@ -6,11 +6,12 @@ mod hold;
 mod parts;
 mod settings;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archibald_core::port::{BrowserPool, Operations};
+use archibald_core::port::Operations;
 use archibald_http::{ApiConfig, ApiState, ServeLimits, TokenSet, router, serve};
 use archibald_runtime::{Archibald, Worker};
 use tokio::net::TcpListener;
@@ -74,7 +75,7 @@ async fn serve_until_told(settings: &Settings) -> Result<(), Failure> {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
-    drain(settings.span("drain-timeout")?, worker, http, &stop, parts.pool.as_ref()).await
+    drain(settings.span("drain-timeout")?, worker, http, &stop, &parts).await
 }
 
 async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
@@ -98,13 +99,13 @@ fn open(listener: TcpListener, api: ApiState, stop: CancellationToken) -> JoinHa
     })
 }
 
-/// Stops taking, lets what runs finish or give way, ends the streams, then the browsers.
+/// Stops taking, lets what runs finish or give way, ends the streams, then browsers and store.
 async fn drain(
     limit: Duration,
     worker: Option<Worker>,
     http: Option<JoinHandle<()>>,
     stop: &CancellationToken,
-    pool: &dyn BrowserPool,
+    parts: &Parts,
 ) -> Result<(), Failure> {
     tracing::info!("draining");
     let whole = match worker {
@@ -115,7 +116,7 @@ async fn drain(
     if let Some(http) = http {
         let _ = http.await;
     }
-    pool.shutdown(Duration::from_secs(5)).await;
+    parts.close().await;
     if whole { Ok(()) } else { Err(Failure::Drain(limit)) }
 }
 
@@ -132,8 +133,9 @@ fn start_log(settings: &Settings) -> Result<(), Failure> {
     });
     // Filters of the whole, not of one layer: those forget lines when a library asks whether it would be heard.
     let log = tracing_subscriber::registry().with(chosen).with(discreet);
+    let colours = std::io::stderr().is_terminal();
     match settings.text("log-format") {
-        "text" => log.with(layer().with_writer(std::io::stderr)).init(),
+        "text" => log.with(layer().with_ansi(colours).with_writer(std::io::stderr)).init(),
         "json" => log.with(layer().json().with_writer(std::io::stderr)).init(),
         _ => return Err(settings.refuse("log-format", "text or json").into()),
     }

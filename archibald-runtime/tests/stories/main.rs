@@ -199,6 +199,26 @@ async fn agents_run_side_by_side_and_each_one_at_a_time() {
     }
 }
 
+/// Waiting for one's turn is no attempt, and there is no number of turns after which one is given up.
+#[tokio::test]
+async fn more_than_a_hundred_behind_a_slow_one_are_all_done_in_order() {
+    let house = House::open();
+    house.erp.hold_details(true);
+    house.enqueue("nancy", "delete-order", "slow", json!({ "order": "none" })).await;
+    house.holds_a_page().await;
+    let mut waiting = vec![];
+    for n in 0..120 {
+        waiting.push(house.submit("nancy", &format!("k{n}")).await);
+    }
+    house.erp.hold_details(false);
+    for (n, id) in waiting.into_iter().enumerate() {
+        assert_eq!(house.completed("nancy", id).await["order"], json!(format!("O-{}", n + 1)));
+        let operation = house.finished("nancy", id).await.operation;
+        assert_eq!((operation.attempts, operation.yields), (1, 0));
+    }
+    assert_eq!(house.erp.orders().len(), 120);
+}
+
 #[tokio::test]
 async fn a_sync_gives_way_and_goes_on_from_its_checkpoint() {
     let house = House::open();

@@ -113,6 +113,8 @@ pub struct Parts {
     pub(super) config: RuntimeConfig,
     pub(super) tokens: Vec<TokenEntry>,
     pub(super) failpoints: Arc<dyn Failpoints>,
+    /// The store again, where it is a file that has to be closed.
+    file: Option<Arc<SqliteStore>>,
     /// Runs as long as the server when the ERP is simulated.
     _erp: Option<RunningErp>,
 }
@@ -137,9 +139,9 @@ impl Parts {
         let (erp, base) = erp(settings).await?;
         let credentials: Arc<dyn CredentialProvider> = Arc::new(agents(settings)?);
         let pool = pool(settings, &base, credentials.clone()).await?;
-        let (store, lock, bus) = store(settings).await?;
+        let ((store, lock, bus), file) = store(settings).await?;
         let failpoints = hold::from(settings);
-        let parts = Self { store, lock, bus, pool, credentials, config, tokens, failpoints, _erp: erp };
+        let parts = Self { store, lock, bus, pool, credentials, config, tokens, failpoints, file, _erp: erp };
         Ok(match failpoint::from(settings)? {
             Some(point) => parts.behind(&point),
             None => parts,
@@ -155,6 +157,14 @@ impl Parts {
             pool: point.pool(self.pool),
             failpoints: failpoint::in_attempts(point),
             ..self
+        }
+    }
+
+    /// Ends the browsers, and brings everything that is in a SQLite file into it. After the worker's end.
+    pub(super) async fn close(&self) {
+        self.pool.shutdown(Duration::from_secs(5)).await;
+        if let Some(file) = &self.file {
+            file.close().await;
         }
     }
 
@@ -283,7 +293,7 @@ async fn try_a_browser(options: &LaunchOptions) -> Result<(), LaunchError> {
 
 type Store = (Arc<dyn OperationStore>, Arc<dyn AgentLock>, Arc<dyn EventBus>);
 
-async fn store(settings: &Settings) -> Result<Store, Failure> {
+async fn store(settings: &Settings) -> Result<(Store, Option<Arc<SqliteStore>>), Failure> {
     let url = settings.text("store");
     if let Some(path) = url.strip_prefix("sqlite:") {
         let path = Path::new(path.trim_start_matches("//"));
@@ -292,19 +302,19 @@ async fn store(settings: &Settings) -> Result<Store, Failure> {
             made.map_err(|error| Failure::Store(format!("{}: {error}", folder.display()).into()))?;
         }
         let store = SqliteStore::open(path, SqliteOptions::default()).await;
-        return Ok(all(store.map_err(|error| Failure::Store(error.into()))?));
+        let store = Arc::new(store.map_err(|error| Failure::Store(error.into()))?);
+        return Ok((all(store.clone()), Some(store)));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         let store = PgStore::connect(url, PgOptions::default()).await;
-        return Ok(all(store.map_err(|error| Failure::Store(error.into()))?));
+        return Ok((all(Arc::new(store.map_err(|error| Failure::Store(error.into()))?)), None));
     }
     if url == "memory" {
-        return Ok(all(MemoryStore::new(Arc::new(SystemClock))));
+        return Ok((all(Arc::new(MemoryStore::new(Arc::new(SystemClock)))), None));
     }
     Err(settings.refuse("store", "sqlite:PATH, postgres://… or memory").into())
 }
 
-fn all<S: OperationStore + AgentLock + EventBus + 'static>(store: S) -> Store {
-    let store = Arc::new(store);
+fn all<S: OperationStore + AgentLock + EventBus + 'static>(store: Arc<S>) -> Store {
     (store.clone(), store.clone(), store)
 }

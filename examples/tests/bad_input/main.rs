@@ -194,6 +194,7 @@ async fn what_the_erp_does_not_know_ends_rejected_in_its_own_words() {
     let operation = api.finished(NANCY, "nancy", "good", &good_order()).await;
     assert_eq!(operation["state"], "completed", "{operation:#}");
     server.drained();
+    assert!(!folder.path("new.db-wal").exists(), "after the end everything is in the one file");
 }
 
 /// Andrew's password is wrong: he is paused with the ERP's words, his order waits, and Nancy's is done.
