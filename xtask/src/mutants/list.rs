@@ -64,9 +64,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "no baseline",
         file: "archibald-runtime/src/actions/create_customer.rs",
         changes: &[(
-            "Ok(Baseline::Known(known)) => look(context, &wanted, known, effect).await,",
-            "Ok(Baseline::Known(_)) => look(context, &wanted, BTreeSet::new(), effect).await,",
+            "Baseline::Known(known) => look(context, &wanted, known, effect).await,",
+            "Baseline::Known(_) => look(context, &wanted, BTreeSet::new(), effect).await,",
         )],
+        package: "archibald-runtime",
+        tests: STORIES,
+    },
+    Mutant {
+        name: "what an answer showed is forgotten",
+        file: "archibald-runtime/src/actions/customers.rs",
+        changes: &[("for name in names(&effect.differences) {", "for name in names(&[]) {")],
         package: "archibald-runtime",
         tests: STORIES,
     },
