@@ -1,6 +1,6 @@
 use super::Scheduler;
-use super::backlog::Place;
-use super::lane::{Hold, Lane};
+use super::lane::Hold;
+use super::slab::{Key, NONE};
 use crate::id::{AgentId, OperationId};
 use crate::port::Why;
 use crate::time::Timestamp;
@@ -11,13 +11,13 @@ impl Scheduler {
     /// as not due until then.
     #[must_use]
     pub fn explain(&self, now: Timestamp, agent: &AgentId, operation: OperationId) -> Vec<Why> {
-        let Some(lane) = self.lanes.get(agent).map(|entry| &entry.lane) else { return vec![] };
-        if let Some(run) = &lane.run
-            && run.ticket.operation == operation
-        {
-            return if run.leased { vec![] } else { vec![Why::Starting] };
+        let Some(lane) = self.lane_of(agent) else { return vec![] };
+        let Some(key) = self.backlog.find(lane, operation) else { return vec![] };
+        if self.backlog.is_taken(key) {
+            let leased = self.runs[self.lanes[lane].run].leased;
+            return if leased { vec![] } else { vec![Why::Starting] };
         }
-        let Some(mut why) = lane.why_not(now, operation) else { return vec![] };
+        let mut why = self.why_not(now, lane, key);
         if self.draining {
             why.insert(0, Why::Draining);
         } else if why.is_empty() {
@@ -25,28 +25,24 @@ impl Scheduler {
         }
         why
     }
-}
 
-impl Lane {
-    /// Why a ticket that waits does not start, slots aside; `None` when it does not wait.
-    fn why_not(&self, now: Timestamp, operation: OperationId) -> Option<Vec<Why>> {
-        let (ticket, place) = self.backlog.get(operation)?;
+    /// Why a ticket that waits does not start, slots aside.
+    fn why_not(&self, now: Timestamp, lane: Key, key: Key) -> Vec<Why> {
+        let (entry, ticket) = (&self.lanes[lane], self.backlog.get(key));
         let mut why = vec![];
-        why.extend(self.paused.clone().map(|why| Why::Paused { why }));
-        match place {
-            Place::Blocked(block) => why.push(Why::TargetBlocked { by: block.by }),
-            Place::Due | Place::Later { .. } | Place::Behind => {
-                why.extend(self.backlog.leader_of(ticket).map(|by| Why::TargetBlocked { by }));
-            }
-        }
+        why.extend(entry.paused().cloned().map(|why| Why::Paused { why }));
+        let blocked = self.backlog.block_of(key).map(|block| block.by);
+        why.extend(blocked.or_else(|| self.backlog.leader_of(key)).map(|by| Why::TargetBlocked { by }));
         why.extend(later(ticket.at, now));
-        why.extend(self.hold.map(Hold::until).and_then(|until| later(until, now)));
-        why.extend(self.run.as_ref().map(|run| Why::AgentBusy { operation: run.ticket.operation }));
-        why.extend(match self.backlog.ahead_of(ticket) {
+        why.extend(entry.hold().map(Hold::until).and_then(|until| later(until, now)));
+        if entry.run != NONE {
+            why.push(Why::AgentBusy { operation: self.runs[entry.run].operation });
+        }
+        why.extend(match self.backlog.ahead_of(&entry.pile, key) {
             0 => None,
             operations => Some(Why::Behind { operations }),
         });
-        Some(why)
+        why
     }
 }
 
