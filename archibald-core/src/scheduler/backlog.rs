@@ -153,6 +153,11 @@ impl Backlog {
         self.tickets[key].place == Place::Taken
     }
 
+    /// Whether it could start if the agent were free.
+    pub(super) fn could_start(&self, key: Key) -> bool {
+        self.tickets[key].place == Place::Due
+    }
+
     pub(super) fn get(&self, key: Key) -> &Kept {
         &self.tickets[key]
     }

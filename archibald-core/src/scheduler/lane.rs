@@ -42,7 +42,7 @@ pub(super) struct Parked {
 pub(super) struct Run {
     pub(super) ticket: Key,
     pub(super) operation: OperationId,
-    class: Class,
+    pub(super) class: Class,
     step: Step,
     preemptions: u32,
     /// Not while the lease is under way.
@@ -50,8 +50,8 @@ pub(super) struct Run {
     /// Something was heard while the lease was under way: a refusal may be out of date.
     heard: bool,
     /// From an intent on, and from the start where an earlier attempt left an effect.
-    effect_open: bool,
-    preempt_asked: bool,
+    pub(super) effect_open: bool,
+    pub(super) preempt_asked: bool,
     /// A ticket that came meanwhile.
     again: Option<Box<Ticket>>,
     withdrawn: bool,

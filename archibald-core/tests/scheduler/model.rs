@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use archibald_core::id::{AgentId, OperationId};
 use archibald_core::operation::{Class, Step};
+use archibald_core::port::{NotPreempted, Why};
 use archibald_core::scheduler::{BLOCKED_RETRY, Command, Input, Refusal, SchedulerConfig, Ticket};
 use archibald_core::time::Timestamp;
 
@@ -43,6 +44,13 @@ struct Hold {
     may: Timestamp,
     over: bool,
     must: Timestamp,
+}
+
+impl Hold {
+    /// Between what the store named and what is bearable.
+    fn is(&self, until: Timestamp) -> bool {
+        self.may <= until && until <= self.must
+    }
 }
 
 struct Taken {
@@ -169,7 +177,7 @@ impl Model {
         self.agents.get(agent).is_some_and(|agent| agent.taken.is_some())
     }
 
-    pub(crate) fn is_paused(&self, agent: &AgentId) -> bool {
+    fn is_paused(&self, agent: &AgentId) -> bool {
         self.agents.get(agent).is_some_and(|agent| agent.paused)
     }
 
@@ -182,9 +190,68 @@ impl Model {
     }
 
     /// The operation of the same target that stands in the way of one that waits.
-    pub(crate) fn blocker_of(&self, ticket: &Ticket) -> Option<OperationId> {
+    fn blocker_of(&self, ticket: &Ticket) -> Option<OperationId> {
         let block = self.known.get(&key(ticket)).and_then(|known| known.blocked);
         self.leader_of(ticket).or(block.map(|(by, _)| by))
+    }
+
+    /// Whether a reason that a ticket gives for waiting holds.
+    pub(crate) fn is_true(&self, now: Timestamp, ticket: &Ticket, why: &Why) -> bool {
+        let hold = self.agents.get(&ticket.agent).and_then(|agent| agent.hold.as_ref());
+        match why {
+            Why::LeasedElsewhere { until } => hold.is_some_and(|hold| hold.held && hold.is(*until)),
+            Why::StoreFailed { until } => hold.is_some_and(|hold| !hold.held && hold.is(*until)),
+            Why::Paused { .. } => self.is_paused(&ticket.agent),
+            Why::NoSlot => {
+                let free = !self.is_paused(&ticket.agent) && hold.is_none_or(|hold| hold.over);
+                free && self.first(&ticket.agent) == Some(ticket)
+                    && !self.has_room(slot_of(ticket.class, ticket.step))
+            }
+            Why::InTurn { agents } => {
+                let could_start = |agent: &&AgentId| !self.is_taken(agent) && self.first(agent).is_some();
+                (*agents as usize) < self.agents.keys().filter(could_start).count()
+            }
+            other => self.reasons(now, ticket).contains(other),
+        }
+    }
+
+    /// The reasons that a ticket must give, as far as they are known to the letter.
+    pub(crate) fn reasons(&self, now: Timestamp, ticket: &Ticket) -> Vec<Why> {
+        let mut why = vec![];
+        why.extend(self.draining.then_some(Why::Draining));
+        why.extend(self.blocker_of(ticket).map(|by| Why::TargetBlocked { by }));
+        let stuck = self.blocker_of(ticket).is_some();
+        let later = !self.may_start(ticket) && (ticket.at > now || !stuck);
+        why.extend(later.then_some(Why::NotDue { at: ticket.at }));
+        let state = self.agents.get(&ticket.agent);
+        if let Some(taken) = state.and_then(|state| state.taken.as_ref()) {
+            why.push(Why::AgentBusy { operation: taken.ticket.operation });
+            why.push(Why::NotPreempted { because: self.why_not_preempted(ticket, taken) });
+        }
+        let ahead = self.own(&ticket.agent).filter(|known| known.due && rank(&known.ticket) < rank(ticket));
+        why.extend(match ahead.count() as u64 {
+            0 => None,
+            operations => Some(Why::Behind { operations }),
+        });
+        let parked = state.is_some_and(|state| state.paused || state.hold.is_some());
+        if why.is_empty() && !parked && !self.has_room(slot_of(ticket.class, ticket.step)) {
+            why.push(Why::NoSlot);
+        }
+        why
+    }
+
+    fn why_not_preempted(&self, ticket: &Ticket, taken: &Taken) -> NotPreempted {
+        let state = &self.agents[&ticket.agent];
+        let could_start = self.may_start(ticket) && !state.paused && state.hold.is_none();
+        match (taken.ticket.class, ticket.class) {
+            _ if taken.asked => NotPreempted::Asked,
+            (Class::Background, Class::Interactive) if could_start => match () {
+                () if taken.open => NotPreempted::EffectOpen,
+                () if !taken.leased => NotPreempted::Starting,
+                () => NotPreempted::Protected,
+            },
+            _ => NotPreempted::NotForThisOne,
+        }
     }
 
     fn leader_of(&self, ticket: &Ticket) -> Option<OperationId> {
