@@ -37,13 +37,17 @@
 //!
 //! | between lanes | |
 //! | --- | --- |
-//! | turns | a lane that just had its turn in a class goes behind the others: while one waits, every other starts at most once |
+//! | turns | a lane that just had its turn in a class goes behind the others: while one waits, every other starts at most once, or as often as its weight says |
 //! | classes | interactive lanes first; background never has more than `slots - reserved_interactive` |
 //! | commits | a lane whose next step is `Commit` needs no slot |
 //!
 //! A running attempt is asked to give way, once, when it is background, nothing of it is open at the ERP
 //! (it began with `Act` and no `EffectOpen` came), and either an interactive ticket of its own agent could
-//! start in its place and it did not give way `protect_after_preemptions` times before, or the worker drains.
+//! start in its place and it is not protected, or the worker drains. It is protected when it gave way
+//! `protect_after_preemptions` times before, or was asked for `protect_after_age` before it started.
+//!
+//! What is asked for once more while it waits is one operation for the store, which knows kinds and keys; here
+//! both would only be tickets.
 //!
 //! What the runtime owes: every [`Command::Lease`] is answered once, every `Leased` is followed by a
 //! `Settled`, and a sweep repeats what waits and who is paused, since wake-ups may be lost.
@@ -90,7 +94,7 @@ use crate::time::Timestamp;
 /// What one worker runs and what waits for it.
 #[derive(Debug)]
 pub struct Scheduler {
-    protect_after: u32,
+    config: SchedulerConfig,
     lanes: Slab<Lane>,
     by_agent: Index,
     backlog: Backlog,
@@ -99,6 +103,8 @@ pub struct Scheduler {
     /// When the holds of lanes end.
     holds: Timers,
     slots: Slots,
+    /// Why nothing starts, until it is resumed.
+    halted: Option<String>,
     draining: bool,
     preemptions: u64,
     commands: VecDeque<Command>,
@@ -112,7 +118,6 @@ impl Scheduler {
     pub fn new(config: SchedulerConfig) -> Result<Self, ConfigError> {
         config.check()?;
         Ok(Self {
-            protect_after: config.protect_after_preemptions,
             lanes: Slab::default(),
             by_agent: Index::default(),
             backlog: Backlog::default(),
@@ -120,6 +125,8 @@ impl Scheduler {
             ready: Ready::default(),
             holds: Timers::default(),
             slots: Slots::new(&config),
+            config,
+            halted: None,
             draining: false,
             preemptions: 0,
             commands: VecDeque::new(),
@@ -132,8 +139,8 @@ impl Scheduler {
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.take_in(now, input);
         self.ring_alarms(now);
-        if !self.draining {
-            self.start_what_may();
+        if !self.draining && self.halted.is_none() {
+            self.start_what_may(now);
         }
     }
 
@@ -223,7 +230,15 @@ impl Scheduler {
                 self.agree(lane);
             }
             Input::Resume { agent } => self.at(&agent, Self::resume),
-            Input::Drain => self.drain(),
+            Input::PauseAll { why } => self.halted = Some(why),
+            Input::ResumeAll => {
+                self.halted = None;
+                self.look_at_what_runs();
+            }
+            Input::Drain => {
+                self.draining = true;
+                self.look_at_what_runs();
+            }
             Input::Tick => {}
         }
     }
@@ -250,20 +265,20 @@ impl Scheduler {
         self.holds.tidy(holds_stand(&self.lanes));
     }
 
-    fn start_what_may(&mut self) {
+    fn start_what_may(&mut self, now: Timestamp) {
         while let Some(lane) = self.ready.next(&self.slots, stands(&self.lanes)) {
-            self.start(lane);
+            self.start(lane, now);
             self.agree(lane);
         }
     }
 
-    fn drain(&mut self) {
-        self.draining = true;
+    /// Something may be asked to give way now that was not before.
+    fn look_at_what_runs(&mut self) {
         let taken = self.lanes.iter().filter(|(_, lane)| lane.run != NONE);
         let mut taken: Vec<_> = taken.map(|(key, lane)| (lane.agent.clone(), key)).collect();
         taken.sort_unstable();
         for (_, lane) in taken {
-            self.agree(lane);
+            self.preempt(lane);
         }
     }
 
@@ -284,7 +299,8 @@ impl Scheduler {
         if let Some(lane) = self.lane_of(agent) {
             return lane;
         }
-        let lane = self.lanes.insert(Lane { agent: Some(agent.clone()), ..Lane::default() });
+        let weight = self.config.weights.get(agent).copied().unwrap_or(1).max(1);
+        let lane = self.lanes.insert(Lane::new(agent.clone(), weight));
         self.by_agent.insert(index::of_text(NONE, agent.as_str()), lane);
         lane
     }

@@ -36,6 +36,7 @@ impl Scheduler {
 
     fn say_what_parks(&self, now: Timestamp, lane: Key, key: Key, why: &mut Vec<Why>) {
         let (lane, ticket) = (&self.lanes[lane], self.backlog.get(key));
+        why.extend(self.halted.clone().map(|why| Why::Paused { why }));
         why.extend(lane.paused().cloned().map(|why| Why::Paused { why }));
         let blocked = self.backlog.block_of(key).map(|block| block.by);
         why.extend(blocked.or_else(|| self.backlog.leader_of(key)).map(|by| Why::TargetBlocked { by }));
@@ -55,7 +56,7 @@ impl Scheduler {
         }
         let run = &self.runs[lane.run];
         why.push(Why::AgentBusy { operation: run.operation });
-        let could_start = self.backlog.could_start(key) && !lane.is_parked();
+        let could_start = self.backlog.could_start(key) && !lane.is_parked() && self.halted.is_none();
         let class = self.backlog.get(key).class;
         let because = match () {
             () if run.preempt_asked => NotPreempted::Asked,

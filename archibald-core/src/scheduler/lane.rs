@@ -19,6 +19,10 @@ pub(super) struct Lane {
     pub(super) pile: Pile,
     pub(super) interactive_turn: Option<Turn>,
     pub(super) background_turn: Option<Turn>,
+    /// How often it may start in one turn, and how often it still may.
+    pub(super) weight: u32,
+    interactive_left: u32,
+    background_left: u32,
     /// What it is taken for, or [`NONE`].
     pub(super) run: Key,
     /// Where it stands among the lanes that could start.
@@ -44,7 +48,8 @@ pub(super) struct Run {
     pub(super) operation: OperationId,
     pub(super) class: Class,
     step: Step,
-    preemptions: u32,
+    /// It is not asked to give way to anybody.
+    protected: bool,
     /// Not while the lease is under way.
     pub(super) leased: bool,
     /// Something was heard while the lease was under way: a refusal may be out of date.
@@ -84,6 +89,9 @@ impl Default for Lane {
             pile: Pile::default(),
             interactive_turn: None,
             background_turn: None,
+            weight: 1,
+            interactive_left: 0,
+            background_left: 0,
             run: NONE,
             standing: None,
             parked: None,
@@ -92,6 +100,10 @@ impl Default for Lane {
 }
 
 impl Lane {
+    pub(super) fn new(agent: AgentId, weight: u32) -> Self {
+        Self { agent: Some(agent), weight, ..Self::default() }
+    }
+
     pub(super) fn paused(&self) -> Option<&String> {
         self.parked.as_ref().and_then(|parked| parked.paused.as_ref())
     }
@@ -116,22 +128,29 @@ impl Lane {
         }
     }
 
-    pub(super) fn turn_mut(&mut self, class: Class) -> &mut Option<Turn> {
-        match class {
-            Class::Interactive => &mut self.interactive_turn,
-            Class::Background => &mut self.background_turn,
-        }
+    /// One start of its turn is spent; with the last one the turn is over.
+    fn spend(&mut self, class: Class) {
+        let (turn, left) = match class {
+            Class::Interactive => (&mut self.interactive_turn, &mut self.interactive_left),
+            Class::Background => (&mut self.background_turn, &mut self.background_left),
+        };
+        *left = left.saturating_sub(1);
+        *turn = turn.filter(|_| *left > 0);
     }
 
     /// A class gets a turn when it could start, unless the agent just has one of that class.
     fn take_turns(&mut self, runs: Option<Class>, ready: &mut Ready) {
-        let mut take = |turn: &mut Option<Turn>, waits: bool, class| match (&turn, waits) {
-            (None, true) if runs != Some(class) => *turn = Some(ready.next_turn()),
+        let weight = self.weight;
+        let mut take = |turn: &mut Option<Turn>, left: &mut u32, waits, class| match (&turn, waits) {
+            (None, true) if runs != Some(class) => (*turn, *left) = (Some(ready.next_turn()), weight),
             (Some(_), false) => *turn = None,
             _ => {}
         };
-        take(&mut self.interactive_turn, self.pile.has_due(Class::Interactive), Class::Interactive);
-        take(&mut self.background_turn, self.pile.has_due(Class::Background), Class::Background);
+        let (interactive, background) = (Class::Interactive, Class::Background);
+        let waits = self.pile.has_due(interactive);
+        take(&mut self.interactive_turn, &mut self.interactive_left, waits, interactive);
+        let waits = self.pile.has_due(background);
+        take(&mut self.background_turn, &mut self.background_left, waits, background);
     }
 
     /// What it waits for, if it is free and could start.
@@ -179,17 +198,20 @@ impl Scheduler {
     }
 
     /// Takes the agent for the ticket that goes first.
-    pub(super) fn start(&mut self, lane: Key) {
+    pub(super) fn start(&mut self, lane: Key, now: Timestamp) {
         let entry = &mut self.lanes[lane];
         let Some(key) = self.backlog.take(&mut entry.pile) else { return };
         let &Kept { operation, class, step, preemptions, .. } = self.backlog.get(key);
-        *entry.turn_mut(class) = None;
+        entry.spend(class);
+        let is_old = || made(operation).is_some_and(|made| now.since(made) >= self.config.protect_after_age);
+        let protected =
+            preemptions >= self.config.protect_after_preemptions || (class == Class::Background && is_old());
         entry.run = self.runs.insert(Run {
             ticket: key,
             operation,
             class,
             step,
-            preemptions,
+            protected,
             leased: false,
             heard: false,
             effect_open: step != Step::Act,
@@ -323,13 +345,14 @@ impl Scheduler {
         if lane.run == NONE {
             return;
         }
-        let waits = lane.pile.has_due(Class::Interactive) && !lane.is_parked();
+        let free = self.halted.is_none() && !lane.is_parked();
+        let waits = free && lane.pile.has_due(Class::Interactive);
         let run = &mut self.runs[lane.run];
         let may = run.leased
             && run.class == Class::Background
             && !run.effect_open
             && !run.preempt_asked
-            && (self.draining || (waits && run.preemptions < self.protect_after));
+            && (self.draining || (waits && !run.protected));
         run.preempt_asked |= may;
         if let Some(agent) = lane.agent.as_ref().filter(|_| may) {
             self.preemptions += 1;
@@ -430,4 +453,13 @@ impl Scheduler {
             self.holds.was_taken_back(super::holds_stand(&self.lanes));
         }
     }
+}
+
+/// When an operation was asked for, if its id says so.
+fn made(operation: OperationId) -> Option<Timestamp> {
+    let id = operation.0;
+    (id.get_version_num() == 7).then(|| {
+        let millis = (id.as_u128() >> 80) as i64;
+        Timestamp::from_micros(millis.saturating_mul(1000))
+    })
 }

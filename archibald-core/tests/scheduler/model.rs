@@ -2,7 +2,7 @@
 //! answered by looking at all of it. Where the scheduler may wait a little longer than it must (after a
 //! refusal), "may start" and "must have started" are two questions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use archibald_core::id::{AgentId, OperationId};
@@ -21,8 +21,9 @@ pub(crate) struct Model {
     known: BTreeMap<(AgentId, OperationId), Known>,
     agents: BTreeMap<AgentId, Agent>,
     /// For each agent that waits for a slot in a class: who started in that class since.
-    passed: BTreeMap<(AgentId, Class), BTreeSet<AgentId>>,
-    pub(crate) draining: bool,
+    passed: BTreeMap<(AgentId, Class), BTreeMap<AgentId, u32>>,
+    halted: bool,
+    draining: bool,
 }
 
 struct Known {
@@ -59,6 +60,7 @@ struct Taken {
     heard: bool,
     open: bool,
     asked: bool,
+    protected: bool,
     again: Option<Ticket>,
     withdrawn: bool,
 }
@@ -72,7 +74,7 @@ enum When {
 impl Model {
     pub(crate) fn new(config: SchedulerConfig) -> Self {
         let (known, agents, passed) = Default::default();
-        Self { config, known, agents, passed, draining: false }
+        Self { config, known, agents, passed, halted: false, draining: false }
     }
 
     pub(crate) fn take_in(&mut self, now: Timestamp, input: &Input) {
@@ -111,6 +113,8 @@ impl Model {
                 self.hear(&agent, true);
                 self.agent(&agent).paused = false;
             }
+            Input::PauseAll { .. } => self.halted = true,
+            Input::ResumeAll => self.halted = false,
             Input::Drain => self.draining = true,
             Input::Tick => {}
         }
@@ -161,7 +165,7 @@ impl Model {
             let may = self.head(now, agent, When::May)?;
             self.head(now, agent, When::Must).filter(|must| rank(may) == rank(must))
         };
-        let agents = self.agents.keys().filter(|_| !self.draining);
+        let agents = self.agents.keys().filter(|_| !self.draining && !self.halted);
         agents.filter_map(|agent| Some((agent.clone(), head(agent)?.clone()))).collect()
     }
 
@@ -201,9 +205,10 @@ impl Model {
         match why {
             Why::LeasedElsewhere { until } => hold.is_some_and(|hold| hold.held && hold.is(*until)),
             Why::StoreFailed { until } => hold.is_some_and(|hold| !hold.held && hold.is(*until)),
-            Why::Paused { .. } => self.is_paused(&ticket.agent),
+            Why::Paused { .. } => self.halted || self.is_paused(&ticket.agent),
             Why::NoSlot => {
-                let free = !self.is_paused(&ticket.agent) && hold.is_none_or(|hold| hold.over);
+                let free =
+                    !self.halted && !self.is_paused(&ticket.agent) && hold.is_none_or(|hold| hold.over);
                 free && self.first(&ticket.agent) == Some(ticket)
                     && !self.has_room(slot_of(ticket.class, ticket.step))
             }
@@ -233,7 +238,7 @@ impl Model {
             0 => None,
             operations => Some(Why::Behind { operations }),
         });
-        let parked = state.is_some_and(|state| state.paused || state.hold.is_some());
+        let parked = self.halted || state.is_some_and(|state| state.paused || state.hold.is_some());
         if why.is_empty() && !parked && !self.has_room(slot_of(ticket.class, ticket.step)) {
             why.push(Why::NoSlot);
         }
@@ -242,7 +247,7 @@ impl Model {
 
     fn why_not_preempted(&self, ticket: &Ticket, taken: &Taken) -> NotPreempted {
         let state = &self.agents[&ticket.agent];
-        let could_start = self.may_start(ticket) && !state.paused && state.hold.is_none();
+        let could_start = self.may_start(ticket) && !state.paused && state.hold.is_none() && !self.halted;
         match (taken.ticket.class, ticket.class) {
             _ if taken.asked => NotPreempted::Asked,
             (Class::Background, Class::Interactive) if could_start => match () {
@@ -283,8 +288,8 @@ impl Model {
         operation: OperationId,
         step: Step,
     ) -> Result<(), String> {
-        if self.draining {
-            return Err("started although it drains".into());
+        if self.draining || self.halted {
+            return Err("started although it drains or everything is paused".into());
         }
         let head = self.head(now, agent, When::May).ok_or("the agent has nothing that may start")?;
         let must = self.head(now, agent, When::Must);
@@ -309,6 +314,7 @@ impl Model {
         }
         self.known.remove(&(agent.clone(), operation));
         let open = step != Step::Act;
+        let (preemptions, old) = (ticket.preemptions, self.is_old(now, operation));
         self.passed.retain(|(waits, _), _| waits != agent);
         self.agent(agent).hold = None;
         self.agent(agent).taken = Some(Taken {
@@ -317,20 +323,33 @@ impl Model {
             heard: false,
             open,
             asked: false,
+            protected: preemptions >= self.config.protect_after_preemptions || old,
             again: None,
             withdrawn: false,
         });
         Ok(())
     }
 
-    /// While one agent waits for a slot, every other one gets at most one before it.
+    /// While one agent waits for a slot, every other one gets as many before it as its weight says.
     fn note_turn(&mut self, agent: &AgentId, class: Class) -> Result<(), String> {
         for ((waits, its_class), passed) in &mut self.passed {
-            if waits != agent && *its_class == class && !passed.insert(agent.clone()) {
-                return Err(format!("a second turn while {waits} waits"));
+            if waits == agent || *its_class != class {
+                continue;
+            }
+            let times = passed.entry(agent.clone()).or_default();
+            *times += 1;
+            if *times > self.config.weights.get(agent).copied().unwrap_or(1).max(1) {
+                return Err(format!("{times} turns while {waits} waits"));
             }
         }
         Ok(())
+    }
+
+    fn is_old(&self, now: Timestamp, operation: OperationId) -> bool {
+        let id = operation.0;
+        let made = id.get_timestamp().filter(|_| id.get_version_num() == 7).map(|made| made.to_unix());
+        let made = made.map(|(secs, nanos)| Timestamp::EPOCH + Duration::new(secs, nanos));
+        made.is_some_and(|made| now.since(made) >= self.config.protect_after_age)
     }
 
     /// The ticket of the agent that goes first, if the agent is free.
@@ -367,12 +386,11 @@ impl Model {
         let waits = !state.paused
             && state.hold.is_none()
             && self.first(agent).is_some_and(|first| first.class == Class::Interactive);
-        let protected = taken.ticket.preemptions >= self.config.protect_after_preemptions;
         taken.leased
             && taken.ticket.class == Class::Background
             && !taken.open
             && !taken.asked
-            && (self.draining || (waits && !protected))
+            && (self.draining || (waits && !self.halted && !taken.protected))
     }
 
     fn has_room(&self, slot: Option<Class>) -> bool {

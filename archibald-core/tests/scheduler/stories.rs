@@ -1,11 +1,13 @@
 //! Each rule as a story. Every step says all that comes of it, at once: nothing waits for a timer that
 //! need not.
 
+use archibald_core::id::OperationId;
 use archibald_core::operation::Step;
 use archibald_core::port::{NotPreempted, Why};
-use archibald_core::scheduler::{Refusal, SchedulerConfig, Ticket};
+use archibald_core::scheduler::{Input, Refusal, SchedulerConfig, Ticket};
+use uuid::Uuid;
 
-use crate::story::{Tweak, at, order, slots, story, sync};
+use crate::story::{Tweak, at, lease, order, preempt, slots, story, sync};
 
 // One agent, one at a time, in order.
 
@@ -205,8 +207,26 @@ fn with_every_slot_taken_an_order_of_another_agent_goes_before_a_sync_that_waits
 }
 
 #[test]
+fn an_agent_with_a_weight_starts_that_often_in_its_turn() {
+    let weights = [(order("nancy", 0).agent, 2)].into();
+    let mut story =
+        story(SchedulerConfig { slots: 1, reserved_interactive: 0, weights, ..Default::default() });
+    let nancy: Vec<_> = (0..4).map(|n| order("nancy", n)).collect();
+    let andrew: Vec<_> = (0..2).map(|n| order("andrew", n)).collect();
+    story.comes(&andrew[0]).starts(&andrew[0]);
+    for ticket in nancy.iter().chain(&andrew[1..]) {
+        story.comes(ticket).nothing();
+    }
+    story.settles(&andrew[0]).starts(&nancy[0]);
+    story.settles(&nancy[0]).starts(&nancy[1]);
+    story.settles(&nancy[1]).starts(&andrew[1]);
+    story.settles(&andrew[1]).starts(&nancy[2]);
+    story.settles(&nancy[2]).starts(&nancy[3]);
+}
+
+#[test]
 fn syncs_never_take_the_slots_that_are_reserved_for_orders() {
-    let config = SchedulerConfig { slots: 3, reserved_interactive: 1, protect_after_preemptions: 2 };
+    let config = SchedulerConfig { slots: 3, reserved_interactive: 1, ..SchedulerConfig::default() };
     let mut story = story(config);
     let syncs = [sync("nancy", 0), sync("andrew", 0), sync("janet", 0)];
     story.comes(&syncs[0]).starts(&syncs[0]);
@@ -291,6 +311,22 @@ fn what_gave_way_often_enough_gets_a_protected_run() {
 }
 
 #[test]
+fn what_waited_long_enough_gets_a_protected_run() {
+    let mut story = slots(2);
+    let made = |agent: &str, n, secs: u128| {
+        let mut sync = sync(agent, n);
+        sync.operation = OperationId(Uuid::from_u128((secs * 1000) << 80 | 0x7 << 76 | 0x2 << 62));
+        sync
+    };
+    story.time_is(1_000);
+    let (old, young) = (made("nancy", 0, 100), made("andrew", 0, 101));
+    story.comes(&old).starts(&old);
+    story.comes(&order("nancy", 1)).nothing();
+    story.comes(&young).starts(&young);
+    story.comes(&order("andrew", 1)).gives_way(&young);
+}
+
+#[test]
 fn an_order_that_comes_while_the_lease_of_a_sync_is_under_way_makes_it_give_way_at_once() {
     let mut story = slots(1);
     let (sync, order) = (sync("nancy", 0), order("nancy", 1));
@@ -363,6 +399,19 @@ fn a_paused_agent_starts_nothing_until_it_is_resumed_and_others_do_not_care() {
     assert_eq!(story.why(&next), [Why::Paused { why: "password refused".into() }]);
     story.comes(&other).starts(&other);
     story.resume("nancy").starts(&next);
+}
+
+#[test]
+fn when_everything_is_paused_nothing_starts_and_nothing_gives_way() {
+    let mut story = slots(2);
+    let (running, next, other) = (sync("nancy", 0), order("nancy", 1), order("andrew", 0));
+    story.comes(&running).starts(&running);
+    story.says(Input::PauseAll { why: "maintenance".into() }).nothing();
+    story.comes(&next).nothing();
+    story.comes(&other).nothing();
+    assert_eq!(story.why(&other), [Why::Paused { why: "maintenance".into() }]);
+    let then = story.says(Input::ResumeAll);
+    assert_eq!(then.commands(), [preempt(&running), lease(&other)]);
 }
 
 #[test]
@@ -523,7 +572,7 @@ fn all_reasons_are_told_the_one_that_lasts_longest_first() {
 
 #[test]
 fn those_who_have_their_turn_first_are_counted() {
-    let config = SchedulerConfig { slots: 2, reserved_interactive: 1, protect_after_preemptions: 2 };
+    let config = SchedulerConfig { slots: 2, reserved_interactive: 1, ..SchedulerConfig::default() };
     let mut story = story(config);
     let running = [sync("nancy", 0), order("andrew", 0)];
     story.comes(&running[0]).starts(&running[0]);
