@@ -26,7 +26,7 @@ pub use self::event_bus::{
 pub use self::operation_store::{
     AdminError, Enqueued, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage, RowQuery,
 };
-pub use self::operations::{EnqueueRequest, Operations, Overview, Why};
+pub use self::operations::{EnqueueRequest, NotPreempted, Operations, Overview, Why};
 
 #[cfg(feature = "mock")]
 pub use self::{

@@ -37,61 +37,77 @@
 //!
 //! | between lanes | |
 //! | --- | --- |
-//! | turns | a lane that just had its turn in a class goes behind the others: while one waits, every other starts at most once |
+//! | turns | a lane that just had its turn in a class goes behind the others: while one waits, every other starts at most once, or as often as its weight says |
 //! | classes | interactive lanes first; background never has more than `slots - reserved_interactive` |
 //! | commits | a lane whose next step is `Commit` needs no slot |
 //!
 //! A running attempt is asked to give way, once, when it is background, nothing of it is open at the ERP
 //! (it began with `Act` and no `EffectOpen` came), and either an interactive ticket of its own agent could
-//! start in its place and it did not give way `protect_after_preemptions` times before, or the worker drains.
+//! start in its place and it is not protected, or the worker drains. It is protected when it gave way
+//! `protect_after_preemptions` times before, or was asked for `protect_after_age` before it started.
+//!
+//! What is asked for once more while it waits is one operation for the store, which knows kinds and keys; here
+//! both would only be tickets.
 //!
 //! What the runtime owes: every [`Command::Lease`] is answered once, every `Leased` is followed by a
-//! `Settled`, and a sweep repeats what waits and who is paused, since wake-ups may be lost. Every input
-//! costs O(log n); what a `Tick`, a freed target or `Drain` sets in motion costs that for each ticket or
-//! attempt that it moves.
+//! `Settled`, and a sweep repeats what waits and who is paused, since wake-ups may be lost.
+//!
+//! # What it costs
+//! Every ticket, agent and line of a target has one place in memory, and all that leads there is a number: a
+//! ticket is one cache line, queues are linked through the tickets, lanes that are ready stand in a ring, and
+//! alarms and places that are given up are skipped when they come up. So an input costs a few looks into
+//! memory, whatever the number of agents and operations, and O(log n) where tickets do not come in order; what
+//! a `Tick`, a freed target or `Drain` sets in motion costs that for each ticket or attempt that it moves.
+//! Once it has grown nothing is allocated, and nothing shrinks.
 
 mod backlog;
 mod command;
 mod config;
 mod explain;
+mod index;
 mod input;
+mod kept;
 mod lane;
+mod line;
+mod queue;
 mod ready;
+mod slab;
 mod ticket;
 mod timer;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
+use self::backlog::Backlog;
 pub use self::command::{Command, SchedulerCounts};
 pub use self::config::{ConfigError, SchedulerConfig};
+use self::index::Index;
 pub use self::input::{Input, Refusal};
-use self::lane::Lane;
-use self::ready::{Ready, Slots, Standing};
+use self::lane::{Lane, Run};
+use self::ready::{Ready, Slots, Standing, Turn};
+use self::slab::{Key, NONE, Slab};
 pub use self::ticket::Ticket;
 pub use self::timer::BLOCKED_RETRY;
-use self::timer::Timers;
+use self::timer::{Alarm, Timers};
 use crate::id::AgentId;
 use crate::time::Timestamp;
 
 /// What one worker runs and what waits for it.
 #[derive(Debug)]
 pub struct Scheduler {
-    protect_after: u32,
-    lanes: BTreeMap<AgentId, Entry>,
+    config: SchedulerConfig,
+    lanes: Slab<Lane>,
+    by_agent: Index,
+    backlog: Backlog,
+    runs: Slab<Run>,
     ready: Ready,
-    timers: Timers,
+    /// When the holds of lanes end.
+    holds: Timers,
     slots: Slots,
+    /// Why nothing starts, until it is resumed.
+    halted: Option<String>,
     draining: bool,
     preemptions: u64,
     commands: VecDeque<Command>,
-}
-
-/// A lane and where it stands in the indexes over all lanes.
-#[derive(Debug, Default)]
-struct Entry {
-    lane: Lane,
-    standing: Option<Standing>,
-    alarm: Option<Timestamp>,
 }
 
 impl Scheduler {
@@ -102,11 +118,15 @@ impl Scheduler {
     pub fn new(config: SchedulerConfig) -> Result<Self, ConfigError> {
         config.check()?;
         Ok(Self {
-            protect_after: config.protect_after_preemptions,
-            lanes: BTreeMap::new(),
+            lanes: Slab::default(),
+            by_agent: Index::default(),
+            backlog: Backlog::default(),
+            runs: Slab::default(),
             ready: Ready::default(),
-            timers: Timers::default(),
+            holds: Timers::default(),
             slots: Slots::new(&config),
+            config,
+            halted: None,
             draining: false,
             preemptions: 0,
             commands: VecDeque::new(),
@@ -118,11 +138,9 @@ impl Scheduler {
     /// `now` is the store's time as the caller knows it; one that went back makes nothing due.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.take_in(now, input);
-        while let Some(agent) = self.timers.due(now) {
-            self.change(&agent, |lane| lane.tick(now));
-        }
-        if !self.draining {
-            self.start_what_may();
+        self.ring_alarms(now);
+        if !self.draining && self.halted.is_none() {
+            self.start_what_may(now);
         }
     }
 
@@ -134,7 +152,7 @@ impl Scheduler {
     /// When [`Input::Tick`] is due, unless another input comes first.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.timers.next()
+        self.backlog.next_alarm().into_iter().chain(self.holds.next()).min()
     }
 
     /// What it has in hand. Linear in the number of agents.
@@ -148,15 +166,17 @@ impl Scheduler {
             draining: self.draining,
             ..SchedulerCounts::default()
         };
-        for (agent, Entry { lane, .. }) in &self.lanes {
-            if !lane.backlog.is_empty() {
-                counts.waiting.insert(agent.clone(), lane.backlog.len());
+        for (_, lane) in self.lanes.iter() {
+            let Some(agent) = &lane.agent else { continue };
+            if !lane.pile.is_empty() {
+                counts.waiting.insert(agent.clone(), lane.pile.len());
             }
-            if let Some(run) = &lane.run {
+            if lane.run != NONE {
+                let run = &self.runs[lane.run];
                 let taken = if run.leased { &mut counts.running } else { &mut counts.starting };
-                taken.insert(agent.clone(), run.ticket.operation);
+                taken.insert(agent.clone(), run.operation);
             }
-            if let Some(why) = &lane.paused {
+            if let Some(why) = lane.paused() {
                 counts.paused.insert(agent.clone(), why.clone());
             }
         }
@@ -166,80 +186,142 @@ impl Scheduler {
     fn take_in(&mut self, now: Timestamp, input: Input) {
         match input {
             Input::Waiting(ticket) => {
-                let agent = ticket.agent.clone();
-                self.change(&agent, |lane| lane.waiting(ticket, now));
+                let lane = self.enter(&ticket.agent);
+                self.waiting(lane, ticket, now);
+                self.agree(lane);
             }
-            Input::Leased { agent, operation } => self.change(&agent, |lane| lane.leased(operation)),
+            Input::Leased { agent, operation } => {
+                if let Some(lane) = self.lane_of(&agent) {
+                    self.leased(lane, operation);
+                    self.preempt(lane);
+                }
+            }
             Input::LeaseRefused { agent, operation, reason } => {
-                self.change(&agent, |lane| lane.refused(operation, reason, now));
+                self.at(&agent, |s, lane| s.refused(lane, operation, reason, now));
             }
             Input::EffectOpen { agent, operation } => {
-                self.change(&agent, |lane| lane.effect_open(operation));
+                if let Some(lane) = self.lane_of(&agent) {
+                    self.effect_open(lane, operation);
+                }
             }
             Input::Settled { agent, operation, next } => {
-                let (ours, foreign) = match next {
-                    Some(next) if next.agent != agent => (None, Some(next)),
+                let lane = self.lane_of(&agent);
+                let (ours, other) = match next {
+                    Some(next) if next.agent != agent || lane.is_none() => (None, Some(next)),
                     next => (next, None),
                 };
-                self.change(&agent, |lane| lane.settled(operation, ours, now));
-                if let Some(ticket) = foreign {
+                if let Some(lane) = lane {
+                    self.settled(lane, operation, ours, now);
+                    self.agree(lane);
+                }
+                if let Some(ticket) = other {
                     self.take_in(now, Input::Waiting(ticket));
                 }
             }
             Input::Withdrawn { agent, operation } => {
-                self.change(&agent, |lane| lane.withdrawn(operation, now));
+                self.at(&agent, |s, lane| s.withdrawn(lane, operation, now));
             }
             Input::TargetFreed { agent, operation } => {
-                self.change(&agent, |lane| lane.freed(operation, now));
+                self.at(&agent, |s, lane| s.freed(lane, operation, now));
             }
-            Input::Pause { agent, why } => self.change(&agent, |lane| lane.pause(why)),
-            Input::Resume { agent } => self.change(&agent, Lane::resume),
-            Input::Drain => self.drain(),
+            Input::Pause { agent, why } => {
+                let lane = self.enter(&agent);
+                self.pause(lane, why);
+                self.agree(lane);
+            }
+            Input::Resume { agent } => self.at(&agent, Self::resume),
+            Input::PauseAll { why } => self.halted = Some(why),
+            Input::ResumeAll => {
+                self.halted = None;
+                self.look_at_what_runs();
+            }
+            Input::Drain => {
+                self.draining = true;
+                self.look_at_what_runs();
+            }
             Input::Tick => {}
         }
     }
 
-    fn start_what_may(&mut self) {
-        while let Some(agent) = self.ready.next(&self.slots) {
-            let mut started = None;
-            self.change(&agent, |lane| {
-                started = lane.start().map(|ticket| (ticket.operation, ticket.step));
-            });
-            if let Some((operation, step)) = started {
-                self.commands.push_back(Command::Lease { agent, operation, step });
-            }
+    fn ring_alarms(&mut self, now: Timestamp) {
+        self.tidy_alarms();
+        while let Some(at) = self.poll_timeout().filter(|at| *at <= now) {
+            let lane = if self.holds.next() == Some(at) {
+                let Some(lane) = self.holds.ring() else { return };
+                self.end_hold(lane);
+                lane
+            } else {
+                let Some((key, lane)) = self.backlog.ring(now) else { return };
+                self.backlog.place_anew(&mut self.lanes[lane].pile, key, now);
+                lane
+            };
+            self.agree(lane);
+            self.tidy_alarms();
         }
     }
 
-    fn drain(&mut self) {
-        self.draining = true;
-        let taken = self.lanes.iter().filter(|(_, entry)| entry.lane.run.is_some());
-        let taken: Vec<_> = taken.map(|(agent, _)| agent.clone()).collect();
-        for agent in taken {
-            self.change(&agent, |_| ());
+    fn tidy_alarms(&mut self) {
+        self.backlog.tidy();
+        self.holds.tidy(holds_stand(&self.lanes));
+    }
+
+    fn start_what_may(&mut self, now: Timestamp) {
+        while let Some(lane) = self.ready.next(&self.slots, stands(&self.lanes)) {
+            self.start(lane, now);
+            self.agree(lane);
         }
     }
 
-    /// The one way to a lane: afterwards slots, turns, timers and preemption agree with it again.
-    fn change(&mut self, agent: &AgentId, act: impl FnOnce(&mut Lane)) {
-        let entry = self.lanes.entry(agent.clone()).or_default();
-        let lane = &mut entry.lane;
-        let slot = lane.slot();
-        act(lane);
-        self.slots.exchange(slot, lane.slot());
-        lane.take_turns(&mut self.ready);
-        if let Some(operation) = lane.preempt(self.draining, self.protect_after) {
-            self.preemptions += 1;
-            self.commands.push_back(Command::Preempt { agent: agent.clone(), operation });
-        }
-        let idle = lane.is_idle();
-        let standing = lane.standing();
-        let alarm = lane.alarm().filter(|_| !idle);
-        self.ready.exchange(agent, entry.standing, standing);
-        self.timers.exchange(agent, entry.alarm, alarm);
-        (entry.standing, entry.alarm) = (standing, alarm);
-        if idle {
-            self.lanes.remove(agent);
+    /// Something may be asked to give way now that was not before.
+    fn look_at_what_runs(&mut self) {
+        let taken = self.lanes.iter().filter(|(_, lane)| lane.run != NONE);
+        let mut taken: Vec<_> = taken.map(|(key, lane)| (lane.agent.clone(), key)).collect();
+        taken.sort_unstable();
+        for (_, lane) in taken {
+            self.preempt(lane);
         }
     }
+
+    /// Does something to the lane of an agent, if there is one: there is nothing to be done to any other.
+    fn at(&mut self, agent: &AgentId, act: impl FnOnce(&mut Self, Key)) {
+        if let Some(lane) = self.lane_of(agent) {
+            act(self, lane);
+            self.agree(lane);
+        }
+    }
+
+    fn lane_of(&self, agent: &AgentId) -> Option<Key> {
+        let is = |lane: Key| self.lanes[lane].agent.as_ref() == Some(agent);
+        self.by_agent.find(index::of_text(NONE, agent.as_str()), is)
+    }
+
+    fn enter(&mut self, agent: &AgentId) -> Key {
+        if let Some(lane) = self.lane_of(agent) {
+            return lane;
+        }
+        let weight = self.config.weights.get(agent).copied().unwrap_or(1).max(1);
+        let lane = self.lanes.insert(Lane::new(agent.clone(), weight));
+        self.by_agent.insert(index::of_text(NONE, agent.as_str()), lane);
+        lane
+    }
+
+    fn forget(&mut self, lane: Key) {
+        self.silence_hold(lane);
+        if let Some(agent) = self.lanes.remove(lane).agent {
+            self.by_agent.remove(index::of_text(NONE, agent.as_str()), lane);
+        }
+    }
+}
+
+/// Where a lane stands with this turn.
+fn stands(lanes: &Slab<Lane>) -> impl Fn(Key, Turn) -> Option<Standing> {
+    |lane, turn| {
+        let lane = &lanes[lane];
+        lane.standing.filter(|standing| lane.turn(standing.class) == Some(turn))
+    }
+}
+
+/// An alarm stands while its lane's hold has its stamp.
+fn holds_stand(lanes: &Slab<Lane>) -> impl Fn(&Alarm) -> bool {
+    |alarm| lanes[alarm.of].parked.as_ref().is_some_and(|parked| parked.alarm == alarm.stamp)
 }

@@ -143,6 +143,7 @@ fn scheduler_config(config: &RuntimeConfig) -> SchedulerConfig {
         slots: config.concurrency,
         reserved_interactive: config.reserved_interactive,
         protect_after_preemptions: config.protect_after,
+        ..SchedulerConfig::default()
     }
 }
 

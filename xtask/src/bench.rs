@@ -22,9 +22,18 @@ pub(crate) struct Options {
     /// Name the workloads
     #[arg(long)]
     list: bool,
-    /// Handed to the workload's program unchanged, after `--`
-    #[arg(last = true)]
+    /// Handed to the workload's program unchanged, all but `--json`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<OsString>,
+}
+
+impl Options {
+    /// `--json` is meant for us wherever it stands.
+    fn split(&self) -> (bool, Vec<OsString>) {
+        let (json, arguments): (Vec<_>, Vec<_>) =
+            self.arguments.iter().cloned().partition(|argument| argument == "--json");
+        (self.json || !json.is_empty(), arguments)
+    }
 }
 
 /// A workload: a program, by default of the crate `benches`, and its arguments.
@@ -53,6 +62,14 @@ const BENCHES: &[Bench] = &[
         short: &["--operations", "1000"],
     },
     Bench {
+        name: "scheduler",
+        about: "the scheduler alone, --agents N --ops N: time and memory of an operation, and how they grow",
+        program: "scale",
+        build: &["--release", "-p", "archibald-core", "--example", "scale"],
+        arguments: &[],
+        short: &["--agents", "1000", "--ops", "10000", "--from", "100", "--round", "1000", "--rounds", "2"],
+    },
+    Bench {
         name: "crash-matrix",
         about: "servers struck at named points, ledger and store compared: counts failures, measures nothing",
         program: "matrix",
@@ -70,9 +87,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     };
     let bench = find(name)?;
     let programs = Programs::build(bench.build)?;
-    let results = bench.run(&programs, &options.arguments)?;
+    let (json, arguments) = options.split();
+    let results = bench.run(&programs, &arguments)?;
     for (line, result) in results {
-        println!("{}", if options.json { line } else { in_rows(&result) });
+        println!("{}", if json { line } else { in_rows(&result) });
     }
     Ok(())
 }
@@ -158,6 +176,15 @@ mod tests {
             programs,
             BENCHES.iter().filter(|bench| bench.build == MEASURED).map(|bench| bench.program).collect()
         );
+    }
+
+    #[test]
+    fn all_arguments_but_json_are_the_programs() {
+        let arguments = ["--agents", "5", "--json", "--ops=7"].map(OsString::from).to_vec();
+        let options = Options { name: Some("scheduler".to_owned()), json: false, list: false, arguments };
+        let (json, arguments) = options.split();
+        assert!(json);
+        assert_eq!(arguments, ["--agents", "5", "--ops=7"]);
     }
 
     #[test]

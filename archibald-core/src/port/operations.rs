@@ -36,36 +36,73 @@ pub struct EnqueueRequest {
 #[serde(tag = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Why {
-    /// Another operation of the agent runs.
-    AgentBusy {
-        /// That one.
-        operation: OperationId,
-    },
-    /// Operations of the agent go first.
-    Behind {
-        /// How many.
-        operations: u64,
-    },
-    /// An earlier operation has the same target.
-    TargetBlocked {
-        /// That one.
-        by: OperationId,
-    },
-    /// Every slot is taken.
-    NoSlot,
+    /// Nothing is taken any more: the worker drains.
+    Draining,
     /// The agent is paused.
     Paused {
         /// Why.
         why: String,
+    },
+    /// An earlier operation has the same target: it runs, waits, or is in doubt.
+    TargetBlocked {
+        /// That one.
+        by: OperationId,
     },
     /// Its time has not come.
     NotDue {
         /// When it comes.
         at: Timestamp,
     },
-    /// Nothing is taken any more: the worker drains.
-    Draining,
+    /// Another worker has the agent's lease.
+    LeasedElsewhere {
+        /// When it is asked for again, at the latest.
+        until: Timestamp,
+    },
+    /// The store failed when the lease was asked for.
+    StoreFailed {
+        /// When it is asked again.
+        until: Timestamp,
+    },
+    /// Another operation of the agent runs.
+    AgentBusy {
+        /// That one.
+        operation: OperationId,
+    },
+    /// The one that runs goes on meanwhile; comes with [`AgentBusy`](Self::AgentBusy).
+    NotPreempted {
+        /// Why.
+        because: NotPreempted,
+    },
+    /// Operations of the agent go first.
+    Behind {
+        /// How many.
+        operations: u64,
+    },
+    /// Every slot that it may have is taken.
+    NoSlot,
+    /// Agents have their turn at a slot before this one; comes with [`NoSlot`](Self::NoSlot).
+    InTurn {
+        /// How many.
+        agents: u64,
+    },
     /// The lease was asked for and is on its way.
+    Starting,
+}
+
+/// Why what runs does not give way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NotPreempted {
+    /// It was asked to, and does at its next safe point.
+    Asked,
+    /// Only background operations give way, and only to interactive ones that could start.
+    NotForThisOne,
+    /// It may have changed the ERP, or is about to.
+    EffectOpen,
+    /// It gave way often enough, or waited long enough: this run is protected.
+    Protected,
+    /// Its lease was asked for and is on its way.
     Starting,
 }
 

@@ -1,47 +1,38 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 
 use super::Ticket;
-use super::timer::BLOCKED_RETRY;
-use crate::id::{OperationId, Target};
-use crate::operation::Class;
+use super::index::{self, Index};
+use super::kept::{Kept, Place};
+use super::line::Lines;
+use super::queue::{Queue, goes_first};
+use super::slab::{Key, NONE, Slab};
+use super::timer::{Alarm, BLOCKED_RETRY, Timers};
+use crate::id::{AgentId, OperationId, Target};
+use crate::operation::{Class, Step};
 use crate::time::Timestamp;
 
-/// What waits of one agent, each ticket in exactly one place.
-///
-/// | place | means | left when |
-/// | --- | --- | --- |
-/// | due | could start if the agent were free | it is its turn |
-/// | later | its time has not come | it comes |
-/// | behind | an earlier ticket here has the same target, due or not | that one is done |
-/// | blocked | the store named an operation of the same target | that one is done, or the safety net |
+/// Every ticket of every agent that waits or was taken to run, each in exactly one [`Place`].
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    waiting: BTreeMap<OperationId, Waiting>,
-    due: BTreeSet<Rank>,
-    alarms: BTreeSet<(Timestamp, OperationId)>,
-    /// Every unfinished ticket of a target by position, also the one that was taken to run.
-    lines: BTreeMap<Target, BTreeSet<(u64, OperationId)>>,
-    /// (what blocks, what is blocked)
-    blockers: BTreeSet<(OperationId, OperationId)>,
+    tickets: Slab<Kept>,
+    by_operation: Index,
+    lines: Lines,
+    timers: Timers,
+    /// Few: what the store said blocks a ticket, and until when it is believed.
+    blocks: BTreeMap<Key, Block>,
+    /// Lane, what blocks, and what is blocked.
+    blockers: BTreeSet<(Key, OperationId, Key)>,
 }
 
-/// Who goes first: interactive before background, then by position.
-type Rank = (Class, u64, OperationId);
-
-#[derive(Debug)]
-struct Waiting {
-    ticket: Ticket,
-    place: Place,
-}
-
-/// Where a ticket waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Due,
-    Later { at: Timestamp },
-    Behind,
-    Blocked(Block),
+/// One agent's part of it.
+#[derive(Debug, Default)]
+pub(super) struct Pile {
+    interactive: Queue,
+    background: Queue,
+    /// Tickets that wait, due or not.
+    waiting: u32,
+    /// Tickets that are due and begin with `Commit`; nearly always none.
+    commits: u32,
 }
 
 /// What the store said stands in the way, and until when it is believed.
@@ -52,202 +43,317 @@ pub(super) struct Block {
 }
 
 impl Backlog {
-    /// Takes a ticket in, or replaces the older one of its operation; a block is kept.
-    pub(super) fn put(&mut self, ticket: Ticket, now: Timestamp) {
-        let id = ticket.operation;
-        if self.waiting.get(&id).is_some_and(|known| known.ticket == ticket) {
-            return;
-        }
-        let old = self.waiting.remove(&id);
-        let mut block = None;
-        if let Some(old) = old {
-            self.unplace(&old);
-            if let Place::Blocked(known) = old.place
-                && old.ticket.target == ticket.target
-            {
-                block = Some(known);
+    /// Takes a ticket in, or replaces the older one of its operation, which must not run; a block is kept.
+    pub(super) fn put(&mut self, pile: &mut Pile, lane: Key, ticket: Ticket, now: Timestamp) {
+        let hash = index::of_operation(lane, ticket.operation);
+        let known = self.by_operation.find(hash, |key| self.is(key, lane, ticket.operation));
+        let (key, block) = match known {
+            Some(key) if self.says(key, &ticket) => return,
+            Some(key) => {
+                let same_target = self.target(key) == ticket.target.as_ref();
+                let block = self.blocks.get(&key).copied().filter(|_| same_target);
+                self.unplace(pile, key);
+                self.leave_line(pile, key, now);
+                self.tickets[key] = Kept::new(lane, &ticket);
+                (key, block)
             }
-            if rank_in_line(&old.ticket) != rank_in_line(&ticket) {
-                self.leave_line(&old.ticket, now);
+            None => {
+                let key = self.tickets.insert(Kept::new(lane, &ticket));
+                self.by_operation.insert(hash, key);
+                pile.waiting += 1;
+                (key, None)
             }
+        };
+        match ticket.target {
+            Some(target) => self.join_line(pile, key, target, block, now),
+            None => self.place(pile, key, block, now),
         }
-        self.join_line(&ticket, now);
-        self.insert(ticket, block, now);
     }
 
     /// The ticket that goes first, taken out to run. It keeps its place in its target's line until it is
-    /// [put](Self::put) back or [done](Self::done).
-    pub(super) fn take(&mut self) -> Option<Ticket> {
-        let (_, _, id) = self.due.pop_first()?;
-        self.waiting.remove(&id).map(|waiting| waiting.ticket)
-    }
-
-    /// A ticket that was taken will not come back.
-    pub(super) fn done(&mut self, ticket: &Ticket, now: Timestamp) {
-        self.leave_line(ticket, now);
-    }
-
-    /// Forgets an operation that waits.
-    pub(super) fn remove(&mut self, id: OperationId, now: Timestamp) {
-        if let Some(old) = self.waiting.remove(&id) {
-            self.unplace(&old);
-            self.leave_line(&old.ticket, now);
+    /// [put back](Self::put_blocked) or [forgotten](Self::forget).
+    pub(super) fn take(&mut self, pile: &mut Pile) -> Option<Key> {
+        let key = self.first(pile)?;
+        self.unplace(pile, key);
+        pile.waiting -= 1;
+        let ticket = &mut self.tickets[key];
+        ticket.place = Place::Taken;
+        if ticket.line != NONE {
+            let line = self.lines.get_mut(ticket.line);
+            (line.lead, line.taken) = (NONE, key);
         }
+        Some(key)
+    }
+
+    /// Forgets a ticket, whether it waits or was taken.
+    pub(super) fn forget(&mut self, pile: &mut Pile, key: Key, now: Timestamp) {
+        if self.tickets[key].place != Place::Taken {
+            self.unplace(pile, key);
+            pile.waiting -= 1;
+        }
+        self.leave_line(pile, key, now);
+        let ticket = &self.tickets[key];
+        self.by_operation.remove(index::of_operation(ticket.lane, ticket.operation), key);
+        self.tickets.release(key);
     }
 
     /// Puts a taken ticket back, behind what the store says blocks it.
-    pub(super) fn put_blocked(&mut self, ticket: Ticket, by: OperationId, now: Timestamp) {
-        let block = Block { by, until: now + BLOCKED_RETRY };
-        self.insert(ticket, Some(block), now);
+    pub(super) fn put_blocked(&mut self, pile: &mut Pile, key: Key, by: OperationId, now: Timestamp) {
+        let block = Some(Block { by, until: now + BLOCKED_RETRY });
+        pile.waiting += 1;
+        match self.tickets[key].line {
+            NONE => self.place(pile, key, block, now),
+            line => {
+                self.lines.get_mut(line).taken = NONE;
+                self.stand_behind(line, key);
+                self.choose_lead(pile, line, key, block, now);
+            }
+        }
     }
 
     /// What was blocked by this operation is placed anew.
-    pub(super) fn unblock(&mut self, by: OperationId, now: Timestamp) {
-        let none = OperationId(uuid::Uuid::nil());
-        let all = OperationId(uuid::Uuid::max());
-        let range = (Bound::Included((by, none)), Bound::Included((by, all)));
-        let blocked: Vec<_> = self.blockers.range(range).map(|(_, id)| *id).collect();
-        for id in blocked {
-            self.place_anew(id, now);
+    pub(super) fn unblock(&mut self, pile: &mut Pile, lane: Key, by: OperationId, now: Timestamp) {
+        while let Some(&(_, _, key)) = self.blockers.range((lane, by, 0)..=(lane, by, NONE)).next() {
+            self.place_anew(pile, key, now);
         }
     }
 
-    /// Moves what has become due.
-    pub(super) fn tick(&mut self, now: Timestamp) {
-        while let Some((at, id)) = self.alarms.first().copied()
-            && at <= now
-        {
-            self.place_anew(id, now);
+    /// A ticket whose alarm rings now, and its lane; it is to be [placed anew](Self::place_anew).
+    pub(super) fn ring(&mut self, now: Timestamp) -> Option<(Key, Key)> {
+        self.next_alarm().filter(|at| *at <= now)?;
+        let key = self.timers.ring()?;
+        self.tickets[key].alarm = 0;
+        Some((key, self.tickets[key].lane))
+    }
+
+    /// Looks again where a ticket belongs; what blocked it is forgotten.
+    pub(super) fn place_anew(&mut self, pile: &mut Pile, key: Key, now: Timestamp) {
+        self.unplace(pile, key);
+        self.place(pile, key, None, now);
+    }
+
+    /// When something [rings](Self::ring).
+    pub(super) fn next_alarm(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// To be done before [`next_alarm`](Self::next_alarm) is believed.
+    pub(super) fn tidy(&mut self) {
+        self.timers.tidy(stands(&self.tickets));
+    }
+
+    /// The ticket of an operation, whether it waits or was taken.
+    pub(super) fn find(&self, lane: Key, operation: OperationId) -> Option<Key> {
+        let hash = index::of_operation(lane, operation);
+        self.by_operation.find(hash, |key| self.is(key, lane, operation))
+    }
+
+    /// Whether the agent is taken for it.
+    pub(super) fn is_taken(&self, key: Key) -> bool {
+        self.tickets[key].place == Place::Taken
+    }
+
+    /// Whether it could start if the agent were free.
+    pub(super) fn could_start(&self, key: Key) -> bool {
+        self.tickets[key].place == Place::Due
+    }
+
+    pub(super) fn get(&self, key: Key) -> &Kept {
+        &self.tickets[key]
+    }
+
+    /// Whether what is kept is this ticket, of the same agent, to the letter.
+    pub(super) fn says(&self, key: Key, ticket: &Ticket) -> bool {
+        self.tickets[key].is(ticket) && self.target(key) == ticket.target.as_ref()
+    }
+
+    /// The ticket as it came.
+    pub(super) fn ticket(&self, key: Key, agent: &AgentId) -> Ticket {
+        let kept = &self.tickets[key];
+        Ticket {
+            operation: kept.operation,
+            agent: agent.clone(),
+            class: kept.class,
+            position: kept.position,
+            at: kept.at,
+            step: kept.step,
+            target: self.target(key).cloned(),
+            preemptions: kept.preemptions,
         }
     }
 
-    /// When [`tick`](Self::tick) has something to do.
-    pub(super) fn alarm(&self) -> Option<Timestamp> {
-        self.alarms.first().map(|(at, _)| *at)
+    pub(super) fn target(&self, key: Key) -> Option<&Target> {
+        self.lines.target(self.tickets[key].line)
     }
 
-    /// The ticket that goes first.
-    pub(super) fn first(&self) -> Option<&Ticket> {
-        let (_, _, id) = self.due.first()?;
-        self.waiting.get(id).map(|waiting| &waiting.ticket)
+    /// What goes first of an agent.
+    pub(super) fn first(&self, pile: &Pile) -> Option<Key> {
+        let first = match pile.interactive.first(&self.tickets) {
+            NONE => pile.background.first(&self.tickets),
+            first => first,
+        };
+        (first != NONE).then_some(first)
+    }
+
+    /// What the store said blocks a ticket.
+    pub(super) fn block_of(&self, key: Key) -> Option<Block> {
+        self.blocks.get(&key).copied()
+    }
+
+    /// The earliest unfinished ticket of the same target, if it is another one.
+    pub(super) fn leader_of(&self, key: Key) -> Option<OperationId> {
+        let line = match self.tickets[key].line {
+            NONE => return None,
+            line => self.lines.get(line),
+        };
+        // Whoever was taken is passed only by what came later and goes first.
+        let first = if line.lead == NONE { line.taken } else { line.lead };
+        (first != key && first != NONE).then(|| self.tickets[first].operation)
+    }
+
+    /// How many of the agent that could start go before this ticket. Linear in them.
+    pub(super) fn ahead_of(&self, pile: &Pile, key: Key) -> u64 {
+        match self.tickets[key].class {
+            Class::Interactive => pile.interactive.ahead_of(&self.tickets, key),
+            Class::Background => {
+                pile.interactive.len(&self.tickets) + pile.background.ahead_of(&self.tickets, key)
+            }
+        }
+    }
+
+    fn is(&self, key: Key, lane: Key, operation: OperationId) -> bool {
+        self.tickets[key].operation == operation && self.tickets[key].lane == lane
+    }
+
+    fn place(&mut self, pile: &mut Pile, key: Key, block: Option<Block>, now: Timestamp) {
+        let Kept { class, at, lane, step, .. } = self.tickets[key];
+        match block.filter(|block| block.until > now) {
+            Some(block) => {
+                self.tickets[key].place = Place::Blocked;
+                self.tickets[key].alarm = self.timers.set(key, block.until);
+                self.blocks.insert(key, block);
+                self.blockers.insert((lane, block.by, key));
+            }
+            None if at > now => {
+                self.tickets[key].place = Place::Later;
+                self.tickets[key].alarm = self.timers.set(key, at);
+            }
+            None => {
+                self.tickets[key].place = Place::Due;
+                pile.of(class).push(&mut self.tickets, key);
+                pile.commits += u32::from(step == Step::Commit);
+            }
+        }
+    }
+
+    fn unplace(&mut self, pile: &mut Pile, key: Key) {
+        let Kept { class, step, line, lane, place, .. } = self.tickets[key];
+        match place {
+            Place::Due => {
+                pile.of(class).remove(&mut self.tickets, key);
+                pile.commits -= u32::from(step == Step::Commit);
+            }
+            Place::Later => self.silence(key),
+            Place::Behind => self.lines.get_mut(line).behind.remove(&mut self.tickets, key),
+            Place::Blocked => {
+                self.silence(key);
+                if let Some(block) = self.blocks.remove(&key) {
+                    self.blockers.remove(&(lane, block.by, key));
+                }
+            }
+            Place::Taken => {}
+        }
+    }
+
+    fn silence(&mut self, key: Key) {
+        if std::mem::take(&mut self.tickets[key].alarm) != 0 {
+            self.timers.was_taken_back(stands(&self.tickets));
+        }
+    }
+
+    fn join_line(&mut self, pile: &mut Pile, key: Key, target: Target, block: Option<Block>, now: Timestamp) {
+        let line = self.lines.enter(self.tickets[key].lane, target);
+        self.tickets[key].line = line;
+        self.stand_behind(line, key);
+        self.choose_lead(pile, line, key, block, now);
+    }
+
+    /// Whoever leads now gets its own place.
+    fn leave_line(&mut self, pile: &mut Pile, key: Key, now: Timestamp) {
+        let line = std::mem::replace(&mut self.tickets[key].line, NONE);
+        if line == NONE {
+            return;
+        }
+        let standing = self.lines.get_mut(line);
+        for place in [&mut standing.lead, &mut standing.taken] {
+            *place = if *place == key { NONE } else { *place };
+        }
+        self.choose_lead(pile, line, NONE, None, now);
+        self.lines.forget_if_empty(line);
+    }
+
+    fn stand_behind(&mut self, line: Key, key: Key) {
+        self.tickets[key].place = Place::Behind;
+        self.lines.get_mut(line).behind.push(&mut self.tickets, key);
+    }
+
+    /// The earliest of those that wait leads, unless the one that runs is earlier: it alone has a place of
+    /// its own. `newcomer` comes with what blocks it.
+    fn choose_lead(
+        &mut self,
+        pile: &mut Pile,
+        line: Key,
+        newcomer: Key,
+        block: Option<Block>,
+        now: Timestamp,
+    ) {
+        let standing = self.lines.get_mut(line);
+        let (lead, taken, first) = (standing.lead, standing.taken, standing.behind.first(&self.tickets));
+        let passes = |other: Key| other == NONE || goes_first(&self.tickets, first, other);
+        if first == NONE || !passes(lead) || !passes(taken) {
+            return;
+        }
+        standing.behind.remove(&mut self.tickets, first);
+        standing.lead = first;
+        if lead != NONE {
+            self.unplace(pile, lead);
+            self.stand_behind(line, lead);
+        }
+        self.place(pile, first, block.filter(|_| first == newcomer), now);
+    }
+}
+
+impl Pile {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.waiting.into()
     }
 
     /// Whether anything of this class could start.
     pub(super) fn has_due(&self, class: Class) -> bool {
         match class {
-            Class::Interactive => self.due.first().is_some_and(|(first, ..)| *first == class),
-            Class::Background => self.due.last().is_some_and(|(last, ..)| *last == class),
+            Class::Interactive => !self.interactive.is_empty(),
+            Class::Background => !self.background.is_empty(),
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    /// Whether anything that could start begins with `Commit`.
+    pub(super) fn has_commits(&self) -> bool {
+        self.commits > 0
     }
 
-    pub(super) fn len(&self) -> u64 {
-        self.waiting.len() as u64
-    }
-
-    /// A ticket and where it waits.
-    pub(super) fn get(&self, id: OperationId) -> Option<(&Ticket, Place)> {
-        self.waiting.get(&id).map(|waiting| (&waiting.ticket, waiting.place))
-    }
-
-    /// How many that could start go before this ticket. Linear in the answer.
-    pub(super) fn ahead_of(&self, ticket: &Ticket) -> u64 {
-        self.due.range(..rank(ticket)).count() as u64
-    }
-
-    /// The earliest unfinished ticket of the same target, if it is another one.
-    pub(super) fn leader_of(&self, ticket: &Ticket) -> Option<OperationId> {
-        let line = self.lines.get(ticket.target.as_ref()?)?;
-        line.first().map(|(_, id)| *id).filter(|id| *id != ticket.operation)
-    }
-
-    fn insert(&mut self, ticket: Ticket, block: Option<Block>, now: Timestamp) {
-        let id = ticket.operation;
-        let place = self.place_of(&ticket, block, now);
-        match place {
-            Place::Due => {
-                self.due.insert(rank(&ticket));
-            }
-            Place::Later { at } => {
-                self.alarms.insert((at, id));
-            }
-            Place::Behind => {}
-            Place::Blocked(Block { by, until }) => {
-                self.alarms.insert((until, id));
-                self.blockers.insert((by, id));
-            }
-        }
-        self.waiting.insert(id, Waiting { ticket, place });
-    }
-
-    fn place_of(&self, ticket: &Ticket, block: Option<Block>, now: Timestamp) -> Place {
-        match block {
-            _ if self.leader_of(ticket).is_some() => Place::Behind,
-            Some(block) if block.until > now => Place::Blocked(block),
-            _ if ticket.at > now => Place::Later { at: ticket.at },
-            _ => Place::Due,
-        }
-    }
-
-    fn place_anew(&mut self, id: OperationId, now: Timestamp) {
-        if let Some(waiting) = self.waiting.remove(&id) {
-            self.unplace(&waiting);
-            self.insert(waiting.ticket, None, now);
-        }
-    }
-
-    fn unplace(&mut self, waiting: &Waiting) {
-        let id = waiting.ticket.operation;
-        match waiting.place {
-            Place::Due => {
-                self.due.remove(&rank(&waiting.ticket));
-            }
-            Place::Later { at } => {
-                self.alarms.remove(&(at, id));
-            }
-            Place::Behind => {}
-            Place::Blocked(Block { by, until }) => {
-                self.alarms.remove(&(until, id));
-                self.blockers.remove(&(by, id));
-            }
-        }
-    }
-
-    /// Whoever led until now goes behind if this one is earlier.
-    fn join_line(&mut self, ticket: &Ticket, now: Timestamp) {
-        let Some(target) = &ticket.target else { return };
-        let line = self.lines.entry(target.clone()).or_default();
-        let before = line.first().map(|(_, id)| *id);
-        line.insert((ticket.position, ticket.operation));
-        let after = line.first().map(|(_, id)| *id);
-        if let Some(leader) = before.filter(|_| before != after) {
-            self.place_anew(leader, now);
-        }
-    }
-
-    /// Whoever leads now gets its own place.
-    fn leave_line(&mut self, ticket: &Ticket, now: Timestamp) {
-        let Some(target) = &ticket.target else { return };
-        let Some(line) = self.lines.get_mut(target) else { return };
-        let led = line.first().is_some_and(|(_, id)| *id == ticket.operation);
-        line.remove(&(ticket.position, ticket.operation));
-        let leader = line.first().map(|(_, id)| *id);
-        if line.is_empty() {
-            self.lines.remove(target);
-        }
-        if let Some(leader) = leader.filter(|_| led) {
-            self.place_anew(leader, now);
+    fn of(&mut self, class: Class) -> &mut Queue {
+        match class {
+            Class::Interactive => &mut self.interactive,
+            Class::Background => &mut self.background,
         }
     }
 }
 
-fn rank(ticket: &Ticket) -> Rank {
-    (ticket.class, ticket.position, ticket.operation)
-}
-
-fn rank_in_line(ticket: &Ticket) -> (Option<&Target>, u64) {
-    (ticket.target.as_ref(), ticket.position)
+/// An alarm stands while its ticket has its stamp.
+fn stands(tickets: &Slab<Kept>) -> impl Fn(&Alarm) -> bool {
+    |alarm| tickets[alarm.of].alarm == alarm.stamp
 }

@@ -1,4 +1,9 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+use crate::id::AgentId;
 
 /// How much runs together in one worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,11 +14,27 @@ pub struct SchedulerConfig {
     pub reserved_interactive: usize,
     /// Once an operation gave way this often it is not asked to again. With 0 nothing ever gives way.
     pub protect_after_preemptions: u32,
+    /// A run of an operation that was asked for this long ago does not give way; its id, a UUIDv7, says when.
+    #[serde(default = "age_by_default")]
+    pub protect_after_age: Duration,
+    /// How many operations of an agent may start in one turn, where it is not 1; 0 counts as 1.
+    #[serde(default)]
+    pub weights: BTreeMap<AgentId, u32>,
+}
+
+fn age_by_default() -> Duration {
+    Duration::from_secs(15 * 60)
 }
 
 impl Default for SchedulerConfig {
     fn default() -> Self {
-        Self { slots: 10, reserved_interactive: 2, protect_after_preemptions: 3 }
+        Self {
+            slots: 10,
+            reserved_interactive: 2,
+            protect_after_preemptions: 3,
+            protect_after_age: age_by_default(),
+            weights: BTreeMap::new(),
+        }
     }
 }
 

@@ -1,55 +1,83 @@
 use super::Scheduler;
-use super::backlog::Place;
+use super::kept::Place;
 use super::lane::{Hold, Lane};
+use super::slab::{Key, NONE};
 use crate::id::{AgentId, OperationId};
-use crate::port::Why;
+use crate::operation::Class;
+use crate::port::{NotPreempted, Why};
 use crate::time::Timestamp;
 
 impl Scheduler {
-    /// Every reason why an operation is not running now, the one that lasts longest first. Empty when it
-    /// runs, or is not known here. An agent that another worker holds, or that the store failed for, reads
-    /// as not due until then.
+    /// Every reason why an operation is not running now, the one that lasts longest first: each of them has
+    /// to end before it starts. Empty when it runs, or is not known here; never empty for one that waits.
+    ///
+    /// Linear in the agents, where nothing but a slot is wanted.
     #[must_use]
     pub fn explain(&self, now: Timestamp, agent: &AgentId, operation: OperationId) -> Vec<Why> {
-        let Some(lane) = self.lanes.get(agent).map(|entry| &entry.lane) else { return vec![] };
-        if let Some(run) = &lane.run
-            && run.ticket.operation == operation
-        {
-            return if run.leased { vec![] } else { vec![Why::Starting] };
+        let Some(lane) = self.lane_of(agent) else { return vec![] };
+        let Some(key) = self.backlog.find(lane, operation) else { return vec![] };
+        if self.backlog.is_taken(key) {
+            let leased = self.runs[self.lanes[lane].run].leased;
+            return if leased { vec![] } else { vec![Why::Starting] };
         }
-        let Some(mut why) = lane.why_not(now, operation) else { return vec![] };
-        if self.draining {
-            why.insert(0, Why::Draining);
-        } else if why.is_empty() {
+        let mut why = vec![];
+        why.extend(self.draining.then_some(Why::Draining));
+        self.say_what_parks(now, lane, key, &mut why);
+        self.say_what_runs(lane, key, &mut why);
+        let operations = self.backlog.ahead_of(&self.lanes[lane].pile, key);
+        why.extend((operations > 0).then_some(Why::Behind { operations }));
+        if why.is_empty() {
             why.push(Why::NoSlot);
+            let agents = self.agents_ahead_of(lane);
+            why.extend((agents > 0).then_some(Why::InTurn { agents }));
         }
         why
     }
-}
 
-impl Lane {
-    /// Why a ticket that waits does not start, slots aside; `None` when it does not wait.
-    fn why_not(&self, now: Timestamp, operation: OperationId) -> Option<Vec<Why>> {
-        let (ticket, place) = self.backlog.get(operation)?;
-        let mut why = vec![];
-        why.extend(self.paused.clone().map(|why| Why::Paused { why }));
-        match place {
-            Place::Blocked(block) => why.push(Why::TargetBlocked { by: block.by }),
-            Place::Due | Place::Later { .. } | Place::Behind => {
-                why.extend(self.backlog.leader_of(ticket).map(|by| Why::TargetBlocked { by }));
-            }
-        }
-        why.extend(later(ticket.at, now));
-        why.extend(self.hold.map(Hold::until).and_then(|until| later(until, now)));
-        why.extend(self.run.as_ref().map(|run| Why::AgentBusy { operation: run.ticket.operation }));
-        why.extend(match self.backlog.ahead_of(ticket) {
-            0 => None,
-            operations => Some(Why::Behind { operations }),
-        });
-        Some(why)
+    fn say_what_parks(&self, now: Timestamp, lane: Key, key: Key, why: &mut Vec<Why>) {
+        let (lane, ticket) = (&self.lanes[lane], self.backlog.get(key));
+        why.extend(self.halted.clone().map(|why| Why::Paused { why }));
+        why.extend(lane.paused().cloned().map(|why| Why::Paused { why }));
+        let blocked = self.backlog.block_of(key).map(|block| block.by);
+        why.extend(blocked.or_else(|| self.backlog.leader_of(key)).map(|by| Why::TargetBlocked { by }));
+        // By what was last heard of the time, which `now` may be ahead of.
+        let later = ticket.place == Place::Later || (ticket.place != Place::Due && ticket.at > now);
+        why.extend(later.then_some(Why::NotDue { at: ticket.at }));
+        why.extend(lane.hold().map(|hold| match hold {
+            Hold::Held { until } => Why::LeasedElsewhere { until },
+            Hold::Unavailable { until } => Why::StoreFailed { until },
+        }));
     }
-}
 
-fn later(at: Timestamp, now: Timestamp) -> Option<Why> {
-    (at > now).then_some(Why::NotDue { at })
+    fn say_what_runs(&self, lane: Key, key: Key, why: &mut Vec<Why>) {
+        let lane = &self.lanes[lane];
+        if lane.run == NONE {
+            return;
+        }
+        let run = &self.runs[lane.run];
+        why.push(Why::AgentBusy { operation: run.operation });
+        let could_start = self.backlog.could_start(key) && !lane.is_parked() && self.halted.is_none();
+        let class = self.backlog.get(key).class;
+        let because = match () {
+            () if run.preempt_asked => NotPreempted::Asked,
+            () if class != Class::Interactive || !could_start => NotPreempted::NotForThisOne,
+            () if run.class != Class::Background => NotPreempted::NotForThisOne,
+            () if run.effect_open => NotPreempted::EffectOpen,
+            () if !run.leased => NotPreempted::Starting,
+            () => NotPreempted::Protected,
+        };
+        why.push(Why::NotPreempted { because });
+    }
+
+    /// How many agents have a slot before this one, which stands: those of a class that goes first, and those
+    /// of its class with an earlier turn.
+    fn agents_ahead_of(&self, lane: Key) -> u64 {
+        let before = |lane: &Lane| {
+            let standing = lane.standing.filter(|standing| !standing.commit)?;
+            Some((standing.class, lane.turn(standing.class)))
+        };
+        let Some(own) = before(&self.lanes[lane]) else { return 0 };
+        let others = self.lanes.iter().filter_map(|(_, other)| before(other));
+        others.filter(|other| *other < own).count() as u64
+    }
 }

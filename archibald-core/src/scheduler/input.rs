@@ -91,6 +91,13 @@ pub enum Input {
         /// Whose.
         agent: AgentId,
     },
+    /// Start nothing of anybody; what runs goes on. Again: the newer reason counts.
+    PauseAll {
+        /// For those who ask why.
+        why: String,
+    },
+    /// Start operations again, except of agents that are paused themselves. Not paused: nothing.
+    ResumeAll,
     /// Start nothing any more, and ask background attempts without an open effect to give way. For good.
     Drain,
     /// A time that [`Scheduler::poll_timeout`](super::Scheduler::poll_timeout) named has come.

@@ -1,39 +1,77 @@
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Pile};
+use super::kept::Kept;
 use super::ready::{Ready, Standing, Turn};
+use super::slab::{Key, NONE};
 use super::timer::not_before;
-use super::{Refusal, Ticket};
-use crate::id::OperationId;
+use super::{Command, Refusal, Scheduler, Ticket};
+use crate::id::{AgentId, OperationId};
 use crate::operation::{Class, Step};
 use crate::time::Timestamp;
 
 /// One agent: what waits, what it is taken for, and what parks it. The table is in [`scheduler`](super).
-#[derive(Debug, Default)]
+///
+/// Two cache lines that the processor fetches together.
+#[derive(Debug)]
+#[repr(align(128))]
 pub(super) struct Lane {
-    pub(super) backlog: Backlog,
-    pub(super) run: Option<Run>,
+    /// `None` for a place that nobody has.
+    pub(super) agent: Option<AgentId>,
+    pub(super) pile: Pile,
+    pub(super) interactive_turn: Option<Turn>,
+    pub(super) background_turn: Option<Turn>,
+    /// How often it may start in one turn, and how often it still may.
+    pub(super) weight: u32,
+    interactive_left: u32,
+    background_left: u32,
+    /// What it is taken for, or [`NONE`].
+    pub(super) run: Key,
+    /// Where it stands among the lanes that could start.
+    pub(super) standing: Option<Standing>,
+    pub(super) parked: Option<Box<Parked>>,
+}
+
+/// What few lanes have: a reason to start nothing, or one that was not long ago.
+#[derive(Debug, Default)]
+pub(super) struct Parked {
     pub(super) paused: Option<String>,
     pub(super) hold: Option<Hold>,
     /// Refusals in a row that parked the agent.
     refusals: u32,
-    interactive_turn: Option<Turn>,
-    background_turn: Option<Turn>,
+    /// What the alarm at the end of the hold is known by.
+    pub(super) alarm: u32,
 }
 
 /// The operation that the agent is taken for.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub(super) ticket: Ticket,
+    pub(super) ticket: Key,
+    pub(super) operation: OperationId,
+    pub(super) class: Class,
+    step: Step,
+    /// It is not asked to give way to anybody.
+    protected: bool,
     /// Not while the lease is under way.
     pub(super) leased: bool,
     /// Something was heard while the lease was under way: a refusal may be out of date.
     heard: bool,
     /// From an intent on, and from the start where an earlier attempt left an effect.
-    effect_open: bool,
-    preempt_asked: bool,
+    pub(super) effect_open: bool,
+    pub(super) preempt_asked: bool,
     /// A ticket that came meanwhile.
-    again: Option<Ticket>,
+    again: Option<Box<Ticket>>,
     withdrawn: bool,
 }
+
+/// What is left of a run.
+struct Freed {
+    ticket: Key,
+    heard: bool,
+    withdrawn: bool,
+    again: Option<Ticket>,
+}
+
+/// Where a lane stands, and with which turn.
+type Stands = (Standing, Option<Turn>);
 
 /// The agent is left alone for a while.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +82,96 @@ pub(super) enum Hold {
     Unavailable { until: Timestamp },
 }
 
+impl Default for Lane {
+    fn default() -> Self {
+        Self {
+            agent: None,
+            pile: Pile::default(),
+            interactive_turn: None,
+            background_turn: None,
+            weight: 1,
+            interactive_left: 0,
+            background_left: 0,
+            run: NONE,
+            standing: None,
+            parked: None,
+        }
+    }
+}
+
+impl Lane {
+    pub(super) fn new(agent: AgentId, weight: u32) -> Self {
+        Self { agent: Some(agent), weight, ..Self::default() }
+    }
+
+    pub(super) fn paused(&self) -> Option<&String> {
+        self.parked.as_ref().and_then(|parked| parked.paused.as_ref())
+    }
+
+    pub(super) fn hold(&self) -> Option<Hold> {
+        self.parked.as_ref().and_then(|parked| parked.hold)
+    }
+
+    pub(super) fn is_parked(&self) -> bool {
+        self.paused().is_some() || self.hold().is_some()
+    }
+
+    /// Nothing would be forgotten with it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.run == NONE && self.pile.is_empty() && self.paused().is_none()
+    }
+
+    pub(super) fn turn(&self, class: Class) -> Option<Turn> {
+        match class {
+            Class::Interactive => self.interactive_turn,
+            Class::Background => self.background_turn,
+        }
+    }
+
+    /// One start of its turn is spent; with the last one the turn is over.
+    fn spend(&mut self, class: Class) {
+        let (turn, left) = match class {
+            Class::Interactive => (&mut self.interactive_turn, &mut self.interactive_left),
+            Class::Background => (&mut self.background_turn, &mut self.background_left),
+        };
+        *left = left.saturating_sub(1);
+        *turn = turn.filter(|_| *left > 0);
+    }
+
+    /// A class gets a turn when it could start, unless the agent just has one of that class.
+    fn take_turns(&mut self, runs: Option<Class>, ready: &mut Ready) {
+        let weight = self.weight;
+        let mut take = |turn: &mut Option<Turn>, left: &mut u32, waits, class| match (&turn, waits) {
+            (None, true) if runs != Some(class) => (*turn, *left) = (Some(ready.next_turn()), weight),
+            (Some(_), false) => *turn = None,
+            _ => {}
+        };
+        let (interactive, background) = (Class::Interactive, Class::Background);
+        let waits = self.pile.has_due(interactive);
+        take(&mut self.interactive_turn, &mut self.interactive_left, waits, interactive);
+        let waits = self.pile.has_due(background);
+        take(&mut self.background_turn, &mut self.background_left, waits, background);
+    }
+
+    /// What it waits for, if it is free and could start.
+    fn standing(&self, backlog: &Backlog) -> Option<Standing> {
+        let class = match () {
+            () if self.pile.has_due(Class::Interactive) => Class::Interactive,
+            () if self.pile.has_due(Class::Background) => Class::Background,
+            () => return None,
+        };
+        if self.is_parked() || self.turn(class).is_none() {
+            return None;
+        }
+        let begins = || backlog.first(&self.pile).map(|key| backlog.get(key).step);
+        Some(Standing { class, commit: self.pile.has_commits() && begins() == Some(Step::Commit) })
+    }
+
+    fn parked_mut(&mut self) -> &mut Parked {
+        self.parked.get_or_insert_default()
+    }
+}
+
 impl Hold {
     pub(super) fn until(self) -> Timestamp {
         match self {
@@ -52,236 +180,286 @@ impl Hold {
     }
 }
 
-impl Lane {
-    pub(super) fn waiting(&mut self, ticket: Ticket, now: Timestamp) {
-        self.hear_of_a_free_agent();
-        match &mut self.run {
+/// What happens to a lane. Its turns, its standing and preemption agree with it only
+/// [afterwards](Self::agree).
+impl Scheduler {
+    pub(super) fn waiting(&mut self, lane: Key, ticket: Ticket, now: Timestamp) {
+        self.hear_of_a_free_agent(lane);
+        match self.run_of(lane, ticket.operation) {
             // A store moves a ticket's time whenever it waits anew, so the same one is an echo.
-            Some(run) if run.ticket == ticket => {}
-            Some(run) if run.ticket.operation == ticket.operation => {
+            Some(run) if self.backlog.says(self.runs[run].ticket, &ticket) => {}
+            Some(run) => {
+                let run = &mut self.runs[run];
                 run.withdrawn = false;
-                run.again = Some(ticket);
+                run.again = Some(Box::new(ticket));
             }
-            Some(_) | None => self.backlog.put(ticket, now),
+            None => self.backlog.put(&mut self.lanes[lane].pile, lane, ticket, now),
         }
     }
 
     /// Takes the agent for the ticket that goes first.
-    pub(super) fn start(&mut self) -> Option<&Ticket> {
-        if self.run.is_some() {
-            return None;
-        }
-        let ticket = self.backlog.take()?;
-        *self.turn_mut(ticket.class) = None;
-        let run = self.run.insert(Run {
-            effect_open: ticket.step != Step::Act,
-            ticket,
+    pub(super) fn start(&mut self, lane: Key, now: Timestamp) {
+        let entry = &mut self.lanes[lane];
+        let Some(key) = self.backlog.take(&mut entry.pile) else { return };
+        let &Kept { operation, class, step, preemptions, .. } = self.backlog.get(key);
+        entry.spend(class);
+        let is_old = || made(operation).is_some_and(|made| now.since(made) >= self.config.protect_after_age);
+        let protected =
+            preemptions >= self.config.protect_after_preemptions || (class == Class::Background && is_old());
+        entry.run = self.runs.insert(Run {
+            ticket: key,
+            operation,
+            class,
+            step,
+            protected,
             leased: false,
             heard: false,
+            effect_open: step != Step::Act,
             preempt_asked: false,
             again: None,
             withdrawn: false,
         });
-        Some(&run.ticket)
+        if step != Step::Commit {
+            self.slots.take(class);
+        }
+        if let Some(agent) = entry.agent.clone() {
+            self.commands.push_back(Command::Lease { agent, operation, step });
+        }
     }
 
-    pub(super) fn leased(&mut self, operation: OperationId) {
-        if let Some(run) = self.run_of(operation) {
-            run.leased = true;
-            self.refusals = 0;
+    pub(super) fn leased(&mut self, lane: Key, operation: OperationId) {
+        if let Some(run) = self.run_of(lane, operation) {
+            self.runs[run].leased = true;
+            if let Some(parked) = &mut self.lanes[lane].parked {
+                parked.refusals = 0;
+            }
         }
     }
 
     /// What was heard while the lease was under way is believed over the refusal, once.
-    pub(super) fn refused(&mut self, operation: OperationId, reason: Refusal, now: Timestamp) {
-        let ours = |run: &mut Run| run.ticket.operation == operation && !run.leased;
-        let Some(Run { ticket, heard, again, withdrawn, .. }) = self.run.take_if(ours) else { return };
+    pub(super) fn refused(&mut self, lane: Key, operation: OperationId, reason: Refusal, now: Timestamp) {
+        let Some(run) = self.run_of(lane, operation).filter(|run| !self.runs[*run].leased) else { return };
+        let Freed { ticket: key, heard, again, withdrawn } = self.free(lane, run);
+        let pile = &mut self.lanes[lane].pile;
         if withdrawn {
-            return self.backlog.done(&ticket, now);
+            return self.backlog.forget(pile, key, now);
         }
         let next = match reason {
             Refusal::Gone => again,
             Refusal::NotDue { at } => {
-                again.or_else(|| Some(Ticket { at: not_before(at, now, 1), ..ticket.clone() }))
+                let later = |ticket| Ticket { at: not_before(at, now, 1), ..ticket };
+                again.or_else(|| self.ticket(lane, key).map(later))
             }
-            Refusal::TargetBusy { by } if !heard => return self.backlog.put_blocked(ticket, by, now),
+            Refusal::TargetBusy { by } if !heard => return self.backlog.put_blocked(pile, key, by, now),
             Refusal::TargetBusy { .. }
             | Refusal::AgentHeld { .. }
             | Refusal::Paused { .. }
             | Refusal::Unavailable { .. } => {
-                self.park(reason, heard, now);
-                again.or_else(|| Some(ticket.clone()))
+                self.park(lane, reason, heard, now);
+                again.or_else(|| self.ticket(lane, key))
             }
         };
-        self.put_back(&ticket, next, now);
+        self.put_back(lane, key, next, now);
     }
 
-    pub(super) fn effect_open(&mut self, operation: OperationId) {
-        if let Some(run) = self.run_of(operation) {
-            run.effect_open = true;
+    pub(super) fn effect_open(&mut self, lane: Key, operation: OperationId) {
+        if let Some(run) = self.run_of(lane, operation) {
+            self.runs[run].effect_open = true;
         }
     }
 
-    pub(super) fn settled(&mut self, operation: OperationId, next: Option<Ticket>, now: Timestamp) {
-        self.hear_of_a_free_agent();
-        match self.run.take_if(|run| run.ticket.operation == operation) {
-            Some(run) => self.put_back(&run.ticket, next.or(run.again), now),
-            None => next.into_iter().for_each(|next| self.waiting(next, now)),
-        }
-        self.backlog.unblock(operation, now);
-    }
-
-    pub(super) fn withdrawn(&mut self, operation: OperationId, now: Timestamp) {
-        self.hear();
-        match self.run_of(operation) {
+    pub(super) fn settled(
+        &mut self,
+        lane: Key,
+        operation: OperationId,
+        next: Option<Ticket>,
+        now: Timestamp,
+    ) {
+        self.hear_of_a_free_agent(lane);
+        match self.run_of(lane, operation) {
             Some(run) => {
+                let Freed { ticket, again, .. } = self.free(lane, run);
+                self.put_back(lane, ticket, next.or(again), now);
+            }
+            None => next.into_iter().for_each(|next| self.waiting(lane, next, now)),
+        }
+        self.backlog.unblock(&mut self.lanes[lane].pile, lane, operation, now);
+    }
+
+    pub(super) fn withdrawn(&mut self, lane: Key, operation: OperationId, now: Timestamp) {
+        self.hear(lane);
+        let pile = &mut self.lanes[lane].pile;
+        match self.backlog.find(lane, operation) {
+            Some(key) if self.backlog.is_taken(key) => {
+                let run = &mut self.runs[self.lanes[lane].run];
                 run.withdrawn = true;
                 run.again = None;
             }
-            None => self.backlog.remove(operation, now),
+            Some(key) => self.backlog.forget(pile, key, now),
+            None => {}
         }
-        self.backlog.unblock(operation, now);
+        self.backlog.unblock(&mut self.lanes[lane].pile, lane, operation, now);
     }
 
-    pub(super) fn freed(&mut self, operation: OperationId, now: Timestamp) {
-        self.hear_of_a_free_agent();
-        self.backlog.unblock(operation, now);
+    pub(super) fn freed(&mut self, lane: Key, operation: OperationId, now: Timestamp) {
+        self.hear_of_a_free_agent(lane);
+        self.backlog.unblock(&mut self.lanes[lane].pile, lane, operation, now);
     }
 
-    pub(super) fn pause(&mut self, why: String) {
-        self.paused = Some(why);
+    pub(super) fn pause(&mut self, lane: Key, why: String) {
+        self.lanes[lane].parked_mut().paused = Some(why);
     }
 
-    pub(super) fn resume(&mut self) {
-        self.hear_of_a_free_agent();
-        self.paused = None;
-    }
-
-    /// What has become due is placed, what is over is no longer waited for.
-    pub(super) fn tick(&mut self, now: Timestamp) {
-        self.backlog.tick(now);
-        self.hold = self.hold.filter(|hold| hold.until() > now);
-    }
-
-    /// When [`tick`](Self::tick) has something to do.
-    pub(super) fn alarm(&self) -> Option<Timestamp> {
-        let hold = self.hold.map(Hold::until);
-        [self.backlog.alarm(), hold].into_iter().flatten().min()
-    }
-
-    /// What it waits for, if it could start.
-    pub(super) fn standing(&self) -> Option<Standing> {
-        if self.run.is_some() || self.is_parked() {
-            return None;
+    pub(super) fn resume(&mut self, lane: Key) {
+        self.hear_of_a_free_agent(lane);
+        if let Some(parked) = &mut self.lanes[lane].parked {
+            parked.paused = None;
         }
-        let first = self.backlog.first()?;
-        let turn = self.turn(first.class)?;
-        Some(match (first.step, first.class) {
-            (Step::Commit, _) => Standing::Commit(turn),
-            (Step::Act | Step::Probe, Class::Interactive) => Standing::Interactive(turn),
-            (Step::Act | Step::Probe, Class::Background) => Standing::Background(turn),
-        })
     }
 
-    /// The slot that it has, from the lease's request on.
-    pub(super) fn slot(&self) -> Option<Class> {
-        let run = self.run.as_ref()?;
-        (run.ticket.step != Step::Commit).then_some(run.ticket.class)
+    /// To be called whenever something happened to a lane: afterwards turns, standing and preemption agree
+    /// with it again.
+    pub(super) fn agree(&mut self, key: Key) {
+        let lane = &mut self.lanes[key];
+        let before = lane.standing.map(|standing| (standing, lane.turn(standing.class)));
+        let runs = match lane.run {
+            NONE => None,
+            run => Some(self.runs[run].class),
+        };
+        lane.take_turns(runs, &mut self.ready);
+        let standing = if runs.is_none() { lane.standing(&self.backlog) } else { None };
+        let after = standing.map(|standing| (standing, lane.turn(standing.class)));
+        if before != after {
+            self.stand(key, before, after);
+        }
+        match runs {
+            None if self.lanes[key].is_idle() => self.forget(key),
+            Some(Class::Background) => self.preempt(key),
+            None | Some(Class::Interactive) => {}
+        }
     }
 
-    /// The operation that is to give way now; notes that it was asked.
-    pub(super) fn preempt(&mut self, draining: bool, protect_after: u32) -> Option<OperationId> {
-        let first = self.backlog.first();
-        let waits = !self.is_parked() && first.is_some_and(|first| first.class == Class::Interactive);
-        let run = self.run.as_mut()?;
+    /// Asks the attempt of the lane to give way, if it is to, once.
+    pub(super) fn preempt(&mut self, key: Key) {
+        let lane = &self.lanes[key];
+        if lane.run == NONE {
+            return;
+        }
+        let free = self.halted.is_none() && !lane.is_parked();
+        let waits = free && lane.pile.has_due(Class::Interactive);
+        let run = &mut self.runs[lane.run];
         let may = run.leased
-            && run.ticket.class == Class::Background
+            && run.class == Class::Background
             && !run.effect_open
             && !run.preempt_asked
-            && (draining || (waits && run.ticket.preemptions < protect_after));
+            && (self.draining || (waits && !run.protected));
         run.preempt_asked |= may;
-        may.then_some(run.ticket.operation)
-    }
-
-    /// A class gets a turn when it could start, unless the agent just has one of that class.
-    pub(super) fn take_turns(&mut self, ready: &mut Ready) {
-        for class in [Class::Interactive, Class::Background] {
-            let waits = self.backlog.has_due(class);
-            let has_one = self.run.as_ref().is_some_and(|run| run.ticket.class == class);
-            let turn = self.turn_mut(class);
-            *turn = match *turn {
-                None if waits && !has_one => Some(ready.next_turn()),
-                turn => turn.filter(|_| waits),
-            };
+        if let Some(agent) = lane.agent.as_ref().filter(|_| may) {
+            self.preemptions += 1;
+            let (agent, operation) = (agent.clone(), run.operation);
+            self.commands.push_back(Command::Preempt { agent, operation });
         }
     }
 
-    /// Nothing would be forgotten with it.
-    pub(super) fn is_idle(&self) -> bool {
-        self.run.is_none() && self.backlog.is_empty() && self.paused.is_none()
+    fn stand(&mut self, key: Key, before: Option<Stands>, after: Option<Stands>) {
+        self.lanes[key].standing = after.map(|(standing, _)| standing);
+        if let Some((standing, _)) = before {
+            self.ready.leave(standing);
+        }
+        if let Some((standing, Some(turn))) = after {
+            self.ready.stand(key, standing, turn, super::stands(&self.lanes));
+        }
     }
 
-    fn is_parked(&self) -> bool {
-        self.paused.is_some() || self.hold.is_some()
+    /// The hold's alarm rings.
+    pub(super) fn end_hold(&mut self, lane: Key) {
+        if let Some(parked) = &mut self.lanes[lane].parked {
+            (parked.hold, parked.alarm) = (None, 0);
+        }
     }
 
-    fn put_back(&mut self, taken: &Ticket, next: Option<Ticket>, now: Timestamp) {
-        self.backlog.done(taken, now);
+    /// The run of this operation, if the agent is taken for it.
+    fn run_of(&self, lane: Key, operation: OperationId) -> Option<Key> {
+        let run = self.lanes[lane].run;
+        (run != NONE && self.runs[run].operation == operation).then_some(run)
+    }
+
+    /// Agent and slot are free.
+    fn free(&mut self, lane: Key, run: Key) -> Freed {
+        self.lanes[lane].run = NONE;
+        self.runs.release(run);
+        let run = &mut self.runs[run];
+        if run.step != Step::Commit {
+            self.slots.give_back(run.class);
+        }
+        let again = run.again.take().map(|again| *again);
+        Freed { ticket: run.ticket, heard: run.heard, withdrawn: run.withdrawn, again }
+    }
+
+    fn put_back(&mut self, lane: Key, taken: Key, next: Option<Ticket>, now: Timestamp) {
+        let pile = &mut self.lanes[lane].pile;
+        self.backlog.forget(pile, taken, now);
         if let Some(next) = next {
-            self.backlog.put(next, now);
+            self.backlog.put(pile, lane, next, now);
         }
     }
 
-    fn park(&mut self, reason: Refusal, heard: bool, now: Timestamp) {
+    fn ticket(&self, lane: Key, key: Key) -> Option<Ticket> {
+        self.lanes[lane].agent.as_ref().map(|agent| self.backlog.ticket(key, agent))
+    }
+
+    fn park(&mut self, lane: Key, reason: Refusal, heard: bool, now: Timestamp) {
+        let parked = self.lanes[lane].parked_mut();
         let mut not_before = |named| {
-            self.refusals = self.refusals.saturating_add(1);
-            not_before(named, now, self.refusals)
+            parked.refusals = parked.refusals.saturating_add(1);
+            not_before(named, now, parked.refusals)
         };
-        match reason {
-            Refusal::Unavailable { until } => {
-                self.hold = Some(Hold::Unavailable { until: not_before(until) });
-            }
-            Refusal::AgentHeld { until } if !heard => {
-                self.hold = Some(Hold::Held { until: not_before(until) });
-            }
-            Refusal::Paused { why } if !heard => self.paused = Some(why),
+        let hold = match reason {
+            Refusal::Unavailable { until } => Hold::Unavailable { until: not_before(until) },
+            Refusal::AgentHeld { until } if !heard => Hold::Held { until: not_before(until) },
+            Refusal::Paused { why } if !heard => return parked.paused = Some(why),
             Refusal::AgentHeld { .. }
             | Refusal::Paused { .. }
             | Refusal::TargetBusy { .. }
             | Refusal::Gone
-            | Refusal::NotDue { .. } => {}
+            | Refusal::NotDue { .. } => return,
+        };
+        parked.hold = Some(hold);
+        self.silence_hold(lane);
+        let alarm = self.holds.set(lane, hold.until());
+        self.lanes[lane].parked_mut().alarm = alarm;
+    }
+
+    fn hear(&mut self, lane: Key) {
+        let run = self.lanes[lane].run;
+        if run != NONE {
+            self.runs[run].heard = true;
         }
     }
 
-    fn hear(&mut self) {
-        if let Some(run) = &mut self.run {
-            run.heard = true;
+    fn hear_of_a_free_agent(&mut self, lane: Key) {
+        self.hear(lane);
+        if let Some(parked) = &mut self.lanes[lane].parked
+            && let Some(Hold::Held { .. }) = parked.hold
+        {
+            (parked.hold, parked.refusals) = (None, 0);
+            self.silence_hold(lane);
         }
     }
 
-    fn hear_of_a_free_agent(&mut self) {
-        self.hear();
-        if let Some(Hold::Held { .. }) = self.hold {
-            self.hold = None;
-            self.refusals = 0;
+    pub(super) fn silence_hold(&mut self, lane: Key) {
+        let parked = self.lanes[lane].parked.as_mut();
+        if parked.is_some_and(|parked| std::mem::take(&mut parked.alarm) != 0) {
+            self.holds.was_taken_back(super::holds_stand(&self.lanes));
         }
     }
+}
 
-    fn run_of(&mut self, operation: OperationId) -> Option<&mut Run> {
-        self.run.as_mut().filter(|run| run.ticket.operation == operation)
-    }
-
-    fn turn(&self, class: Class) -> Option<Turn> {
-        match class {
-            Class::Interactive => self.interactive_turn,
-            Class::Background => self.background_turn,
-        }
-    }
-
-    fn turn_mut(&mut self, class: Class) -> &mut Option<Turn> {
-        match class {
-            Class::Interactive => &mut self.interactive_turn,
-            Class::Background => &mut self.background_turn,
-        }
-    }
+/// When an operation was asked for, if its id says so.
+fn made(operation: OperationId) -> Option<Timestamp> {
+    let id = operation.0;
+    (id.get_version_num() == 7).then(|| {
+        let millis = (id.as_u128() >> 80) as i64;
+        Timestamp::from_micros(millis.saturating_mul(1000))
+    })
 }

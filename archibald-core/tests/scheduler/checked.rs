@@ -46,34 +46,23 @@ impl Checked {
         self.scheduler.explain(now, agent, operation)
     }
 
-    /// Every operation that waits can say why, and what it says is so.
+    /// Every operation that waits can say why, what it says is so, and nothing that is so is left out.
     pub(crate) fn check_explanations(&self, now: Timestamp) -> Result<(), String> {
         for ticket in self.model.waiting() {
             let why = self.explain(now, &ticket.agent, ticket.operation);
-            let says = |wanted: fn(&Why) -> bool| why.iter().any(wanted);
-            let truths = [
-                (!why.is_empty(), true, "has a reason"),
-                (
-                    says(|why| matches!(why, Why::AgentBusy { .. })),
-                    self.model.is_taken(&ticket.agent),
-                    "agent busy",
-                ),
-                (
-                    says(|why| matches!(why, Why::Paused { .. })),
-                    self.model.is_paused(&ticket.agent),
-                    "paused",
-                ),
-                (
-                    says(|why| matches!(why, Why::TargetBlocked { .. })),
-                    self.model.blocker_of(ticket).is_some(),
-                    "target blocked",
-                ),
-                (says(|why| matches!(why, Why::Draining)), self.model.draining, "draining"),
-            ];
-            for (said, so, what) in truths {
-                if said != so {
-                    return Err(format!("explain {}: {what} is {so}, but it says {why:?}", ticket.operation));
+            let wrong = |what: String| Err(format!("explain {}: {what}, it says {why:?}", ticket.operation));
+            for link in &why {
+                if !self.model.is_true(now, ticket, link) {
+                    return wrong(format!("{link:?} is not so"));
                 }
+            }
+            for link in self.model.reasons(now, ticket) {
+                if !why.contains(&link) {
+                    return wrong(format!("{link:?} is left out"));
+                }
+            }
+            if why.is_empty() {
+                return wrong("there is a reason".to_owned());
             }
         }
         Ok(())

@@ -9,6 +9,8 @@ use crate::story::{Tweak, at, order, sync};
 
 fn states() -> Vec<(&'static str, Vec<Input>)> {
     let (act, waits) = (sync("nancy", 0), Input::Waiting(sync("nancy", 0)));
+    let (probe, commit) = (act.clone().with(Step::Probe), act.clone().with(Step::Commit));
+    let withdrawn = Input::Withdrawn { agent: act.agent.clone(), operation: act.operation };
     let refuse = |reason| refused(&act, reason);
     let states = [
         ("unknown", vec![]),
@@ -16,6 +18,14 @@ fn states() -> Vec<(&'static str, Vec<Input>)> {
         ("starting", vec![waits.clone()]),
         ("running", vec![waits.clone(), leased(&act)]),
         ("effect open", vec![waits.clone(), leased(&act), effect_open(&act)]),
+        ("probing", vec![Input::Waiting(probe.clone()), leased(&act)]),
+        ("committing", vec![Input::Waiting(commit.clone()), leased(&act)]),
+        ("starting, heard", vec![waits.clone(), Input::Resume { agent: act.agent.clone() }]),
+        ("starting, withdrawn", vec![waits.clone(), withdrawn.clone()]),
+        ("running, withdrawn", vec![waits.clone(), leased(&act), withdrawn]),
+        ("asked", vec![waits.clone(), leased(&act), Input::Waiting(order("nancy", 1))]),
+        ("all paused", vec![Input::PauseAll { why: "by hand".into() }, waits.clone()]),
+        ("draining", vec![waits.clone(), leased(&act), Input::Drain]),
         ("blocked", vec![waits.clone(), refuse(Refusal::TargetBusy { by: order("nancy", 9).operation })]),
         ("held", vec![waits.clone(), refuse(Refusal::AgentHeld { until: at(60) })]),
         ("unavailable", vec![waits.clone(), refuse(Refusal::Unavailable { until: at(60) })]),
@@ -42,6 +52,8 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("target freed", Input::TargetFreed { agent: agent.clone(), operation: order("nancy", 9).operation }),
         ("pause", Input::Pause { agent: agent.clone(), why: "by hand".into() }),
         ("resume", Input::Resume { agent: agent.clone() }),
+        ("pause all", Input::PauseAll { why: "by hand".into() }),
+        ("resume all", Input::ResumeAll),
         ("drain", Input::Drain),
         ("tick, a minute later", Input::Tick),
     ]
@@ -59,7 +71,7 @@ fn the_whole_lane() {
             scheduler.handle(now, input);
             let commands: Vec<_> = std::iter::from_fn(|| scheduler.poll_command()).map(short).collect();
             let line = format!(
-                "{state:<12} {name:<21} -> {:<18} {}",
+                "{state:<19} {name:<21} -> {:<18} {}",
                 after(&scheduler.counts()),
                 commands.join(", ")
             );

@@ -2,11 +2,12 @@
 //! answered by looking at all of it. Where the scheduler may wait a little longer than it must (after a
 //! refusal), "may start" and "must have started" are two questions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use archibald_core::id::{AgentId, OperationId};
 use archibald_core::operation::{Class, Step};
+use archibald_core::port::{NotPreempted, Why};
 use archibald_core::scheduler::{BLOCKED_RETRY, Command, Input, Refusal, SchedulerConfig, Ticket};
 use archibald_core::time::Timestamp;
 
@@ -20,8 +21,9 @@ pub(crate) struct Model {
     known: BTreeMap<(AgentId, OperationId), Known>,
     agents: BTreeMap<AgentId, Agent>,
     /// For each agent that waits for a slot in a class: who started in that class since.
-    passed: BTreeMap<(AgentId, Class), BTreeSet<AgentId>>,
-    pub(crate) draining: bool,
+    passed: BTreeMap<(AgentId, Class), BTreeMap<AgentId, u32>>,
+    halted: bool,
+    draining: bool,
 }
 
 struct Known {
@@ -45,12 +47,20 @@ struct Hold {
     must: Timestamp,
 }
 
+impl Hold {
+    /// Between what the store named and what is bearable.
+    fn is(&self, until: Timestamp) -> bool {
+        self.may <= until && until <= self.must
+    }
+}
+
 struct Taken {
     ticket: Ticket,
     leased: bool,
     heard: bool,
     open: bool,
     asked: bool,
+    protected: bool,
     again: Option<Ticket>,
     withdrawn: bool,
 }
@@ -64,7 +74,7 @@ enum When {
 impl Model {
     pub(crate) fn new(config: SchedulerConfig) -> Self {
         let (known, agents, passed) = Default::default();
-        Self { config, known, agents, passed, draining: false }
+        Self { config, known, agents, passed, halted: false, draining: false }
     }
 
     pub(crate) fn take_in(&mut self, now: Timestamp, input: &Input) {
@@ -103,6 +113,8 @@ impl Model {
                 self.hear(&agent, true);
                 self.agent(&agent).paused = false;
             }
+            Input::PauseAll { .. } => self.halted = true,
+            Input::ResumeAll => self.halted = false,
             Input::Drain => self.draining = true,
             Input::Tick => {}
         }
@@ -153,7 +165,7 @@ impl Model {
             let may = self.head(now, agent, When::May)?;
             self.head(now, agent, When::Must).filter(|must| rank(may) == rank(must))
         };
-        let agents = self.agents.keys().filter(|_| !self.draining);
+        let agents = self.agents.keys().filter(|_| !self.draining && !self.halted);
         agents.filter_map(|agent| Some((agent.clone(), head(agent)?.clone()))).collect()
     }
 
@@ -169,7 +181,7 @@ impl Model {
         self.agents.get(agent).is_some_and(|agent| agent.taken.is_some())
     }
 
-    pub(crate) fn is_paused(&self, agent: &AgentId) -> bool {
+    fn is_paused(&self, agent: &AgentId) -> bool {
         self.agents.get(agent).is_some_and(|agent| agent.paused)
     }
 
@@ -182,9 +194,69 @@ impl Model {
     }
 
     /// The operation of the same target that stands in the way of one that waits.
-    pub(crate) fn blocker_of(&self, ticket: &Ticket) -> Option<OperationId> {
+    fn blocker_of(&self, ticket: &Ticket) -> Option<OperationId> {
         let block = self.known.get(&key(ticket)).and_then(|known| known.blocked);
         self.leader_of(ticket).or(block.map(|(by, _)| by))
+    }
+
+    /// Whether a reason that a ticket gives for waiting holds.
+    pub(crate) fn is_true(&self, now: Timestamp, ticket: &Ticket, why: &Why) -> bool {
+        let hold = self.agents.get(&ticket.agent).and_then(|agent| agent.hold.as_ref());
+        match why {
+            Why::LeasedElsewhere { until } => hold.is_some_and(|hold| hold.held && hold.is(*until)),
+            Why::StoreFailed { until } => hold.is_some_and(|hold| !hold.held && hold.is(*until)),
+            Why::Paused { .. } => self.halted || self.is_paused(&ticket.agent),
+            Why::NoSlot => {
+                let free =
+                    !self.halted && !self.is_paused(&ticket.agent) && hold.is_none_or(|hold| hold.over);
+                free && self.first(&ticket.agent) == Some(ticket)
+                    && !self.has_room(slot_of(ticket.class, ticket.step))
+            }
+            Why::InTurn { agents } => {
+                let could_start = |agent: &&AgentId| !self.is_taken(agent) && self.first(agent).is_some();
+                (*agents as usize) < self.agents.keys().filter(could_start).count()
+            }
+            other => self.reasons(now, ticket).contains(other),
+        }
+    }
+
+    /// The reasons that a ticket must give, as far as they are known to the letter.
+    pub(crate) fn reasons(&self, now: Timestamp, ticket: &Ticket) -> Vec<Why> {
+        let mut why = vec![];
+        why.extend(self.draining.then_some(Why::Draining));
+        why.extend(self.blocker_of(ticket).map(|by| Why::TargetBlocked { by }));
+        let stuck = self.blocker_of(ticket).is_some();
+        let later = !self.may_start(ticket) && (ticket.at > now || !stuck);
+        why.extend(later.then_some(Why::NotDue { at: ticket.at }));
+        let state = self.agents.get(&ticket.agent);
+        if let Some(taken) = state.and_then(|state| state.taken.as_ref()) {
+            why.push(Why::AgentBusy { operation: taken.ticket.operation });
+            why.push(Why::NotPreempted { because: self.why_not_preempted(ticket, taken) });
+        }
+        let ahead = self.own(&ticket.agent).filter(|known| known.due && rank(&known.ticket) < rank(ticket));
+        why.extend(match ahead.count() as u64 {
+            0 => None,
+            operations => Some(Why::Behind { operations }),
+        });
+        let parked = self.halted || state.is_some_and(|state| state.paused || state.hold.is_some());
+        if why.is_empty() && !parked && !self.has_room(slot_of(ticket.class, ticket.step)) {
+            why.push(Why::NoSlot);
+        }
+        why
+    }
+
+    fn why_not_preempted(&self, ticket: &Ticket, taken: &Taken) -> NotPreempted {
+        let state = &self.agents[&ticket.agent];
+        let could_start = self.may_start(ticket) && !state.paused && state.hold.is_none() && !self.halted;
+        match (taken.ticket.class, ticket.class) {
+            _ if taken.asked => NotPreempted::Asked,
+            (Class::Background, Class::Interactive) if could_start => match () {
+                () if taken.open => NotPreempted::EffectOpen,
+                () if !taken.leased => NotPreempted::Starting,
+                () => NotPreempted::Protected,
+            },
+            _ => NotPreempted::NotForThisOne,
+        }
     }
 
     fn leader_of(&self, ticket: &Ticket) -> Option<OperationId> {
@@ -216,8 +288,8 @@ impl Model {
         operation: OperationId,
         step: Step,
     ) -> Result<(), String> {
-        if self.draining {
-            return Err("started although it drains".into());
+        if self.draining || self.halted {
+            return Err("started although it drains or everything is paused".into());
         }
         let head = self.head(now, agent, When::May).ok_or("the agent has nothing that may start")?;
         let must = self.head(now, agent, When::Must);
@@ -242,6 +314,7 @@ impl Model {
         }
         self.known.remove(&(agent.clone(), operation));
         let open = step != Step::Act;
+        let (preemptions, old) = (ticket.preemptions, self.is_old(now, operation));
         self.passed.retain(|(waits, _), _| waits != agent);
         self.agent(agent).hold = None;
         self.agent(agent).taken = Some(Taken {
@@ -250,20 +323,33 @@ impl Model {
             heard: false,
             open,
             asked: false,
+            protected: preemptions >= self.config.protect_after_preemptions || old,
             again: None,
             withdrawn: false,
         });
         Ok(())
     }
 
-    /// While one agent waits for a slot, every other one gets at most one before it.
+    /// While one agent waits for a slot, every other one gets as many before it as its weight says.
     fn note_turn(&mut self, agent: &AgentId, class: Class) -> Result<(), String> {
         for ((waits, its_class), passed) in &mut self.passed {
-            if waits != agent && *its_class == class && !passed.insert(agent.clone()) {
-                return Err(format!("a second turn while {waits} waits"));
+            if waits == agent || *its_class != class {
+                continue;
+            }
+            let times = passed.entry(agent.clone()).or_default();
+            *times += 1;
+            if *times > self.config.weights.get(agent).copied().unwrap_or(1).max(1) {
+                return Err(format!("{times} turns while {waits} waits"));
             }
         }
         Ok(())
+    }
+
+    fn is_old(&self, now: Timestamp, operation: OperationId) -> bool {
+        let id = operation.0;
+        let made = id.get_timestamp().filter(|_| id.get_version_num() == 7).map(|made| made.to_unix());
+        let made = made.map(|(secs, nanos)| Timestamp::EPOCH + Duration::new(secs, nanos));
+        made.is_some_and(|made| now.since(made) >= self.config.protect_after_age)
     }
 
     /// The ticket of the agent that goes first, if the agent is free.
@@ -300,12 +386,11 @@ impl Model {
         let waits = !state.paused
             && state.hold.is_none()
             && self.first(agent).is_some_and(|first| first.class == Class::Interactive);
-        let protected = taken.ticket.preemptions >= self.config.protect_after_preemptions;
         taken.leased
             && taken.ticket.class == Class::Background
             && !taken.open
             && !taken.asked
-            && (self.draining || (waits && !protected))
+            && (self.draining || (waits && !self.halted && !taken.protected))
     }
 
     fn has_room(&self, slot: Option<Class>) -> bool {

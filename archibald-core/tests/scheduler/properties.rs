@@ -29,7 +29,11 @@ fn agents() -> impl Strategy<Value = AgentId> {
 }
 
 fn operations() -> impl Strategy<Value = OperationId> {
-    (1u128..9).prop_map(|n| OperationId(Uuid::from_u128(n)))
+    // Some say when they were made.
+    (1u128..9).prop_map(|n| match n % 3 {
+        0 => OperationId(Uuid::from_u128((n * 1000) << 80 | 0x7 << 76 | 0x2 << 62 | n)),
+        _ => OperationId(Uuid::from_u128(n)),
+    })
 }
 
 fn times() -> impl Strategy<Value = Timestamp> {
@@ -74,6 +78,8 @@ fn inputs() -> impl Strategy<Value = Input> {
         1 => agents().prop_map(|agent| Input::Pause { agent, why: "by hand".into() }),
         3 => agents().prop_map(|agent| Input::Resume { agent }),
         3 => Just(Input::Tick),
+        1 => Just(Input::PauseAll { why: "maintenance".into() }),
+        3 => Just(Input::ResumeAll),
     ]
 }
 
@@ -88,11 +94,16 @@ fn acts() -> impl Strategy<Value = Act> {
 }
 
 fn configs() -> impl Strategy<Value = SchedulerConfig> {
-    (1usize..4, 0usize..3, 0u32..3).prop_map(|(slots, reserved, protect_after_preemptions)| SchedulerConfig {
-        slots,
-        reserved_interactive: reserved.min(slots - 1),
-        protect_after_preemptions,
-    })
+    let weights = prop::collection::btree_map(agents(), 0u32..4, 0..2);
+    (1usize..4, 0usize..3, 0u32..3, weights).prop_map(
+        |(slots, reserved, protect_after_preemptions, weights)| SchedulerConfig {
+            slots,
+            reserved_interactive: reserved.min(slots - 1),
+            protect_after_preemptions,
+            protect_after_age: Duration::from_secs(3),
+            weights,
+        },
+    )
 }
 
 /// Turns acts into inputs: answers need to know what was asked.

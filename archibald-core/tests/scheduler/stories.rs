@@ -1,11 +1,13 @@
 //! Each rule as a story. Every step says all that comes of it, at once: nothing waits for a timer that
 //! need not.
 
+use archibald_core::id::OperationId;
 use archibald_core::operation::Step;
-use archibald_core::port::Why;
-use archibald_core::scheduler::{Refusal, SchedulerConfig};
+use archibald_core::port::{NotPreempted, Why};
+use archibald_core::scheduler::{Input, Refusal, SchedulerConfig, Ticket};
+use uuid::Uuid;
 
-use crate::story::{Tweak, at, order, slots, story, sync};
+use crate::story::{Tweak, at, lease, order, preempt, slots, story, sync};
 
 // One agent, one at a time, in order.
 
@@ -15,7 +17,7 @@ fn order_1_waits_while_order_0_runs_and_starts_at_once_when_it_settles() {
     let (first, second) = (order("nancy", 0), order("nancy", 1));
     story.comes(&first).starts(&first);
     story.comes(&second).nothing();
-    assert_eq!(story.why(&second), [Why::AgentBusy { operation: first.operation }]);
+    assert_eq!(story.why(&second), [busy(&first), not_preempted(NotPreempted::NotForThisOne)]);
     story.settles(&first).starts(&second);
     story.settles(&second).nothing();
     assert_eq!(story.counts().in_use, 0);
@@ -44,7 +46,7 @@ fn interactive_goes_before_background_and_then_whoever_came_first() {
     }
     assert_eq!(
         story.why(&old_sync),
-        [Why::AgentBusy { operation: running.operation }, Why::Behind { operations: 2 }]
+        [busy(&running), not_preempted(NotPreempted::NotForThisOne), Why::Behind { operations: 2 }]
     );
     story.settles(&running).starts(&early);
     story.settles(&early).starts(&late);
@@ -182,6 +184,7 @@ fn an_agent_that_just_had_its_turn_goes_behind_the_others() {
         story.comes(ticket).nothing();
     }
     assert_eq!(story.why(&janet), [Why::NoSlot]);
+    assert_eq!(story.why(&andrew), [Why::NoSlot, Why::InTurn { agents: 1 }]);
     story.settles(&hot[0]).starts(&janet);
     story.settles(&janet).starts(&andrew);
     let again = order("andrew", 1);
@@ -204,8 +207,26 @@ fn with_every_slot_taken_an_order_of_another_agent_goes_before_a_sync_that_waits
 }
 
 #[test]
+fn an_agent_with_a_weight_starts_that_often_in_its_turn() {
+    let weights = [(order("nancy", 0).agent, 2)].into();
+    let mut story =
+        story(SchedulerConfig { slots: 1, reserved_interactive: 0, weights, ..Default::default() });
+    let nancy: Vec<_> = (0..4).map(|n| order("nancy", n)).collect();
+    let andrew: Vec<_> = (0..2).map(|n| order("andrew", n)).collect();
+    story.comes(&andrew[0]).starts(&andrew[0]);
+    for ticket in nancy.iter().chain(&andrew[1..]) {
+        story.comes(ticket).nothing();
+    }
+    story.settles(&andrew[0]).starts(&nancy[0]);
+    story.settles(&nancy[0]).starts(&nancy[1]);
+    story.settles(&nancy[1]).starts(&andrew[1]);
+    story.settles(&andrew[1]).starts(&nancy[2]);
+    story.settles(&nancy[2]).starts(&nancy[3]);
+}
+
+#[test]
 fn syncs_never_take_the_slots_that_are_reserved_for_orders() {
-    let config = SchedulerConfig { slots: 3, reserved_interactive: 1, protect_after_preemptions: 2 };
+    let config = SchedulerConfig { slots: 3, reserved_interactive: 1, ..SchedulerConfig::default() };
     let mut story = story(config);
     let syncs = [sync("nancy", 0), sync("andrew", 0), sync("janet", 0)];
     story.comes(&syncs[0]).starts(&syncs[0]);
@@ -290,6 +311,22 @@ fn what_gave_way_often_enough_gets_a_protected_run() {
 }
 
 #[test]
+fn what_waited_long_enough_gets_a_protected_run() {
+    let mut story = slots(2);
+    let made = |agent: &str, n, secs: u128| {
+        let mut sync = sync(agent, n);
+        sync.operation = OperationId(Uuid::from_u128((secs * 1000) << 80 | 0x7 << 76 | 0x2 << 62));
+        sync
+    };
+    story.time_is(1_000);
+    let (old, young) = (made("nancy", 0, 100), made("andrew", 0, 101));
+    story.comes(&old).starts(&old);
+    story.comes(&order("nancy", 1)).nothing();
+    story.comes(&young).starts(&young);
+    story.comes(&order("andrew", 1)).gives_way(&young);
+}
+
+#[test]
 fn an_order_that_comes_while_the_lease_of_a_sync_is_under_way_makes_it_give_way_at_once() {
     let mut story = slots(1);
     let (sync, order) = (sync("nancy", 0), order("nancy", 1));
@@ -318,7 +355,7 @@ fn an_agent_that_another_worker_holds_is_tried_when_something_is_heard_of_it() {
     let (first, other) = (order("nancy", 0), order("andrew", 0));
     story.comes(&first).asks_for(&first);
     story.refused(&first, Refusal::AgentHeld { until: at(40) }).nothing();
-    assert_eq!(story.why(&first), [Why::NotDue { at: at(40) }]);
+    assert_eq!(story.why(&first), [Why::LeasedElsewhere { until: at(40) }]);
     story.comes(&other).starts(&other);
     story.settles(&other).nothing();
     story.comes(&first).asks_for(&first);
@@ -362,6 +399,19 @@ fn a_paused_agent_starts_nothing_until_it_is_resumed_and_others_do_not_care() {
     assert_eq!(story.why(&next), [Why::Paused { why: "password refused".into() }]);
     story.comes(&other).starts(&other);
     story.resume("nancy").starts(&next);
+}
+
+#[test]
+fn when_everything_is_paused_nothing_starts_and_nothing_gives_way() {
+    let mut story = slots(2);
+    let (running, next, other) = (sync("nancy", 0), order("nancy", 1), order("andrew", 0));
+    story.comes(&running).starts(&running);
+    story.says(Input::PauseAll { why: "maintenance".into() }).nothing();
+    story.comes(&next).nothing();
+    story.comes(&other).nothing();
+    assert_eq!(story.why(&other), [Why::Paused { why: "maintenance".into() }]);
+    let then = story.says(Input::ResumeAll);
+    assert_eq!(then.commands(), [preempt(&running), lease(&other)]);
 }
 
 #[test]
@@ -463,4 +513,83 @@ fn what_is_withdrawn_while_its_lease_is_under_way_is_forgotten_when_it_is_refuse
     story.comes(&second).nothing();
     story.withdrawn(&first).nothing();
     story.refused(&first, Refusal::AgentHeld { until: at(60) }).starts(&second);
+}
+
+// Why.
+
+#[test]
+fn what_runs_says_why_it_does_not_give_way() {
+    let because = |running: &Ticket, open| {
+        let mut story = slots(1);
+        let waits = order("nancy", 9);
+        story.comes(running).asks_for(running);
+        story.comes(&waits).nothing();
+        let starting = story.why(&waits);
+        assert_eq!(starting[0], busy(running));
+        if open {
+            story.effect_open(running).nothing();
+        }
+        story.leased(running).whatever();
+        [starting[1].clone(), story.why(&waits)[1].clone()]
+    };
+    use NotPreempted::{Asked, EffectOpen, NotForThisOne, Protected, Starting};
+    assert_eq!(because(&sync("nancy", 0), false), [Starting, Asked].map(not_preempted));
+    assert_eq!(because(&sync("nancy", 0), true), [Starting, EffectOpen].map(not_preempted));
+    assert_eq!(because(&sync("nancy", 0).gave_way(2), false), [Starting, Protected].map(not_preempted));
+    assert_eq!(because(&order("nancy", 0), false), [NotForThisOne; 2].map(not_preempted));
+}
+
+#[test]
+fn a_store_that_failed_is_a_reason() {
+    let mut story = slots(1);
+    let first = order("nancy", 0);
+    story.comes(&first).asks_for(&first);
+    story.refused(&first, Refusal::Unavailable { until: at(5) }).nothing();
+    assert_eq!(story.why(&first), [Why::StoreFailed { until: at(5) }]);
+}
+
+#[test]
+fn all_reasons_are_told_the_one_that_lasts_longest_first() {
+    let mut story = slots(1);
+    let (running, earlier) = (sync("nancy", 0), order("nancy", 1).on("order:7"));
+    let last = sync("nancy", 2).on("order:7").due(60);
+    story.comes(&running).starts(&running);
+    story.comes(&last).nothing();
+    story.comes(&earlier).gives_way(&running);
+    story.pause("nancy", "password refused").nothing();
+    story.drain().nothing();
+    let wanted = [
+        Why::Draining,
+        Why::Paused { why: "password refused".into() },
+        Why::TargetBlocked { by: earlier.operation },
+        Why::NotDue { at: at(60) },
+        busy(&running),
+        not_preempted(NotPreempted::Asked),
+        Why::Behind { operations: 1 },
+    ];
+    assert_eq!(story.why(&last), wanted);
+}
+
+#[test]
+fn those_who_have_their_turn_first_are_counted() {
+    let config = SchedulerConfig { slots: 2, reserved_interactive: 1, ..SchedulerConfig::default() };
+    let mut story = story(config);
+    let running = [sync("nancy", 0), order("andrew", 0)];
+    story.comes(&running[0]).starts(&running[0]);
+    story.comes(&running[1]).starts(&running[1]);
+    let (syncs, order) = ([sync("janet", 0), sync("laura", 0)], order("steven", 0));
+    for ticket in [&syncs[0], &syncs[1], &order] {
+        story.comes(ticket).nothing();
+    }
+    assert_eq!(story.why(&order), [Why::NoSlot]);
+    assert_eq!(story.why(&syncs[0]), [Why::NoSlot, Why::InTurn { agents: 1 }]);
+    assert_eq!(story.why(&syncs[1]), [Why::NoSlot, Why::InTurn { agents: 2 }]);
+}
+
+fn busy(running: &Ticket) -> Why {
+    Why::AgentBusy { operation: running.operation }
+}
+
+fn not_preempted(because: NotPreempted) -> Why {
+    Why::NotPreempted { because }
 }

@@ -24,7 +24,12 @@ pub(crate) struct Then<'a> {
 }
 
 pub(crate) fn slots(slots: usize) -> Story {
-    story(SchedulerConfig { slots, reserved_interactive: 0, protect_after_preemptions: 2 })
+    story(SchedulerConfig {
+        slots,
+        reserved_interactive: 0,
+        protect_after_preemptions: 2,
+        ..SchedulerConfig::default()
+    })
 }
 
 pub(crate) fn story(config: SchedulerConfig) -> Story {
@@ -181,15 +186,26 @@ impl Then<'_> {
 
     /// Asked at once.
     pub(crate) fn gives_way(self, ticket: &Ticket) {
-        let (agent, operation) = (ticket.agent.clone(), ticket.operation);
-        assert_eq!(self.commands, [Command::Preempt { agent, operation }]);
+        assert_eq!(self.commands, [preempt(ticket)]);
     }
+
+    /// All of it.
+    pub(crate) fn commands(self) -> Vec<Command> {
+        self.commands
+    }
+
+    /// It does not matter here.
+    pub(crate) fn whatever(self) {}
 
     pub(crate) fn nothing(self) {
         assert_eq!(self.commands, []);
     }
 }
 
-fn lease(ticket: &Ticket) -> Command {
+pub(crate) fn preempt(ticket: &Ticket) -> Command {
+    Command::Preempt { agent: ticket.agent.clone(), operation: ticket.operation }
+}
+
+pub(crate) fn lease(ticket: &Ticket) -> Command {
     Command::Lease { agent: ticket.agent.clone(), operation: ticket.operation, step: ticket.step }
 }

@@ -152,6 +152,7 @@ impl World {
             slots,
             reserved_interactive: chance.below(slots as u64) as usize,
             protect_after_preemptions: chance.below(4) as u32,
+            ..SchedulerConfig::default()
         };
         let mut world = Self {
             now: Timestamp::EPOCH + Duration::from_secs(1_000_000),
