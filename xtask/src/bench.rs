@@ -19,6 +19,9 @@ pub(crate) struct Options {
     /// Print the result as the one JSON line that the workload gives
     #[arg(long)]
     json: bool,
+    /// The store, for workloads that use one: sqlite:PATH, postgres://…, postgres (a private cluster) or memory
+    #[arg(long)]
+    store: Option<String>,
     /// Name the workloads
     #[arg(long)]
     list: bool,
@@ -53,6 +56,22 @@ const BENCHES: &[Bench] = &[
         short: &["--operations", "1000"],
     },
     Bench {
+        name: "throughput",
+        about: "operations that wait, drained by a worker: no-ops of many agents, and one agent with half of all",
+        program: "throughput",
+        build: MEASURED,
+        arguments: &[],
+        short: &["--store", "memory", "--operations", "60"],
+    },
+    Bench {
+        name: "latency",
+        about: "one operation at a time: from the request to the start of its handler",
+        program: "latency",
+        build: MEASURED,
+        arguments: &[],
+        short: &["--store", "sqlite:", "--operations", "10"],
+    },
+    Bench {
         name: "crash-matrix",
         about: "servers struck at named points, ledger and store compared: counts failures, measures nothing",
         program: "matrix",
@@ -70,7 +89,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     };
     let bench = find(name)?;
     let programs = Programs::build(bench.build)?;
-    let results = bench.run(&programs, &options.arguments)?;
+    let store = options.store.iter().flat_map(|store| ["--store".into(), store.into()]);
+    let arguments: Vec<OsString> = store.chain(options.arguments.iter().cloned()).collect();
+    let results = bench.run(&programs, &arguments)?;
     for (line, result) in results {
         println!("{}", if options.json { line } else { in_rows(&result) });
     }
