@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Executor, PgPool, SqlSafeStr, SqlStr};
 use tokio::task::JoinHandle;
 
 use crate::gate::Gates;
+use crate::group::Groups;
 use crate::hub::Hub;
 use crate::migrate::migrate;
 use crate::options::{ConnectError, PgOptions};
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) sql: Arc<Sql>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) gates: Gates,
+    pub(crate) groups: Groups,
     pub(crate) options: PgOptions,
     /// How a writing transaction begins.
     pub(crate) begin: SqlStr,
@@ -87,8 +89,8 @@ impl PgStore {
         let (sql, hub) = (Arc::new(Sql::of_schema(&options.schema)), Arc::new(Hub::default()));
         let tasks = wake::start(address, pool.clone(), &sql, &hub, &options);
         let (begin, begin_in_passing) = (begin(options.lock_wait, durable), begin(IN_PASSING, durable));
-        let gates = Gates::default();
-        let inner = Inner { pool, sql, hub, gates, options, begin, begin_in_passing, tasks };
+        let (gates, groups) = (Gates::default(), Groups::default());
+        let inner = Inner { pool, sql, hub, gates, groups, options, begin, begin_in_passing, tasks };
         Ok(Self { inner: Arc::new(inner) })
     }
 
