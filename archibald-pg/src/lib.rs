@@ -11,7 +11,7 @@
 //! | `batch.rs`, `writes.rs`, `columns.rs` | that transaction: lock, load, ask the record, write back |
 //! | `tx.rs` | how any other write runs: in a task of its own, one transaction, tried again where that is safe |
 //! | `operations.rs`, `lock.rs`, `bus.rs` | the three ports |
-//! | `records.rs`, `read.rs` | what they load and write |
+//! | `records.rs`, `read.rs`, `tickets.rs` | what they load and write |
 //! | `hub.rs`, `wake.rs` | wake-ups within the process, and across processes |
 //!
 //! **Locks** are taken in this order: the agent's lease row, the operation's row, the agent's event counter.
@@ -38,6 +38,7 @@ mod read;
 mod records;
 mod sql;
 mod store;
+mod tickets;
 mod tx;
 mod wake;
 mod writes;

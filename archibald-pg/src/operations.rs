@@ -61,6 +61,11 @@ impl OperationStore for PgStore {
         after: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Ticket>, StoreError> {
+        if let Some(agent) = &agent
+            && let Some(tickets) = self.inner.tickets.of(&self.inner, agent.clone(), after, limit).await
+        {
+            return Ok(tickets);
+        }
         self.read("reading what waits", (agent, after, limit), |conn, sql, (agent, after, limit)| {
             read::waiting(conn, sql, agent.as_ref(), *after, *limit).boxed()
         })

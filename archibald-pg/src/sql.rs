@@ -77,6 +77,7 @@ statements! {
     stream_make,
     tickets,
     tickets_of_agent,
+    tickets_of_agents,
 }
 
 /// The same for who waits for locked rows.
