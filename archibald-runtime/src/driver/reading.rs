@@ -17,7 +17,7 @@ use crate::calm::calm;
 const TOGETHER: usize = 64;
 /// Tickets of an agent that are read in one go. One operation of it runs at a time, and its end is heard of
 /// again: a long queue costs no more than a short one.
-const PAGE: u32 = 100;
+const PAGE: u32 = 20;
 
 /// Whom to read, while one read goes on.
 #[derive(Default)]
@@ -34,6 +34,23 @@ impl Reading {
             self.ended.insert(operation);
         }
     }
+
+    /// Whom to read now; nobody while a read goes on.
+    fn next(&mut self) -> Vec<AgentId> {
+        if self.goes_on {
+            return vec![];
+        }
+        let agents: Vec<_> = (0..TOGETHER).map_while(|_| self.stale.pop_first()).collect();
+        self.goes_on = !agents.is_empty();
+        agents
+    }
+
+    /// What was read and still counts: what ended meanwhile has told itself whether it waits again.
+    fn answered(&mut self, tickets: Vec<Ticket>) -> Vec<Ticket> {
+        self.goes_on = false;
+        let ended = mem::take(&mut self.ended);
+        tickets.into_iter().filter(|ticket| !ended.contains(&ticket.operation)).collect()
+    }
 }
 
 impl Driver {
@@ -43,22 +60,19 @@ impl Driver {
         self.read_more();
     }
 
-    /// An answer came. What ended meanwhile has told itself whether it waits again.
+    /// An answer came.
     pub(super) fn read(&mut self, tickets: Vec<Ticket>) {
-        self.reading.goes_on = false;
-        let ended = mem::take(&mut self.reading.ended);
-        for ticket in tickets.into_iter().filter(|ticket| !ended.contains(&ticket.operation)) {
+        for ticket in self.reading.answered(tickets) {
             self.input(Input::Waiting(ticket));
         }
         self.read_more();
     }
 
     fn read_more(&mut self) {
-        if self.reading.goes_on || self.reading.stale.is_empty() {
+        let agents = self.reading.next();
+        if agents.is_empty() {
             return;
         }
-        self.reading.goes_on = true;
-        let agents: Vec<_> = (0..TOGETHER).map_while(|_| self.reading.stale.pop_first()).collect();
         let shared = self.shared.clone();
         tokio::spawn(async move {
             let read = join_all(agents.into_iter().map(|agent| waiting(&shared, agent))).await;
@@ -87,5 +101,44 @@ async fn waiting(shared: &Arc<Shared>, agent: AgentId) -> Vec<Ticket> {
         if is_enough {
             return found;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::slice;
+
+    use archibald_core::operation::Step;
+    use archibald_core::time::Timestamp;
+    use uuid::Uuid;
+
+    fn ticket(operation: u128) -> Ticket {
+        Ticket {
+            operation: OperationId(Uuid::from_u128(operation)),
+            agent: AgentId::new("nancy").unwrap(),
+            class: Class::Interactive,
+            position: 1,
+            at: Timestamp::EPOCH,
+            step: Step::Act,
+            target: None,
+            preemptions: 0,
+        }
+    }
+
+    #[test]
+    fn what_ended_while_it_was_read_is_not_asked_for_again() {
+        let mut reading = Reading::default();
+        let nancy = ticket(1).agent;
+        reading.ended(ticket(1).operation);
+        reading.stale.insert(nancy.clone());
+        assert_eq!(reading.next(), slice::from_ref(&nancy));
+        reading.stale.insert(nancy.clone());
+        assert!(reading.next().is_empty(), "one read at a time");
+        reading.ended(ticket(2).operation);
+        let all = || vec![ticket(1), ticket(2), ticket(3)];
+        assert_eq!(reading.answered(all()), [ticket(1), ticket(3)]);
+        assert_eq!(reading.next(), [nancy], "and what was heard meanwhile");
+        assert_eq!(reading.answered(all()), all());
     }
 }
