@@ -1,3 +1,3 @@
 -- Index: evidence_pkey.
 insert into archibald.evidence (operation, agent, n, name, media_type, bytes)
-select $1, $2, t.* from unnest($3::bigint[], $4::text[], $5::text[], $6::bytea[]) as t
+select t.* from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bytea[]) as t

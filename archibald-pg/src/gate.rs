@@ -27,6 +27,11 @@ impl Gates {
         turn
     }
 
+    /// Whether somebody of the agent has the turn, or waits for it.
+    pub(crate) fn is_taken(&self, agent: &AgentId) -> bool {
+        self.all().contains_key(agent)
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<AgentId, Arc<tokio::sync::Mutex<()>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,9 +7,11 @@
 //! | --- | --- |
 //! | `migrations/`, `migrate.rs` | the tables, in a schema of their own, and how they get there |
 //! | `sql/`, `sql.rs` | every statement, one a file, with the index that serves it |
-//! | `tx.rs` | how a write runs: in a task of its own, one transaction, tried again where that is safe |
-//! | `operations.rs`, `lock.rs`, `bus.rs` | the three ports: load, ask the record, write back |
-//! | `records.rs`, `rows.rs`, `read.rs` | what they load and write |
+//! | `call.rs`, `group.rs` | a call of a port, and how those that come together share a transaction |
+//! | `batch.rs`, `writes.rs`, `columns.rs` | that transaction: lock, load, ask the record, write back |
+//! | `tx.rs` | how any other write runs: in a task of its own, one transaction, tried again where that is safe |
+//! | `operations.rs`, `lock.rs`, `bus.rs` | the three ports |
+//! | `records.rs`, `read.rs`, `tickets.rs` | what they load and write |
 //! | `hub.rs`, `wake.rs` | wake-ups within the process, and across processes |
 //!
 //! **Locks** are taken in this order: the agent's lease row, the operation's row, the agent's event counter.
@@ -20,9 +22,13 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod batch;
 mod bus;
+mod call;
 mod codec;
+mod columns;
 mod gate;
+mod group;
 mod hub;
 mod lock;
 mod migrate;
@@ -30,11 +36,12 @@ mod operations;
 mod options;
 mod read;
 mod records;
-mod rows;
 mod sql;
 mod store;
+mod tickets;
 mod tx;
 mod wake;
+mod writes;
 
 pub use self::options::{ConnectError, PgOptions};
 pub use self::store::PgStore;

@@ -11,11 +11,13 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use sqlx::{PgConnection, Row};
 
+use crate::call::{Ask, Needs};
 use crate::codec::{At, to_i64, to_u64};
 use crate::records::Locked;
 use crate::sql::Sql;
 use crate::store::PgStore;
-use crate::tx::{How, Runs, Stop, Tx, TxError, Wait};
+use crate::tx::{How, Runs, Stop, Tx, Wait};
+use crate::writes::{Found, Holder, Writes};
 
 /// No lease is longer: a hundred years.
 const LONGEST_MICROS: u64 = 100 * 366 * 24 * 3600 * 1_000_000;
@@ -24,12 +26,18 @@ const LONGEST_MICROS: u64 = 100 * 366 * 24 * 3600 * 1_000_000;
 impl AgentLock for PgStore {
     async fn lease(&self, request: &LeaseRequest) -> Result<Leased, LeaseError> {
         loop {
-            let asked = request.clone();
-            let leased =
-                self.write(How::once("leasing an operation"), &request.agent, asked, |tx, request| {
-                    lease(tx, request).boxed()
-                });
-            match leased.await {
+            let ask = Ask {
+                arguments: request.clone(),
+                needs: |request| Needs {
+                    agent: true,
+                    operation: Some(request.operation),
+                    blocker: true,
+                    stream: true,
+                    ..Needs::default()
+                },
+                decide: lease,
+            };
+            match self.call(How::once("leasing an operation"), &request.agent, ask).await {
                 Ok(leased) => return Ok(leased),
                 Err(NoLease::Refused(error)) => return Err(error),
                 // In a transaction of its own, which stands whatever becomes of the lease.
@@ -53,10 +61,12 @@ impl AgentLock for PgStore {
     }
 
     async fn hand_back(&self, lease: &Lease) -> Result<(), FenceError> {
-        self.write(How::once("handing back a lease"), &lease.agent, lease.clone(), |tx, lease| {
-            hand_back(tx, lease).boxed()
-        })
-        .await
+        let ask = Ask {
+            arguments: lease.clone(),
+            needs: |lease| Needs { stream: true, ..Needs::of(lease) },
+            decide: hand_back,
+        };
+        self.call(How::once("handing back a lease"), &lease.agent, ask).await
     }
 
     async fn revoke(&self, agent: &AgentId) -> Result<Option<Ticket>, StoreError> {
@@ -92,9 +102,9 @@ impl From<StoreError> for NoLease {
     }
 }
 
-impl From<LeaseError> for Stop<NoLease> {
+impl From<LeaseError> for NoLease {
     fn from(error: LeaseError) -> Self {
-        Self::Said(NoLease::Refused(error))
+        Self::Refused(error)
     }
 }
 
@@ -106,22 +116,22 @@ impl PgStore {
     }
 }
 
-async fn lease(tx: &mut Tx, request: &LeaseRequest) -> Result<Leased, Stop<NoLease>> {
+fn lease(request: &LeaseRequest, found: Found) -> Result<(Leased, Writes), NoLease> {
     let unknown = || LeaseError::NotAvailable { due: None };
-    let agent = tx.lock_agent().await?.ok_or_else(unknown)?;
+    let (agent, now) = (found.agent.ok_or_else(unknown)?, found.now);
     if let Some(why) = agent.paused {
         return Err(LeaseError::Paused { why }.into());
     }
     match agent.ends.filter(|_| agent.operation.is_some()) {
-        Some(until) if until > agent.now => return Err(LeaseError::Held { until }.into()),
-        Some(_) => return Err(Stop::Said(NoLease::OneIsOver)),
+        Some(until) if until > now => return Err(LeaseError::Held { until }.into()),
+        Some(_) => return Err(NoLease::OneIsOver),
         None => {}
     }
-    let Locked { mut record, now } = tx.lock_operation(request.operation).await?.ok_or_else(unknown)?;
+    let mut record = found.record.ok_or_else(unknown)?;
     if !record.is_due(now) {
         return Err(LeaseError::NotAvailable { due: due(&record.operation.state) }.into());
     }
-    if let Some(by) = tx.before_on_target(&record.operation).await? {
+    if let Some(by) = found.blocker {
         return Err(LeaseError::TargetBusy { by }.into());
     }
     let lease = Lease {
@@ -133,11 +143,14 @@ async fn lease(tx: &mut Tx, request: &LeaseRequest) -> Result<Leased, Stop<NoLea
         ttl: request.ttl,
     };
     let events = record.lease(&lease, now).map_err(|_| unknown())?;
-    tx.take_agent(&lease).await?;
-    tx.save(&record).await?;
-    tx.emit(&events, now).await?;
-    tx.runs = Some(Runs::Started(lease.operation));
-    Ok(Leased { lease, record, now })
+    let writes = Writes {
+        saved: Some(record.clone()),
+        agent: Some(Holder::Is(lease.clone())),
+        runs: Some(Runs::Started(lease.operation)),
+        events,
+        ..Writes::default()
+    };
+    Ok((Leased { lease, record, now }, writes))
 }
 
 fn due(state: &OperationState) -> Option<Timestamp> {
@@ -147,14 +160,18 @@ fn due(state: &OperationState) -> Option<Timestamp> {
     }
 }
 
-async fn hand_back(tx: &mut Tx, lease: &Lease) -> Result<(), Stop<FenceError>> {
-    let (_, Locked { mut record, now }) = tx.lock_held(lease).await?;
-    let events = record.hand_back(lease, now)?;
-    tx.save(&record).await?;
-    tx.free_agent().await?;
-    tx.emit(&events, now).await?;
-    (tx.wakes_workers, tx.runs) = (true, Some(Runs::Ended(lease.operation)));
-    Ok(())
+fn hand_back(lease: &Lease, mut found: Found) -> Result<((), Writes), FenceError> {
+    let (mut record, _) = found.held(lease)?;
+    let events = record.hand_back(lease, found.now)?;
+    let writes = Writes {
+        saved: Some(record),
+        agent: Some(Holder::Nobody),
+        runs: Some(Runs::Ended(lease.operation)),
+        wakes_workers: true,
+        events,
+        ..Writes::default()
+    };
+    Ok(((), writes))
 }
 
 async fn end_lease(tx: &mut Tx, only_if_over: bool) -> Result<Option<Ticket>, Stop<StoreError>> {
@@ -170,19 +187,6 @@ async fn end_lease(tx: &mut Tx, only_if_over: bool) -> Result<Option<Ticket>, St
     tx.save(&record).await?;
     tx.emit(&events, now).await?;
     Ok(record.ticket())
-}
-
-impl Tx {
-    async fn take_agent(&mut self, lease: &Lease) -> Result<(), TxError> {
-        let query = sqlx::query(self.sql.agent_take.clone())
-            .bind(lease.agent.to_string())
-            .bind(to_i64(lease.token.0))
-            .bind(lease.operation.0)
-            .bind(lease.worker.to_string())
-            .bind(At(lease.expires_at));
-        query.execute(self.connection()).await?;
-        Ok(())
-    }
 }
 
 /// The leases that are kept: see `sql/renew.sql`. Renewing twice is fine, and so this may be tried again.

@@ -1,3 +1,5 @@
+use std::mem;
+
 use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, FieldError, StoreError};
 use archibald_core::event::NewEvent;
@@ -14,11 +16,13 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use serde_json::Value;
 
+use crate::call::{Ask, Needs};
 use crate::codec::unstorable;
 use crate::read;
 use crate::records::Locked;
 use crate::store::PgStore;
 use crate::tx::{How, Runs, Stop, Tx};
+use crate::writes::{Found, Holder, Standing, Writes};
 
 #[async_trait]
 impl OperationStore for PgStore {
@@ -27,8 +31,12 @@ impl OperationStore for PgStore {
             return Err(EnqueueError::Invalid(vec![FieldError::new(pointer, detail)]));
         }
         let agent = new.agent.clone();
-        self.write(How::repeatable("accepting an operation"), &agent, new, |tx, new| enqueue(tx, new).boxed())
-            .await
+        let ask = Ask {
+            arguments: new,
+            needs: |new| Needs { stream: true, accept: Some(new), ..Needs::default() },
+            decide: enqueue,
+        };
+        self.call(How::repeatable("accepting an operation"), &agent, ask).await
     }
 
     async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
@@ -53,6 +61,11 @@ impl OperationStore for PgStore {
         after: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Ticket>, StoreError> {
+        if let Some(agent) = &agent
+            && let Some(tickets) = self.inner.tickets.of(&self.inner, agent.clone(), after, limit).await
+        {
+            return Ok(tickets);
+        }
         self.read("reading what waits", (agent, after, limit), |conn, sql, (agent, after, limit)| {
             read::waiting(conn, sql, agent.as_ref(), *after, *limit).boxed()
         })
@@ -102,18 +115,21 @@ impl OperationStore for PgStore {
         rows: Vec<LocalRow>,
     ) -> Result<(), FenceError> {
         let point = Checkpoint { lease: lease.clone(), step: step.to_owned(), checkpoint, rows };
-        self.write(How::repeatable("keeping a checkpoint"), &lease.agent, point, |tx, point| {
-            write_checkpoint(tx, point).boxed()
-        })
-        .await
+        let ask = Ask {
+            arguments: point,
+            needs: |point| Needs { rows: &point.rows, stream: true, ..Needs::of(&point.lease) },
+            decide: write_checkpoint,
+        };
+        self.call(How::repeatable("keeping a checkpoint"), &lease.agent, ask).await
     }
 
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
-        let asked = (lease.clone(), settlement);
-        self.write(How::once("settling an attempt"), &lease.agent, asked, |tx, (lease, settlement)| {
-            settle(tx, lease, settlement).boxed()
-        })
-        .await
+        let ask = Ask {
+            arguments: (lease.clone(), settlement),
+            needs: |(lease, settlement)| Needs { rows: &settlement.rows, stream: true, ..Needs::of(lease) },
+            decide: settle,
+        };
+        self.call(How::once("settling an attempt"), &lease.agent, ask).await
     }
 
     async fn cancel(
@@ -220,13 +236,14 @@ impl PgStore {
     ) -> Result<T, FenceError>
     where
         A: Send + Sync + 'static,
-        T: Send + 'static,
+        T: Send + Sync + 'static,
     {
-        let asked = (lease.clone(), arguments, decide);
-        self.write(how, &lease.agent, asked, |tx, (lease, arguments, decide)| {
-            step(tx, lease, arguments, *decide).boxed()
-        })
-        .await
+        let ask = Ask {
+            arguments: (lease.clone(), arguments, decide),
+            needs: |(lease, ..)| Needs::of(lease),
+            decide: step,
+        };
+        self.call(how, &lease.agent, ask).await
     }
 
     /// What a person does to an operation that nobody runs.
@@ -245,64 +262,51 @@ impl PgStore {
     }
 }
 
-/// Takes the event counter first, which makes the enqueues of an agent one after the other: whatever is
-/// looked at here is still so when it is written. It waits for nothing after that.
-async fn enqueue(tx: &mut Tx, new: &NewOperation) -> Result<Enqueued, Stop<EnqueueError>> {
-    tx.lock_stream().await?;
-    if let Some(record) = existing(tx, new).await? {
-        let replayed = !(tx.maybe_done_before && record.operation.id == new.id);
-        return Ok(Enqueued { record, replayed });
+/// The event counter is locked, which makes the enqueues of an agent one after the other: whatever is looked at
+/// here is still so when it is written. It waits for nothing after that.
+fn enqueue(new: &NewOperation, mut found: Found) -> Result<(Enqueued, Writes), EnqueueError> {
+    let Standing { unfinished, position, .. } = found.standing;
+    if let Some(record) = existing(new, mem::take(&mut found.standing))? {
+        let replayed = !(found.maybe_done_before && record.operation.id == new.id);
+        return Ok((Enqueued { record, replayed }, Writes::default()));
     }
-    if tx.unfinished(new.queue_limit).await? >= new.queue_limit {
-        let (agent, limit) = (new.agent.clone(), new.queue_limit);
-        return Err(EnqueueError::QueueFull { agent, limit }.into());
+    if unfinished >= new.queue_limit {
+        return Err(EnqueueError::QueueFull { agent: new.agent.clone(), limit: new.queue_limit });
     }
-    let (position, now) = tx.next_position().await?;
-    let (record, events) = OperationRecord::accept(new.clone(), position, now);
-    tx.insert(&record).await?;
-    tx.emit(&events, now).await?;
-    tx.wakes_workers = true;
-    Ok(Enqueued { record, replayed: false })
+    let (record, events) = OperationRecord::accept(new.clone(), position, found.now);
+    let accepted = Some(record.clone());
+    let writes = Writes { accepted, events, wakes_workers: true, ..Writes::default() };
+    Ok((Enqueued { record, replayed: false }, writes))
 }
 
 /// The operation that answers the request already.
-async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRecord>, Stop<EnqueueError>> {
-    if let Some(record) = tx.operation_by_key(&new.key).await? {
+fn existing(new: &NewOperation, standing: Standing) -> Result<Option<OperationRecord>, EnqueueError> {
+    if let Some(record) = standing.of_key {
         if record.is_same_request(new) {
             return Ok(Some(record));
         }
         let (key, operation) = (new.key.to_string(), record.operation.id);
-        return Err(EnqueueError::KeyReused { key, operation }.into());
+        return Err(EnqueueError::KeyReused { key, operation });
     }
-    if let Some(target) = new.claim()
-        && let Some(record) = tx.holder_of_target(&new.kind, new.id, target).await?
-    {
+    if let (Some(target), Some(record)) = (new.claim(), standing.of_target) {
         if record.is_same_request(new) {
             return Ok(Some(record));
         }
-        let operation = record.operation.id;
-        return Err(EnqueueError::TargetTaken { target: target.clone(), operation }.into());
+        return Err(EnqueueError::TargetTaken { target: target.clone(), operation: record.operation.id });
     }
     match new.class {
-        Class::Background => {
-            let waiting = tx.waiting_of_kind(&new.kind).await?;
-            Ok(waiting.filter(|record| record.is_same_request(new)))
-        }
+        Class::Background => Ok(standing.of_kind.filter(|record| record.is_same_request(new))),
         Class::Interactive => Ok(None),
     }
 }
 
-async fn step<A, T>(
-    tx: &mut Tx,
-    lease: &Lease,
-    arguments: &A,
-    decide: Decide<A, T>,
-) -> Result<T, Stop<FenceError>> {
-    let (agent, Locked { mut record, now }) = tx.lock_held(lease).await?;
-    let ends = agent.ends.unwrap_or(Timestamp::EPOCH);
-    let done = decide(Held { record: &mut record, lease, ends, now }, arguments)?;
-    tx.save(&record).await?;
-    Ok(done)
+fn step<A, T>(
+    (lease, arguments, decide): &(Lease, A, Decide<A, T>),
+    mut found: Found,
+) -> Result<(T, Writes), FenceError> {
+    let (mut record, ends) = found.held(lease)?;
+    let done = decide(Held { record: &mut record, lease, ends, now: found.now }, arguments)?;
+    Ok((done, Writes { saved: Some(record), ..Writes::default() }))
 }
 
 struct Checkpoint {
@@ -312,31 +316,34 @@ struct Checkpoint {
     rows: Vec<LocalRow>,
 }
 
-async fn write_checkpoint(tx: &mut Tx, point: &Checkpoint) -> Result<(), Stop<FenceError>> {
-    let (_, Locked { mut record, now }) = tx.lock_held(&point.lease).await?;
+fn write_checkpoint(point: &Checkpoint, mut found: Found) -> Result<((), Writes), FenceError> {
+    let (mut record, _) = found.held(&point.lease)?;
     let told = record.checkpoint(&point.lease, &point.step, point.checkpoint.clone())?;
-    let mut events = tx.write_rows(&record, &point.rows, now).await?;
+    let (rows, mut events) = found.write_rows(&record, &point.rows)?;
     events.extend(told);
-    tx.save(&record).await?;
-    Ok(tx.emit(&events, now).await?)
+    Ok(((), Writes { saved: Some(record), rows, events, ..Writes::default() }))
 }
 
-async fn settle(
-    tx: &mut Tx,
-    lease: &Lease,
-    settlement: &Settlement,
-) -> Result<OperationRecord, Stop<FenceError>> {
-    let (_, Locked { mut record, now }) = tx.lock_held(lease).await?;
-    let told = record.settle(lease, &settlement.disposition, now)?;
-    let first = record.list_evidence(&settlement.evidence, now);
-    tx.keep_evidence(&record, first, &settlement.evidence).await?;
-    let mut events = tx.write_rows(&record, &settlement.rows, now).await?;
+fn settle(
+    (lease, settlement): &(Lease, Settlement),
+    mut found: Found,
+) -> Result<(OperationRecord, Writes), FenceError> {
+    let (mut record, _) = found.held(lease)?;
+    let told = record.settle(lease, &settlement.disposition, found.now)?;
+    let first = record.list_evidence(&settlement.evidence, found.now);
+    let (rows, mut events) = found.write_rows(&record, &settlement.rows)?;
     events.extend(told);
-    tx.save(&record).await?;
-    tx.free_agent().await?;
-    tx.emit(&events, now).await?;
-    (tx.wakes_workers, tx.runs) = (true, Some(Runs::Ended(lease.operation)));
-    Ok(record)
+    let writes = Writes {
+        saved: Some(record.clone()),
+        agent: Some(Holder::Nobody),
+        evidence: (first, settlement.evidence.clone()),
+        runs: Some(Runs::Ended(lease.operation)),
+        wakes_workers: true,
+        rows,
+        events,
+        ..Writes::default()
+    };
+    Ok((record, writes))
 }
 
 /// What it brings back has to find its target free; the event counter is taken before that is looked at, as

@@ -1,9 +1,9 @@
 //! Agents and operations, locked, loaded and saved.
 
-use archibald_core::error::{FenceError, StoreError};
-use archibald_core::id::{OperationId, OperationKey, OperationKind, Target};
-use archibald_core::lease::Lease;
-use archibald_core::operation::Operation;
+use std::mem;
+
+use archibald_core::error::StoreError;
+use archibald_core::id::{OperationId, OperationKind, Target};
 use archibald_core::record::OperationRecord;
 use archibald_core::time::Timestamp;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::codec::{At, from_json, printable, to_i64, to_json, to_u64};
-use crate::tx::{Stop, Tx, TxError};
+use crate::tx::{Tx, TxError};
 
 /// The agent's lease row, locked until the transaction ends.
 pub(crate) struct AgentRow {
@@ -37,13 +37,7 @@ impl Tx {
     pub(crate) async fn lock_agent(&mut self) -> Result<Option<AgentRow>, TxError> {
         let query = sqlx::query(self.sql.agent_lock.clone()).bind(self.agent.to_string());
         let Some(row) = query.fetch_optional(self.connection()).await? else { return Ok(None) };
-        let mut agent = AgentRow {
-            token: to_u64(row.try_get("token")?),
-            operation: row.try_get::<Option<Uuid>, _>("operation")?.map(OperationId),
-            ends: row.try_get::<Option<At>, _>("ends")?.map(|at| at.0),
-            paused: row.try_get("paused_why")?,
-            now: row.try_get::<At, _>("now")?.0,
-        };
+        let mut agent = agent_row(&row)?;
         if agent.ends.is_some_and(|ends| ends <= agent.now) {
             agent.ends = agent.ends.max(self.renewed_until(agent.token).await?);
         }
@@ -100,16 +94,6 @@ impl Tx {
         Ok(Some(row.try_get::<At, _>("now")?.0))
     }
 
-    /// Locks agent and operation of a lease that is still held.
-    pub(crate) async fn lock_held(&mut self, lease: &Lease) -> Result<(AgentRow, Locked), Stop<FenceError>> {
-        let agent = self.lock_agent().await?;
-        let is_holder =
-            |agent: &AgentRow| agent.token == lease.token.0 && agent.operation == Some(lease.operation);
-        let agent = agent.filter(is_holder).ok_or(FenceError::Superseded)?;
-        let operation = self.lock_operation(lease.operation).await?;
-        Ok((agent, operation.ok_or(FenceError::Superseded)?))
-    }
-
     /// Locks an operation of the agent. `None` where there is no such.
     pub(crate) async fn lock_operation(&mut self, id: OperationId) -> Result<Option<Locked>, TxError> {
         let query = sqlx::query(self.sql.operation_lock.clone()).bind(id.0).bind(self.agent.to_string());
@@ -120,7 +104,7 @@ impl Tx {
 
     /// Writes back what became of an operation.
     pub(crate) async fn save(&mut self, record: &OperationRecord) -> Result<(), TxError> {
-        let columns = Columns::of(record)?;
+        let (columns, _) = Columns::of(record.clone())?;
         let query = sqlx::query(self.sql.operation_save.clone())
             .bind(record.operation.id.0)
             .bind(columns.state)
@@ -130,40 +114,6 @@ impl Tx {
             .bind(columns.record);
         query.execute(self.connection()).await?;
         Ok(())
-    }
-
-    /// The agent's operation of this key.
-    pub(crate) async fn operation_by_key(
-        &mut self,
-        key: &OperationKey,
-    ) -> Result<Option<OperationRecord>, TxError> {
-        let query = sqlx::query(self.sql.operation_by_key.clone());
-        let query = query.bind(self.agent.to_string()).bind(key.to_string());
-        query.fetch_optional(self.connection()).await?.as_ref().map(decode).transpose()
-    }
-
-    /// The agent's first operation of this kind that waits.
-    pub(crate) async fn waiting_of_kind(
-        &mut self,
-        kind: &OperationKind,
-    ) -> Result<Option<OperationRecord>, TxError> {
-        let query = sqlx::query(self.sql.operation_waiting_of_kind.clone());
-        let query = query.bind(self.agent.to_string()).bind(kind.to_string());
-        query.fetch_optional(self.connection()).await?.as_ref().map(decode).transpose()
-    }
-
-    /// The agent's first unfinished operation before this one that has the same target.
-    pub(crate) async fn before_on_target(
-        &mut self,
-        operation: &Operation,
-    ) -> Result<Option<OperationId>, TxError> {
-        let Some(target) = &operation.target else { return Ok(None) };
-        let query = sqlx::query_scalar(self.sql.operation_before.clone())
-            .bind(self.agent.to_string())
-            .bind(target.to_string())
-            .bind(to_i64(operation.position));
-        let id: Option<Uuid> = query.fetch_optional(self.connection()).await?;
-        Ok(id.map(OperationId))
     }
 
     /// Who has the target that an operation wants for itself, live or completed; the operation itself aside.
@@ -180,79 +130,60 @@ impl Tx {
             .bind(id.0);
         query.fetch_optional(self.connection()).await?.as_ref().map(decode).transpose()
     }
-
-    /// How many operations of the agent are unfinished; counts no further than to `limit`.
-    pub(crate) async fn unfinished(&mut self, limit: u64) -> Result<u64, TxError> {
-        let query = sqlx::query_scalar(self.sql.operations_unfinished.clone());
-        let query = query.bind(self.agent.to_string()).bind(to_i64(limit));
-        let count: i64 = query.fetch_one(self.connection()).await?;
-        Ok(to_u64(count))
-    }
-
-    /// The next place in the order of all operations, and the time.
-    pub(crate) async fn next_position(&mut self) -> Result<(u64, Timestamp), TxError> {
-        let query = sqlx::query_as(self.sql.position_next.clone());
-        let (position, now): (i64, At) = query.fetch_one(self.connection()).await?;
-        Ok((to_u64(position), now.0))
-    }
-
-    /// Writes a new operation.
-    pub(crate) async fn insert(&mut self, record: &OperationRecord) -> Result<(), TxError> {
-        let columns = Columns::of(record)?;
-        let operation = &record.operation;
-        let query = sqlx::query(self.sql.operation_insert.clone())
-            .bind(operation.id.0)
-            .bind(operation.agent.as_str())
-            .bind(operation.key.as_str())
-            .bind(operation.kind.as_str())
-            .bind(to_json("a class", &operation.class)?.trim_matches('"').to_owned())
-            .bind(operation.target.as_ref().map(|target| target.to_string()))
-            .bind(to_i64(operation.position))
-            .bind(At(operation.created_at))
-            .bind(columns.state)
-            .bind(columns.is_final)
-            .bind(columns.finished_at)
-            .bind(columns.ticket)
-            .bind(to_json("a payload", &operation.payload)?)
-            .bind(columns.record);
-        query.execute(self.connection()).await?;
-        Ok(())
-    }
 }
 
 /// What of a record changes, as the table has it.
-struct Columns {
-    state: &'static str,
-    is_final: bool,
-    finished_at: Option<At>,
-    ticket: Option<String>,
-    record: String,
+pub(crate) struct Columns {
+    pub(crate) state: &'static str,
+    pub(crate) is_final: bool,
+    pub(crate) finished_at: Option<At>,
+    pub(crate) ticket: Option<String>,
+    pub(crate) record: String,
 }
 
 impl Columns {
-    fn of(record: &OperationRecord) -> Result<Self, StoreError> {
+    /// With the payload, which is kept apart.
+    pub(crate) fn of(mut record: OperationRecord) -> Result<(Self, Value), StoreError> {
+        let payload = mem::take(&mut record.operation.payload);
         let operation = &record.operation;
-        Ok(Self {
+        let columns = Self {
             state: operation.state.name(),
             is_final: operation.is_final(),
             finished_at: operation.finished_at.map(At),
             ticket: record.ticket().map(|ticket| to_json("a ticket", &ticket)).transpose()?,
-            record: without_payload(record)?,
-        })
+            record: to_json("an operation", &record)?,
+        };
+        Ok((columns, payload))
     }
 }
 
-fn without_payload(record: &OperationRecord) -> Result<String, StoreError> {
-    let mut record = record.clone();
-    record.operation.payload = Value::Null;
-    to_json("an operation", &record)
+/// A lease row, from the columns that `sql/agent_lock.sql` has.
+pub(crate) fn agent_row(row: &PgRow) -> Result<AgentRow, TxError> {
+    Ok(AgentRow {
+        token: to_u64(row.try_get("token")?),
+        operation: row.try_get::<Option<Uuid>, _>("operation")?.map(OperationId),
+        ends: row.try_get::<Option<At>, _>("ends")?.map(|at| at.0),
+        paused: row.try_get("paused_why")?,
+        now: row.try_get::<At, _>("now")?.0,
+    })
 }
 
 /// From the columns `payload` and `record`.
 pub(crate) fn decode(row: &PgRow) -> Result<OperationRecord, TxError> {
-    let mut record: OperationRecord = from_json("an operation", row.try_get("record")?)?;
-    record.operation.payload = from_json("a payload", row.try_get("payload")?)?;
-    Ok(record)
+    let missing = || StoreError::Damaged { what: "an operation without a record".into(), cause: None };
+    decode_of(row, "payload", "record")?.ok_or_else(|| missing().into())
+}
+
+/// From two columns, where there is something in them.
+pub(crate) fn decode_of(
+    row: &PgRow,
+    payload: &str,
+    record: &str,
+) -> Result<Option<OperationRecord>, TxError> {
+    let Some(record) = row.try_get::<Option<&str>, _>(record)? else { return Ok(None) };
+    let mut record: OperationRecord = from_json("an operation", record)?;
+    record.operation.payload = from_json("a payload", row.try_get(payload)?)?;
+    Ok(Some(record))
 }
 
 /// Several of [`decode`].

@@ -9,12 +9,19 @@ macro_rules! statements {
     ($($name:ident),+ $(,)?) => {
         /// Every statement, for one schema; their texts are in `sql/`.
         pub(crate) struct Sql {
-            $(pub(crate) $name: SqlStr),+
+            $(pub(crate) $name: SqlStr,)+
+            pub(crate) group_agents_waited: SqlStr,
+            pub(crate) group_operations_waited: SqlStr,
+            pub(crate) group_streams_waited: SqlStr,
         }
 
         impl Sql {
             pub(crate) fn of_schema(schema: &str) -> Self {
+                let waited = |text| waited(&in_schema(schema, text));
                 Self {
+                    group_agents_waited: waited(include_str!("../sql/group_agents.sql")),
+                    group_operations_waited: waited(include_str!("../sql/group_operations.sql")),
+                    group_streams_waited: waited(include_str!("../sql/group_streams.sql")),
                     $($name: in_schema(schema, include_str!(concat!("../sql/", stringify!($name), ".sql")))),+
                 }
             }
@@ -32,7 +39,6 @@ statements! {
     agent_lock,
     agent_make,
     agent_pause,
-    agent_take,
     emit,
     ended,
     epoch_events,
@@ -43,24 +49,23 @@ statements! {
     events_prune,
     evidence_get,
     evidence_insert,
+    group_agents,
+    group_operations,
+    group_standing,
+    group_streams,
+    group_write,
     head,
     heads,
     notify,
-    operation_before,
-    operation_by_key,
     operation_get,
     operation_holder,
-    operation_insert,
     operation_lock,
     operation_save,
-    operation_waiting_of_kind,
     operations_forget,
     operations_list,
     operations_of_target,
     operations_shown,
-    operations_unfinished,
     paused,
-    position_next,
     renew,
     renew_noted,
     renewed_until,
@@ -72,6 +77,12 @@ statements! {
     stream_make,
     tickets,
     tickets_of_agent,
+    tickets_of_agents,
+}
+
+/// The same for who waits for locked rows.
+fn waited(text: &SqlStr) -> SqlStr {
+    AssertSqlSafe(Arc::<str>::from(text.as_str().replace(" skip locked", ""))).into_sql_str()
 }
 
 /// The text for a schema whose name [`PgOptions::check`](crate::PgOptions) has seen.

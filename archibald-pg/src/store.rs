@@ -7,10 +7,12 @@ use sqlx::{AssertSqlSafe, Executor, PgPool, SqlSafeStr, SqlStr};
 use tokio::task::JoinHandle;
 
 use crate::gate::Gates;
+use crate::group::Groups;
 use crate::hub::Hub;
 use crate::migrate::migrate;
 use crate::options::{ConnectError, PgOptions};
 use crate::sql::Sql;
+use crate::tickets::Tickets;
 use crate::wake;
 
 /// How long a write waits for a lock that is not worth waiting for: the next sweep comes by again.
@@ -46,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) sql: Arc<Sql>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) gates: Gates,
+    pub(crate) groups: Groups,
+    pub(crate) tickets: Tickets,
     pub(crate) options: PgOptions,
     /// How a writing transaction begins.
     pub(crate) begin: SqlStr,
@@ -87,8 +91,8 @@ impl PgStore {
         let (sql, hub) = (Arc::new(Sql::of_schema(&options.schema)), Arc::new(Hub::default()));
         let tasks = wake::start(address, pool.clone(), &sql, &hub, &options);
         let (begin, begin_in_passing) = (begin(options.lock_wait, durable), begin(IN_PASSING, durable));
-        let gates = Gates::default();
-        let inner = Inner { pool, sql, hub, gates, options, begin, begin_in_passing, tasks };
+        let (gates, groups, tickets) = (Gates::default(), Groups::default(), Tickets::default());
+        let inner = Inner { pool, sql, hub, gates, groups, tickets, options, begin, begin_in_passing, tasks };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -23,8 +23,6 @@ pub(crate) struct Tx {
     inner: Transaction<'static, Postgres>,
     pub(crate) sql: Arc<Sql>,
     pub(crate) agent: AgentId,
-    /// Whether an earlier try of this write may have been committed without our knowing.
-    pub(crate) maybe_done_before: bool,
     /// Something of the agent may have become available.
     pub(crate) wakes_workers: bool,
     /// What this process runs, or does not run any more, once this is committed.
@@ -116,6 +114,14 @@ impl How {
         Self { what, repeats: true, wait: Wait::Bounded }
     }
 
+    pub(crate) fn what(self) -> &'static str {
+        self.what
+    }
+
+    pub(crate) fn repeats(self) -> bool {
+        self.repeats
+    }
+
     pub(crate) fn waiting(self, wait: Wait) -> Self {
         Self { wait, ..self }
     }
@@ -187,20 +193,15 @@ impl Inner {
             }
             Wait::No => None,
         };
-        let mut maybe_done_before = false;
         loop {
-            match self.write_once(how.wait, agent, maybe_done_before, arguments, work).await {
+            match self.write_once(how.wait, agent, arguments, work).await {
                 Ok(done) => return Ok(done),
                 Err(Stop::Said(error)) => return Err(error),
                 Err(Stop::Unknown(error)) if !how.repeats => {
                     let what = format!("{} (it may be done)", how.what);
                     return Err(StoreError::unavailable(what, error).into());
                 }
-                Err(Stop::Unknown(error)) => {
-                    maybe_done_before = true;
-                    tries.next_after(error).await?;
-                }
-                Err(Stop::Database(error)) => tries.next_after(error).await?,
+                Err(Stop::Unknown(error) | Stop::Database(error)) => tries.next_after(error).await?,
             }
         }
     }
@@ -209,7 +210,6 @@ impl Inner {
         &self,
         wait: Wait,
         agent: &AgentId,
-        maybe_done_before: bool,
         arguments: &A,
         work: Work<A, T, E>,
     ) -> Result<T, Stop<E>> {
@@ -221,7 +221,6 @@ impl Inner {
             inner: self.pool.begin_with(begin).await?,
             sql: self.sql.clone(),
             agent: agent.clone(),
-            maybe_done_before,
             wakes_workers: false,
             wakes_devices: false,
             runs: None,
@@ -292,19 +291,23 @@ impl<E: From<StoreError>> From<TxError> for Stop<E> {
 }
 
 /// Bounded tries with growing pauses.
-struct Tries {
+pub(crate) struct Tries {
     what: &'static str,
     deadline: Instant,
     pause: Duration,
 }
 
 impl Tries {
+    pub(crate) fn until(what: &'static str, deadline: Instant) -> Self {
+        Self { what, deadline, pause: Duration::from_millis(5) }
+    }
+
     fn new(what: &'static str, limit: Duration) -> Self {
-        Self { what, deadline: Instant::now() + limit, pause: Duration::from_millis(5) }
+        Self::until(what, Instant::now() + limit)
     }
 
     /// Waits until it is to be tried again; an error where that cannot help or the time is over.
-    async fn next_after(&mut self, error: sqlx::Error) -> Result<(), StoreError> {
+    pub(crate) async fn next_after(&mut self, error: sqlx::Error) -> Result<(), StoreError> {
         if !passes_by_itself(&error) || Instant::now() + self.pause > self.deadline {
             return Err(as_store_error(self.what, error));
         }
@@ -344,7 +347,7 @@ fn as_store_error(what: &str, error: sqlx::Error) -> StoreError {
 
 /// A commit that the server itself refuses did not happen; of any other that fails nobody knows. A fatal
 /// error ends the session, and may come after the commit.
-fn unless_refused<E>(error: sqlx::Error) -> Stop<E> {
+pub(crate) fn unless_refused<E>(error: sqlx::Error) -> Stop<E> {
     let refused = match &error {
         sqlx::Error::Database(said) => said
             .try_downcast_ref::<PgDatabaseError>()

@@ -1,5 +1,6 @@
 //! The driver loop: inputs to the pure scheduler, its commands to the world.
 
+mod reading;
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,7 @@ use archibald_core::lease::Lease;
 use archibald_core::port::{
     AgentLock, BrowserPool, EventBus, OperationStore, Why, WorkerWake, WorkerWakeups,
 };
-use archibald_core::scheduler::{Command, Input, Refusal, Scheduler, SchedulerCounts};
+use archibald_core::scheduler::{Command, Input, Refusal, Scheduler, SchedulerCounts, Ticket};
 use archibald_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::reading::Reading;
 use crate::calm::{calm, caught};
 use crate::clock::StoreClock;
 use crate::config::RuntimeConfig;
@@ -71,13 +73,19 @@ impl Shared {
     }
 }
 
-/// What the driver loop is told. The channel is bounded by what sends into it: attempts (slots) and
-/// people.
+/// What the driver loop is told. The channel is bounded by what sends into it: attempts (slots), one
+/// reader, and people.
 pub(crate) enum Message {
     Input(Input),
     EffectOpen(Lease),
     Ended(OperationId),
-    Explain { agent: AgentId, operation: OperationId, answer: oneshot::Sender<Vec<Why>> },
+    /// What was read of agents of whom something was heard.
+    Read(Vec<Ticket>),
+    Explain {
+        agent: AgentId,
+        operation: OperationId,
+        answer: oneshot::Sender<Vec<Why>>,
+    },
     Counts(oneshot::Sender<SchedulerCounts>),
 }
 
@@ -107,6 +115,7 @@ impl Worker {
             running: BTreeMap::new(),
             blockers: BTreeMap::new(),
             forgotten: None,
+            reading: Reading::default(),
             stop: stop.clone(),
         };
         let driver = tokio::spawn(driver.run(inbox));
@@ -146,6 +155,7 @@ struct Driver {
     blockers: BTreeMap<AgentId, BTreeSet<OperationId>>,
     /// When nothing old was left to forget.
     forgotten: Option<Instant>,
+    reading: Reading,
     stop: CancellationToken,
 }
 
@@ -163,7 +173,7 @@ impl Driver {
                 wake = caught("waiting for a wake-up", wakeups.next()) => match wake {
                     Some(Ok(WorkerWake::Agent(agent))) => {
                         self.free_targets(&agent);
-                        self.read_waiting(Some(agent)).await;
+                        self.heard_of(agent);
                     }
                     Some(Ok(WorkerWake::Lost)) => self.sweep().await,
                     Some(Err(_)) | None => {
@@ -184,7 +194,9 @@ impl Driver {
             }
             Message::Ended(operation) => {
                 self.running.remove(&operation);
+                self.reading.ended(operation);
             }
+            Message::Read(tickets) => self.read(tickets),
             Message::Explain { agent, operation, answer } => {
                 let _ = answer.send(self.scheduler.explain(self.now(), &agent, operation));
             }
@@ -237,7 +249,7 @@ impl Driver {
             Err(error) => tracing::warn!(%error, "expired leases could not be ended"),
         }
         self.read_paused().await;
-        self.read_waiting(None).await;
+        self.read_waiting().await;
         self.forget().await;
     }
 
@@ -271,10 +283,10 @@ impl Driver {
         }
     }
 
-    async fn read_waiting(&mut self, agent: Option<AgentId>) {
+    async fn read_waiting(&mut self) {
         let mut after = None;
         loop {
-            let waiting = self.shared.store.waiting(agent.clone(), after, PAGE);
+            let waiting = self.shared.store.waiting(None, after, PAGE);
             let page = match calm("reading what waits", waiting).await {
                 Ok(page) => page,
                 Err(error) => {

@@ -210,3 +210,23 @@ async fn a_store_that_panics_once_ends_nothing() {
         assert_eq!(house.ends(id).await, "completed", "after a panic in {call}");
     }
 }
+
+/// More than is read of an agent in one go: what is behind is read as the queue moves on, not by the sweep.
+#[tokio::test]
+async fn a_long_queue_runs_to_its_end_in_order() {
+    let house = house(Arc::new(SystemClock));
+    let _worker = house.archibald.start();
+    let mut ids = vec![];
+    for n in 0..350 {
+        let new = NewOperation { queue_limit: 1000, ..submit(&format!("k{n}")) };
+        ids.push(house.store.enqueue(new).await.unwrap().record.operation.id);
+    }
+    let mut last = Timestamp::EPOCH;
+    for id in ids {
+        assert_eq!(house.ends(id).await, "completed");
+        let record = house.store.get(&nancy(), id).await.unwrap().unwrap();
+        let started = record.attempts[0].started_at;
+        assert!(started >= last, "in the order of the queue");
+        last = started;
+    }
+}

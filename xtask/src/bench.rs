@@ -19,6 +19,9 @@ pub(crate) struct Options {
     /// Print the result as the one JSON line that the workload gives
     #[arg(long)]
     json: bool,
+    /// The store, for workloads that use one: sqlite:PATH, postgres://…, postgres (a private cluster) or memory
+    #[arg(long)]
+    store: Option<String>,
     /// Name the workloads
     #[arg(long)]
     list: bool,
@@ -28,10 +31,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// `--json` is meant for us wherever it stands.
+    /// `--json` is meant for us wherever it stands; the rest is the program's.
     fn split(&self) -> (bool, Vec<OsString>) {
+        let store = self.store.iter().flat_map(|store| ["--store".into(), store.into()]);
         let (json, arguments): (Vec<_>, Vec<_>) =
-            self.arguments.iter().cloned().partition(|argument| argument == "--json");
+            store.chain(self.arguments.iter().cloned()).partition(|argument| argument == "--json");
         (self.json || !json.is_empty(), arguments)
     }
 }
@@ -68,6 +72,22 @@ const BENCHES: &[Bench] = &[
         build: &["--release", "-p", "archibald-core", "--example", "scale"],
         arguments: &[],
         short: &["--agents", "1000", "--ops", "10000", "--from", "100", "--round", "1000", "--rounds", "2"],
+    },
+    Bench {
+        name: "throughput",
+        about: "operations that wait, drained by a worker: no-ops of many agents, and one agent with half of all",
+        program: "throughput",
+        build: MEASURED,
+        arguments: &[],
+        short: &["--store", "memory", "--operations", "60"],
+    },
+    Bench {
+        name: "latency",
+        about: "one operation at a time: from the request to the start of its handler",
+        program: "latency",
+        build: MEASURED,
+        arguments: &[],
+        short: &["--store", "sqlite:", "--operations", "10"],
     },
     Bench {
         name: "crash-matrix",

@@ -1,2 +1,0 @@
--- Index: none.
-select nextval('archibald.positions') as position, clock_timestamp() as now

@@ -1,0 +1,9 @@
+-- What waits, of several agents. Index: operations_unfinished.
+select t.n, o.ticket::text as ticket
+from unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality as t (agent, after, most, n)
+cross join lateral (
+    select position, ticket from archibald.operations
+    where agent = t.agent and not is_final and state = 'available' and position > t.after
+    order by position limit t.most
+) o
+order by t.n, o.position

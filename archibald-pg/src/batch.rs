@@ -1,0 +1,375 @@
+//! One transaction for the calls of several agents: lock, load, decide, write, commit.
+
+use std::collections::{BTreeMap, HashMap};
+
+use archibald_core::error::StoreError;
+use archibald_core::id::{AgentId, Collection, OperationId};
+use archibald_core::operation::Class;
+use archibald_core::record::{LocalRow, OperationRecord};
+use archibald_core::time::Timestamp;
+use serde_json::Value;
+use sqlx::{Connection, PgConnection, Postgres, Row, SqlStr, Transaction};
+use uuid::Uuid;
+
+use crate::call::{Job, Needs};
+use crate::codec::{At, from_json, printable, to_i64, to_u64};
+use crate::columns::GroupWrite;
+use crate::records::{AgentRow, agent_row, decode, decode_of};
+use crate::sql::Sql;
+use crate::store::Inner;
+use crate::tx::{Runs, Stop, TxError, unless_refused};
+use crate::writes::{Encoded, Found, LogPlace, Place, Standing};
+
+/// What becomes of a row that somebody else has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Locks {
+    /// Its call is left out.
+    Free,
+    /// It is waited for.
+    Waited,
+}
+
+/// What became of a call.
+pub(crate) enum Outcome {
+    /// It has its answer, and this is to be told.
+    Decided(Effects),
+    /// Nothing: somebody else has locked what it needs.
+    Blocked,
+}
+
+/// Whom a commit concerns.
+#[derive(Default)]
+pub(crate) struct Effects {
+    runs: Option<Runs>,
+    wakes_workers: bool,
+    wakes_devices: bool,
+}
+
+impl Effects {
+    pub(crate) fn tell(&self, inner: &Inner, agent: &AgentId) {
+        match self.runs {
+            Some(Runs::Started(operation)) => inner.hub.started(agent, operation),
+            Some(Runs::Ended(operation)) => inner.hub.ended(agent, operation),
+            None => {}
+        }
+        if self.wakes_devices || self.wakes_workers {
+            inner.hub.committed(agent, self.wakes_workers);
+        }
+    }
+}
+
+/// Carries out calls, of one agent each, in one transaction. An error is of all of them.
+pub(crate) async fn transact(
+    inner: &Inner,
+    connection: &mut PgConnection,
+    locks: Locks,
+    jobs: &mut [Box<dyn Job>],
+    maybe_done_before: bool,
+) -> Result<Vec<Outcome>, Stop<StoreError>> {
+    let begin = match locks {
+        Locks::Free => inner.begin_in_passing.clone(),
+        Locks::Waited => inner.begin.clone(),
+    };
+    let tx = connection.begin_with(begin).await?;
+    let mut batch = Batch { tx, sql: &inner.sql, locks, now: Timestamp::EPOCH };
+    let mut seen = batch.see(jobs).await?;
+    let (mut outcomes, mut writes) = (vec![], vec![]);
+    for job in jobs {
+        let Some(found) = seen.found(job.as_ref(), locks, batch.now, maybe_done_before) else {
+            outcomes.push(Outcome::Blocked);
+            continue;
+        };
+        let mut effects = Effects::default();
+        if let Some(encoded) = job.decide(found) {
+            effects.runs = encoded.runs;
+            effects.wakes_workers = encoded.wakes_workers;
+            effects.wakes_devices = !encoded.events.is_empty();
+            writes.push((job.agent().clone(), encoded));
+        }
+        outcomes.push(Outcome::Decided(effects));
+    }
+    batch.write(writes).await?;
+    batch.tx.commit().await.map_err(unless_refused)?;
+    Ok(outcomes)
+}
+
+struct Batch<'a> {
+    tx: Transaction<'a, Postgres>,
+    sql: &'a Sql,
+    locks: Locks,
+    /// The latest that the database said after a lock.
+    now: Timestamp,
+}
+
+/// What is locked and loaded, by agent.
+#[derive(Default)]
+struct Seen {
+    agents: HashMap<AgentId, AgentRow>,
+    operations: HashMap<AgentId, (OperationRecord, Option<OperationId>)>,
+    streams: HashMap<AgentId, LogPlace>,
+    standing: HashMap<AgentId, Standing>,
+    rows: HashMap<AgentId, BTreeMap<Place, Value>>,
+}
+
+impl Seen {
+    /// Whether a call has all that it needs of those things that are locked; what is not there is not locked
+    /// either, which is only known of what was waited for.
+    fn has(&self, agent: &AgentId, needs: &Needs<'_>) -> bool {
+        (!needs.agent || self.agents.contains_key(agent))
+            && (needs.operation.is_none() || self.operations.contains_key(agent))
+            && (!needs.stream || self.streams.contains_key(agent))
+    }
+
+    /// Everything of one call; `None` where it is left out.
+    fn found(
+        &mut self,
+        job: &dyn Job,
+        locks: Locks,
+        now: Timestamp,
+        maybe_done_before: bool,
+    ) -> Option<Found> {
+        let agent = job.agent();
+        if locks == Locks::Free && !self.has(agent, &job.needs()) {
+            return None;
+        }
+        let (record, blocker) =
+            self.operations.remove(agent).map_or((None, None), |(record, blocker)| (Some(record), blocker));
+        Some(Found {
+            agent: self.agents.remove(agent),
+            record,
+            blocker,
+            standing: self.standing.remove(agent).unwrap_or_default(),
+            rows: self.rows.remove(agent).unwrap_or_default(),
+            place: self.streams.remove(agent),
+            now,
+            maybe_done_before,
+        })
+    }
+}
+
+/// In the order of locks; who is left out by one is not asked for in the next.
+impl Batch<'_> {
+    async fn see(&mut self, jobs: &[Box<dyn Job>]) -> Result<Seen, TxError> {
+        let mut seen = Seen::default();
+        let all: Vec<_> = jobs.iter().map(|job| (job.agent().clone(), job.needs())).collect();
+        self.lock_agents(&all, &mut seen).await?;
+        let all = self.still_open(all, |agent, needs| !needs.agent || seen.agents.contains_key(agent));
+        self.lock_operations(&all, &mut seen).await?;
+        let is_there = |agent: &AgentId| seen.operations.contains_key(agent);
+        let all = self.still_open(all, |agent, needs| needs.operation.is_none() || is_there(agent));
+        self.lock_streams(&all, &mut seen).await?;
+        let all = self.still_open(all, |agent, needs| !needs.stream || seen.streams.contains_key(agent));
+        self.look_for_standing(&all, &mut seen).await?;
+        self.read_rows(&all, &mut seen).await?;
+        Ok(seen)
+    }
+
+    fn still_open<'n>(
+        &self,
+        mut all: Vec<(AgentId, Needs<'n>)>,
+        is_open: impl Fn(&AgentId, &Needs<'n>) -> bool,
+    ) -> Vec<(AgentId, Needs<'n>)> {
+        all.retain(|(agent, needs)| self.locks == Locks::Waited || is_open(agent, needs));
+        all
+    }
+
+    async fn lock_agents(&mut self, all: &[(AgentId, Needs<'_>)], seen: &mut Seen) -> Result<(), TxError> {
+        let agents = names(all.iter().filter(|(_, needs)| needs.agent));
+        if agents.is_empty() {
+            return Ok(());
+        }
+        let text = self.choose(&self.sql.group_agents, &self.sql.group_agents_waited);
+        for row in sqlx::query(text).bind(agents).fetch_all(&mut *self.tx).await? {
+            let (name, mut agent) = (named(row.try_get("agent")?)?, agent_row(&row)?);
+            if agent.ends.is_some_and(|ends| ends <= agent.now) {
+                let renewed = sqlx::query_scalar(self.sql.renewed_until.clone());
+                let renewed = renewed.bind(name.to_string()).bind(to_i64(agent.token));
+                let latest: Option<At> = renewed.fetch_one(&mut *self.tx).await?;
+                agent.ends = agent.ends.max(latest.map(|at| at.0));
+            }
+            self.now = self.now.max(agent.now);
+            seen.agents.insert(name, agent);
+        }
+        Ok(())
+    }
+
+    async fn lock_operations(
+        &mut self,
+        all: &[(AgentId, Needs<'_>)],
+        seen: &mut Seen,
+    ) -> Result<(), TxError> {
+        let wanted = all.iter().filter_map(|(agent, needs)| Some((agent, needs.operation?, needs.blocker)));
+        let (mut ids, mut agents, mut ask) = (vec![], vec![], vec![]);
+        let mut of = HashMap::new();
+        for (agent, id, blocker) in wanted {
+            ids.push(id.0);
+            agents.push(agent.to_string());
+            ask.push(blocker);
+            of.insert(id.0, agent.clone());
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let text = self.choose(&self.sql.group_operations, &self.sql.group_operations_waited);
+        let query = sqlx::query(text).bind(ids).bind(agents).bind(ask);
+        for row in query.fetch_all(&mut *self.tx).await? {
+            let Some(agent) = of.remove(&row.try_get::<Uuid, _>("id")?) else { continue };
+            let blocker = row.try_get::<Option<Uuid>, _>("blocker")?.map(OperationId);
+            self.now = self.now.max(row.try_get::<At, _>("now")?.0);
+            seen.operations.insert(agent, (decode(&row)?, blocker));
+        }
+        Ok(())
+    }
+
+    async fn lock_streams(&mut self, all: &[(AgentId, Needs<'_>)], seen: &mut Seen) -> Result<(), TxError> {
+        let agents = names(all.iter().filter(|(_, needs)| needs.stream));
+        if agents.is_empty() {
+            return Ok(());
+        }
+        self.try_lock_streams(&agents, seen).await?;
+        let new =
+            all.iter().filter(|(agent, needs)| needs.accept.is_some() && !seen.streams.contains_key(agent));
+        let new = names(new);
+        if self.locks == Locks::Free || new.is_empty() {
+            return Ok(());
+        }
+        // In the order of locks: who has a counter has a lease row.
+        for statement in [&self.sql.agent_make, &self.sql.stream_make] {
+            for agent in &new {
+                sqlx::query(statement.clone()).bind(agent).execute(&mut *self.tx).await?;
+            }
+        }
+        self.try_lock_streams(&new, seen).await
+    }
+
+    async fn try_lock_streams(&mut self, agents: &[String], seen: &mut Seen) -> Result<(), TxError> {
+        let text = self.choose(&self.sql.group_streams, &self.sql.group_streams_waited);
+        for row in sqlx::query(text).bind(agents).fetch_all(&mut *self.tx).await? {
+            let place = LogPlace { epoch: row.try_get("epoch")?, head: to_u64(row.try_get("head")?) };
+            self.now = self.now.max(row.try_get::<At, _>("now")?.0);
+            seen.streams.insert(named(row.try_get("agent")?)?, place);
+        }
+        Ok(())
+    }
+
+    async fn look_for_standing(
+        &mut self,
+        all: &[(AgentId, Needs<'_>)],
+        seen: &mut Seen,
+    ) -> Result<(), TxError> {
+        let new: Vec<_> = all.iter().filter_map(|(_, needs)| needs.accept).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let query = sqlx::query(self.sql.group_standing.clone())
+            .bind(new.iter().map(|new| new.agent.to_string()).collect::<Vec<_>>())
+            .bind(new.iter().map(|new| new.key.to_string()).collect::<Vec<_>>())
+            .bind(new.iter().map(|new| new.id.0).collect::<Vec<_>>())
+            .bind(new.iter().map(|new| new.kind.to_string()).collect::<Vec<_>>())
+            .bind(new.iter().map(|new| new.claim().map(ToString::to_string)).collect::<Vec<_>>())
+            .bind(new.iter().map(|new| new.class == Class::Background).collect::<Vec<_>>())
+            .bind(new.iter().map(|new| to_i64(new.queue_limit)).collect::<Vec<_>>());
+        for row in query.fetch_all(&mut *self.tx).await? {
+            let standing = Standing {
+                of_key: decode_of(&row, "key_payload", "key_record")?,
+                of_target: decode_of(&row, "target_payload", "target_record")?,
+                of_kind: decode_of(&row, "kind_payload", "kind_record")?,
+                unfinished: to_u64(row.try_get("unfinished")?),
+                position: to_u64(row.try_get("position")?),
+            };
+            self.now = self.now.max(row.try_get::<At, _>("now")?.0);
+            seen.standing.insert(named(row.try_get("agent")?)?, standing);
+        }
+        Ok(())
+    }
+
+    async fn read_rows(&mut self, all: &[(AgentId, Needs<'_>)], seen: &mut Seen) -> Result<(), TxError> {
+        let rows = all.iter().flat_map(|(agent, needs)| needs.rows.iter().map(move |row| (agent, row)));
+        // One with U+0000 is refused when it is decided, and could not even be asked for.
+        let rows: Vec<_> = rows.filter(|(_, row): &(_, &LocalRow)| !row.id.contains('\0')).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let query = sqlx::query(self.sql.rows_get.clone())
+            .bind(rows.iter().map(|(agent, _)| agent.to_string()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, row)| row.collection.to_string()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, row)| row.id.clone()).collect::<Vec<_>>());
+        for row in query.fetch_all(&mut *self.tx).await? {
+            let collection = Collection::new(row.try_get::<String, _>("collection")?)
+                .map_err(|error| StoreError::damaged("the collection of a row", error))?;
+            let present = seen.rows.entry(named(row.try_get("agent")?)?).or_default();
+            present.insert((collection, row.try_get("id")?), from_json("a row", row.try_get("doc")?)?);
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, all: Vec<(AgentId, Encoded)>) -> Result<(), TxError> {
+        if all.is_empty() {
+            return Ok(());
+        }
+        self.write_rows(&all).await?;
+        self.write_evidence(&all).await?;
+        let rest = GroupWrite::of(all).bind(self.sql.group_write.clone());
+        rest.execute(&mut *self.tx).await?;
+        Ok(())
+    }
+
+    async fn write_rows(&mut self, all: &[(AgentId, Encoded)]) -> Result<(), TxError> {
+        let written: Vec<_> = all
+            .iter()
+            .flat_map(|(agent, writes)| writes.rows_written.iter().map(move |row| (agent, writes.now, row)))
+            .collect();
+        if !written.is_empty() {
+            let column = |n: usize| written.iter().map(|(.., row)| row[n].clone()).collect::<Vec<_>>();
+            let query = sqlx::query(self.sql.rows_write.clone())
+                .bind(written.iter().map(|(agent, ..)| agent.to_string()).collect::<Vec<_>>())
+                .bind(written.iter().map(|(_, now, _)| At(*now)).collect::<Vec<_>>());
+            (0..4).fold(query, |query, n| query.bind(column(n))).execute(&mut *self.tx).await?;
+        }
+        let removed: Vec<_> = all
+            .iter()
+            .flat_map(|(agent, writes)| writes.rows_removed.iter().map(move |row| (agent, row)))
+            .collect();
+        if !removed.is_empty() {
+            let column = |n: usize| removed.iter().map(|(_, row)| row[n].clone()).collect::<Vec<_>>();
+            let query = sqlx::query(self.sql.rows_delete.clone())
+                .bind(removed.iter().map(|(agent, _)| agent.to_string()).collect::<Vec<_>>());
+            (0..2).fold(query, |query, n| query.bind(column(n))).execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_evidence(&mut self, all: &[(AgentId, Encoded)]) -> Result<(), TxError> {
+        let kept: Vec<_> = all
+            .iter()
+            .flat_map(|(agent, writes)| writes.evidence.iter().map(move |evidence| (agent, evidence)))
+            .collect();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let query = sqlx::query(self.sql.evidence_insert.clone())
+            .bind(kept.iter().map(|(_, (operation, ..))| *operation).collect::<Vec<_>>())
+            .bind(kept.iter().map(|(agent, _)| agent.to_string()).collect::<Vec<_>>())
+            .bind(kept.iter().map(|(_, (_, n, _))| *n).collect::<Vec<_>>())
+            .bind(kept.iter().map(|(_, (.., evidence))| printable(&evidence.name)).collect::<Vec<_>>())
+            .bind(kept.iter().map(|(_, (.., evidence))| printable(&evidence.media_type)).collect::<Vec<_>>())
+            .bind(kept.iter().map(|(_, (.., evidence))| evidence.bytes.clone()).collect::<Vec<_>>());
+        query.execute(&mut *self.tx).await?;
+        Ok(())
+    }
+
+    fn choose(&self, free: &SqlStr, waited: &SqlStr) -> SqlStr {
+        match self.locks {
+            Locks::Free => free.clone(),
+            Locks::Waited => waited.clone(),
+        }
+    }
+}
+
+fn names<'a>(all: impl Iterator<Item = &'a (AgentId, Needs<'a>)>) -> Vec<String> {
+    all.map(|(agent, _)| agent.to_string()).collect()
+}
+
+fn named(agent: String) -> Result<AgentId, StoreError> {
+    AgentId::new(agent).map_err(|error| StoreError::damaged("the name of an agent", error))
+}

@@ -1,0 +1,172 @@
+//! What several calls write, a column at a time.
+
+use archibald_core::id::AgentId;
+use archibald_core::operation::Class;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{Postgres, SqlStr};
+use uuid::Uuid;
+
+use crate::codec::{At, to_i64};
+use crate::writes::{Encoded, Holder, New};
+
+/// The columns of `sql/group_write.sql`.
+#[derive(Default)]
+pub(crate) struct GroupWrite {
+    saved: Saved,
+    held: Held,
+    accepted: Accepted,
+    told: (Vec<String>, Vec<i64>),
+    events: Events,
+}
+
+#[derive(Default)]
+struct Saved {
+    id: Vec<Uuid>,
+    state: Vec<&'static str>,
+    is_final: Vec<bool>,
+    finished_at: Vec<Option<At>>,
+    ticket: Vec<Option<String>>,
+    record: Vec<String>,
+}
+
+#[derive(Default)]
+struct Held {
+    agent: Vec<String>,
+    token: Vec<Option<i64>>,
+    operation: Vec<Option<Uuid>>,
+    worker: Vec<Option<String>>,
+    expires_at: Vec<Option<At>>,
+}
+
+#[derive(Default)]
+struct Accepted {
+    id: Vec<Uuid>,
+    agent: Vec<String>,
+    key: Vec<String>,
+    kind: Vec<String>,
+    class: Vec<&'static str>,
+    target: Vec<Option<String>>,
+    position: Vec<i64>,
+    created_at: Vec<At>,
+    state: Vec<&'static str>,
+    ticket: Vec<Option<String>>,
+    payload: Vec<String>,
+    record: Vec<String>,
+}
+
+#[derive(Default)]
+struct Events {
+    agent: Vec<String>,
+    epoch: Vec<Uuid>,
+    seq: Vec<i64>,
+    at: Vec<At>,
+    event: Vec<String>,
+}
+
+impl GroupWrite {
+    pub(crate) fn of(all: Vec<(AgentId, Encoded)>) -> Self {
+        let mut columns = Self::default();
+        for (agent, writes) in all {
+            columns.add(&agent, writes);
+        }
+        columns
+    }
+
+    fn add(&mut self, agent: &AgentId, writes: Encoded) {
+        if let Some((id, columns)) = writes.saved {
+            self.saved.id.push(id);
+            self.saved.state.push(columns.state);
+            self.saved.is_final.push(columns.is_final);
+            self.saved.finished_at.push(columns.finished_at);
+            self.saved.ticket.push(columns.ticket);
+            self.saved.record.push(columns.record);
+        }
+        if let Some(holder) = writes.agent {
+            self.held.add(agent, holder);
+        }
+        if let Some(new) = writes.accepted {
+            self.accepted.add(new);
+        }
+        if let Some((_, last, _)) = writes.events.last() {
+            self.told.0.push(agent.to_string());
+            self.told.1.push(*last);
+        }
+        for (epoch, seq, event) in writes.events {
+            self.events.agent.push(agent.to_string());
+            self.events.epoch.push(epoch);
+            self.events.seq.push(seq);
+            self.events.at.push(At(writes.now));
+            self.events.event.push(event);
+        }
+    }
+
+    pub(crate) fn bind(self, text: SqlStr) -> Query<'static, Postgres, PgArguments> {
+        let Self { saved, held, accepted, told, events } = self;
+        sqlx::query(text)
+            .bind(saved.id)
+            .bind(saved.state)
+            .bind(saved.is_final)
+            .bind(saved.finished_at)
+            .bind(saved.ticket)
+            .bind(saved.record)
+            .bind(held.agent)
+            .bind(held.token)
+            .bind(held.operation)
+            .bind(held.worker)
+            .bind(held.expires_at)
+            .bind(accepted.id)
+            .bind(accepted.agent)
+            .bind(accepted.key)
+            .bind(accepted.kind)
+            .bind(accepted.class)
+            .bind(accepted.target)
+            .bind(accepted.position)
+            .bind(accepted.created_at)
+            .bind(accepted.state)
+            .bind(accepted.ticket)
+            .bind(accepted.payload)
+            .bind(accepted.record)
+            .bind(told.0)
+            .bind(told.1)
+            .bind(events.agent)
+            .bind(events.epoch)
+            .bind(events.seq)
+            .bind(events.at)
+            .bind(events.event)
+    }
+}
+
+impl Held {
+    fn add(&mut self, agent: &AgentId, holder: Holder) {
+        let lease = match holder {
+            Holder::Is(lease) => Some(lease),
+            Holder::Nobody => None,
+        };
+        self.agent.push(agent.to_string());
+        self.token.push(lease.as_ref().map(|lease| to_i64(lease.token.0)));
+        self.operation.push(lease.as_ref().map(|lease| lease.operation.0));
+        self.worker.push(lease.as_ref().map(|lease| lease.worker.to_string()));
+        self.expires_at.push(lease.map(|lease| At(lease.expires_at)));
+    }
+}
+
+impl Accepted {
+    fn add(&mut self, (operation, columns, payload): New) {
+        self.id.push(operation.id.0);
+        self.agent.push(operation.agent.to_string());
+        self.key.push(operation.key.to_string());
+        self.kind.push(operation.kind.to_string());
+        self.class.push(match operation.class {
+            Class::Interactive => "interactive",
+            Class::Background => "background",
+        });
+        self.target.push(operation.target.as_ref().map(ToString::to_string));
+        self.position.push(to_i64(operation.position));
+        self.created_at.push(At(operation.created_at));
+        self.state.push(columns.state);
+        self.ticket.push(columns.ticket);
+        self.payload.push(payload);
+        self.record.push(columns.record);
+    }
+}

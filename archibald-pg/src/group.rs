@@ -1,0 +1,181 @@
+//! Calls that come together are carried out together.
+//!
+//! A call that comes alone goes at once. While transactions run the others gather, and the next one takes
+//! them all: one of each agent, since an agent's calls follow one another. A call whose rows somebody else
+//! has locked is taken out and waits by itself, so that nobody waits for another agent's trouble.
+
+use std::collections::{HashSet, VecDeque};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use archibald_core::error::StoreError;
+use archibald_core::id::AgentId;
+use tokio::time::{timeout, timeout_at};
+
+use crate::batch::{Locks, Outcome, transact};
+use crate::call::Job;
+use crate::store::Inner;
+use crate::tx::{Stop, Tries};
+
+/// Transactions that run together: while one waits for the disk the other works.
+const LANES: usize = 2;
+/// Calls that share a transaction at most.
+const BATCH: usize = 256;
+/// How long a batch waits for a connection before its calls are left to look for their own.
+const CONNECTION: Duration = Duration::from_secs(1);
+
+type Jobs = Vec<Box<dyn Job>>;
+
+/// What waits to be carried out.
+#[derive(Default)]
+pub(crate) struct Groups(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Box<dyn Job>>,
+    /// Who is in a transaction now.
+    busy: HashSet<AgentId>,
+    lanes: usize,
+}
+
+impl Groups {
+    /// Takes a call in; it is carried out, or answered with an error, whatever becomes of the caller. Must be
+    /// called within a tokio runtime.
+    pub(crate) fn submit(&self, inner: &Arc<Inner>, job: Box<dyn Job>) {
+        let mut state = self.state();
+        state.waiting.push_back(job);
+        if state.lanes < LANES {
+            state.lanes += 1;
+            tokio::spawn(lane(inner.clone()));
+        }
+    }
+
+    /// What goes together next; a lane that gets nothing is over.
+    fn take(&self, inner: &Arc<Inner>, done: &HashSet<AgentId>) -> Jobs {
+        let mut state = self.state();
+        state.busy.retain(|agent| !done.contains(agent));
+        let mut taken = vec![];
+        for job in mem::take(&mut state.waiting) {
+            if inner.gates.is_taken(job.agent()) {
+                // Somebody of its agent waits for a row already: it is behind that one.
+                tokio::spawn(alone(inner.clone(), job, false));
+            } else if taken.len() == BATCH || !state.busy.insert(job.agent().clone()) {
+                state.waiting.push_back(job);
+            } else {
+                taken.push(job);
+            }
+        }
+        if taken.is_empty() {
+            state.lanes -= 1;
+        }
+        taken
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One batch after the other, as long as there is something to do.
+async fn lane(inner: Arc<Inner>) {
+    let mut done = HashSet::new();
+    loop {
+        let jobs = inner.groups.take(&inner, &done);
+        if jobs.is_empty() {
+            return;
+        }
+        done = jobs.iter().map(|job| job.agent().clone()).collect();
+        // In a task of its own: a panic ends the batch and not the lane.
+        let carried_out = tokio::spawn(together(inner.clone(), jobs)).await;
+        if let Err(error) = carried_out {
+            tracing::error!(%error, "a batch of calls ended badly");
+        }
+    }
+}
+
+/// One transaction for all; what it cannot do goes alone.
+async fn together(inner: Arc<Inner>, mut jobs: Jobs) {
+    let connection = timeout(CONNECTION, inner.pool.acquire()).await;
+    let done = match connection {
+        Ok(Ok(mut connection)) => transact(&inner, &mut connection, Locks::Free, &mut jobs, false).await,
+        Ok(Err(error)) => Err(Stop::Database(error)),
+        Err(_) => Err(Stop::Database(sqlx::Error::PoolTimedOut)),
+    };
+    match done {
+        Ok(outcomes) => {
+            for (job, outcome) in jobs.into_iter().zip(outcomes) {
+                match outcome {
+                    Outcome::Decided(effects) => {
+                        effects.tell(&inner, job.agent());
+                        job.answer(None);
+                    }
+                    Outcome::Blocked => drop(tokio::spawn(alone(inner.clone(), job, false))),
+                }
+            }
+        }
+        Err(Stop::Unknown(error)) => {
+            tracing::debug!(%error, calls = jobs.len(), "nobody knows whether a commit was made");
+            let error = Arc::new(error);
+            for job in jobs {
+                if job.how().repeats() {
+                    tokio::spawn(alone(inner.clone(), job, true));
+                } else {
+                    let what = format!("{} (it may be done)", job.how().what());
+                    job.answer(Some(StoreError::unavailable(what, error.clone())));
+                }
+            }
+        }
+        Err(Stop::Said(_) | Stop::Database(_)) => {
+            for job in jobs {
+                tokio::spawn(alone(inner.clone(), job, false));
+            }
+        }
+    }
+}
+
+/// A transaction of its own, in its agent's turn, waiting for rows, and again as long as that may help.
+async fn alone(inner: Arc<Inner>, job: Box<dyn Job>, mut maybe_done_before: bool) {
+    let how = job.how();
+    let mut tries = Tries::until(how.what(), job.deadline());
+    let agent = job.agent().clone();
+    let Ok(_turn) = timeout_at(job.deadline(), inner.gates.enter(&agent)).await else {
+        let busy = "calls of the same agent before it are not over";
+        return job.answer(Some(StoreError::unavailable(how.what(), busy)));
+    };
+    let mut jobs = vec![job];
+    let failed = loop {
+        let done = match inner.pool.acquire().await {
+            Ok(mut connection) => {
+                transact(&inner, &mut connection, Locks::Waited, &mut jobs, maybe_done_before).await
+            }
+            Err(error) => Err(Stop::Database(error)),
+        };
+        let error = match done {
+            Ok(outcomes) => {
+                for outcome in outcomes {
+                    if let Outcome::Decided(effects) = outcome {
+                        effects.tell(&inner, &agent);
+                    }
+                }
+                break None;
+            }
+            Err(Stop::Unknown(error)) if !how.repeats() => {
+                let what = format!("{} (it may be done)", how.what());
+                break Some(StoreError::unavailable(what, error));
+            }
+            Err(Stop::Unknown(error)) => {
+                maybe_done_before = true;
+                error
+            }
+            Err(Stop::Database(error)) => error,
+            Err(Stop::Said(error)) => break Some(error),
+        };
+        if let Err(error) = tries.next_after(error).await {
+            break Some(error);
+        }
+    };
+    if let Some(job) = jobs.pop() {
+        job.answer(failed);
+    }
+}

@@ -1,0 +1,194 @@
+//! What a call finds, and what it writes.
+
+use std::collections::BTreeMap;
+
+use archibald_core::error::{FenceError, StoreError};
+use archibald_core::event::NewEvent;
+use archibald_core::id::{AgentId, Collection, OperationId};
+use archibald_core::lease::Lease;
+use archibald_core::operation::Operation;
+use archibald_core::record::{Evidence, LocalRow, OperationRecord};
+use archibald_core::time::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::codec::{printable, to_i64, to_json};
+use crate::records::{AgentRow, Columns};
+use crate::tx::Runs;
+
+/// What a call sees, locked until its transaction ends.
+pub(crate) struct Found {
+    pub(crate) agent: Option<AgentRow>,
+    pub(crate) record: Option<OperationRecord>,
+    /// The first unfinished one before it that has its target.
+    pub(crate) blocker: Option<OperationId>,
+    pub(crate) standing: Standing,
+    pub(crate) rows: BTreeMap<Place, Value>,
+    pub(crate) place: Option<LogPlace>,
+    /// After any wait.
+    pub(crate) now: Timestamp,
+    /// Whether an earlier try of this call may have been committed without our knowing.
+    pub(crate) maybe_done_before: bool,
+}
+
+/// What may stand in the way of a new operation.
+#[derive(Default)]
+pub(crate) struct Standing {
+    pub(crate) of_key: Option<OperationRecord>,
+    pub(crate) of_target: Option<OperationRecord>,
+    pub(crate) of_kind: Option<OperationRecord>,
+    /// Counted no further than to the queue's limit.
+    pub(crate) unfinished: u64,
+    /// The place of the new one in the order of all operations.
+    pub(crate) position: u64,
+}
+
+/// Collection and id.
+pub(crate) type Place = (Collection, String);
+
+/// The end of an agent's log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LogPlace {
+    pub(crate) epoch: Uuid,
+    pub(crate) head: u64,
+}
+
+/// What a call writes.
+#[derive(Default)]
+pub(crate) struct Writes {
+    pub(crate) saved: Option<OperationRecord>,
+    pub(crate) accepted: Option<OperationRecord>,
+    pub(crate) agent: Option<Holder>,
+    pub(crate) rows: RowWrites,
+    /// With the number of the first.
+    pub(crate) evidence: (u32, Vec<Evidence>),
+    pub(crate) events: Vec<NewEvent>,
+    pub(crate) wakes_workers: bool,
+    pub(crate) runs: Option<Runs>,
+}
+
+/// What becomes of the agent's lease row.
+pub(crate) enum Holder {
+    Is(Lease),
+    Nobody,
+}
+
+/// The last word about each row of a call.
+#[derive(Default)]
+pub(crate) struct RowWrites(BTreeMap<Place, Option<Value>>);
+
+/// A new operation, and what is kept apart of it: its payload as text.
+pub(crate) type New = (Operation, Columns, String);
+
+/// The same as the tables have it.
+pub(crate) struct Encoded {
+    pub(crate) saved: Option<(Uuid, Columns)>,
+    pub(crate) accepted: Option<New>,
+    pub(crate) agent: Option<Holder>,
+    /// Collection, id, content, what is searched.
+    pub(crate) rows_written: Vec<[String; 4]>,
+    pub(crate) rows_removed: Vec<[String; 2]>,
+    pub(crate) evidence: Vec<(Uuid, i64, Evidence)>,
+    /// Epoch, place and text.
+    pub(crate) events: Vec<(Uuid, i64, String)>,
+    pub(crate) now: Timestamp,
+    pub(crate) wakes_workers: bool,
+    pub(crate) runs: Option<Runs>,
+}
+
+impl Found {
+    /// The record of a lease that is still held, and when that ends.
+    pub(crate) fn held(&mut self, lease: &Lease) -> Result<(OperationRecord, Timestamp), FenceError> {
+        let is_holder =
+            |agent: &&AgentRow| agent.token == lease.token.0 && agent.operation == Some(lease.operation);
+        let agent = self.agent.as_ref().filter(is_holder).ok_or(FenceError::Superseded)?;
+        let ends = agent.ends.unwrap_or(Timestamp::EPOCH);
+        Ok((self.record.take().ok_or(FenceError::Superseded)?, ends))
+    }
+
+    /// Rows of the operation's agent, one after the other as far as anybody can tell, and the events of those
+    /// that did change.
+    pub(crate) fn write_rows(
+        &mut self,
+        record: &OperationRecord,
+        rows: &[LocalRow],
+    ) -> Result<(RowWrites, Vec<NewEvent>), StoreError> {
+        if let Some(row) = rows.iter().find(|row| row.id.contains('\0')) {
+            let what = format!("a row's id with the character U+0000 in {}", row.collection);
+            return Err(StoreError::Damaged { what, cause: None });
+        }
+        let (mut last, mut events) = (BTreeMap::new(), vec![]);
+        for row in rows {
+            let place = (row.collection.clone(), row.id.clone());
+            let before = match row.doc.clone() {
+                Some(doc) => self.rows.insert(place.clone(), doc),
+                None => self.rows.remove(&place),
+            };
+            if before != row.doc {
+                events.extend(row.told(&record.operation));
+            }
+            last.insert(place, row.doc.clone());
+        }
+        Ok((RowWrites(last), events))
+    }
+}
+
+impl Writes {
+    /// # Errors
+    /// What cannot be written as JSON, or has no log to be told in.
+    pub(crate) fn encode(
+        self,
+        agent: &AgentId,
+        place: Option<LogPlace>,
+        now: Timestamp,
+    ) -> Result<Encoded, StoreError> {
+        let evidence = self.evidence.1.into_iter().zip(i64::from(self.evidence.0)..);
+        let of = self.saved.as_ref().map_or(Uuid::nil(), |record| record.operation.id.0);
+        let mut encoded = Encoded {
+            evidence: evidence.map(|(evidence, n)| (of, n, evidence)).collect(),
+            events: places(agent, place, &self.events)?,
+            agent: self.agent,
+            saved: None,
+            accepted: None,
+            rows_written: vec![],
+            rows_removed: vec![],
+            now,
+            wakes_workers: self.wakes_workers,
+            runs: self.runs,
+        };
+        if let Some(record) = self.saved {
+            encoded.saved = Some((record.operation.id.0, Columns::of(record)?.0));
+        }
+        if let Some(record) = self.accepted {
+            let operation = record.operation.clone();
+            let (columns, payload) = Columns::of(record)?;
+            encoded.accepted = Some((operation, columns, to_json("a payload", &payload)?));
+        }
+        for ((collection, id), doc) in self.rows.0 {
+            match doc {
+                Some(doc) => {
+                    let searchable = printable(&LocalRow::searchable(&id, &doc));
+                    let doc = to_json("a row", &doc)?;
+                    encoded.rows_written.push([collection.to_string(), id, doc, searchable]);
+                }
+                None => encoded.rows_removed.push([collection.to_string(), id]),
+            }
+        }
+        Ok(encoded)
+    }
+}
+
+/// Gives events the next places of the agent's log.
+fn places(
+    agent: &AgentId,
+    place: Option<LogPlace>,
+    events: &[NewEvent],
+) -> Result<Vec<(Uuid, i64, String)>, StoreError> {
+    if events.is_empty() {
+        return Ok(vec![]);
+    }
+    let missing = || format!("agent {agent} has no event counter");
+    let place = place.ok_or_else(|| StoreError::Damaged { what: missing(), cause: None })?;
+    let numbered = events.iter().zip(place.head + 1..);
+    numbered.map(|(event, seq)| Ok((place.epoch, to_i64(seq), to_json("an event", event)?))).collect()
+}

@@ -1,0 +1,111 @@
+//! Processor time of processes, and what others leave of the machine.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// Ticks of the kernel's clock a second, as every Linux reports them to programs.
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// The processor time that a process used so far, in seconds; with that of its children, ended or not.
+#[must_use]
+pub fn cpu_with_children(process: u32) -> f64 {
+    let of = |stat: &Stat| stat.user + stat.system + stat.ended_children;
+    let own = Stat::of(process).map_or(0.0, |stat| of(&stat));
+    let children = all().into_iter().filter_map(Stat::of).filter(|stat| stat.parent == process);
+    (own + children.map(|stat| stat.user + stat.system).sum::<f64>()) / TICKS_A_SECOND
+}
+
+/// The processor time that this process used so far, in seconds, without that of its children.
+#[must_use]
+pub fn cpu_of_this_process() -> f64 {
+    Stat::of(std::process::id()).map_or(0.0, |stat| (stat.user + stat.system) / TICKS_A_SECOND)
+}
+
+/// What the whole machine was busy with since a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Busy {
+    since: Instant,
+    ticks: f64,
+}
+
+impl Busy {
+    /// Begins to measure.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { since: Instant::now(), ticks: busy_ticks() }
+    }
+
+    /// How much of the machine others than we used since then: 0 to 1. `ours` is our own processor time in
+    /// seconds.
+    #[must_use]
+    pub fn of_others(&self, ours: f64) -> f64 {
+        let there_was = self.since.elapsed().max(Duration::from_millis(1)).as_secs_f64() * processors();
+        let busy = (busy_ticks() - self.ticks) / TICKS_A_SECOND;
+        ((busy - ours) / there_was).clamp(0.0, 1.0)
+    }
+}
+
+fn processors() -> f64 {
+    std::thread::available_parallelism()
+        .map_or(1.0, |count| f64::from(u32::try_from(count.get()).unwrap_or(1)))
+}
+
+/// User, nice and system time of all processors.
+fn busy_ticks() -> f64 {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let numbers = text.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    numbers.take(3).filter_map(|number| number.parse::<f64>().ok()).sum()
+}
+
+/// What the kernel says of a process, in ticks.
+struct Stat {
+    parent: u32,
+    user: f64,
+    system: f64,
+    ended_children: f64,
+}
+
+impl Stat {
+    fn of(process: u32) -> Option<Self> {
+        Self::read(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+    }
+
+    /// The second field is the program's name in parentheses, which may hold anything.
+    fn read(text: &str) -> Option<Self> {
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        let number = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
+        Some(Self {
+            parent: fields.get(1)?.parse().ok()?,
+            user: number(14)?,
+            system: number(15)?,
+            ended_children: number(16)? + number(17)?,
+        })
+    }
+}
+
+fn all() -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_hides_nothing() {
+        let text = "7 (a b) c) S 3 7 7 0 -1 0 0 0 0 0 11 12 5 6 20 0 1 0 100 0 0";
+        let stat = Stat::read(text).unwrap();
+        assert_eq!((stat.parent, stat.user, stat.system, stat.ended_children), (3, 11.0, 12.0, 11.0));
+    }
+
+    #[test]
+    fn what_is_used_is_seen() {
+        let before = cpu_of_this_process();
+        let mut sum = 0_u64;
+        while cpu_of_this_process() < before + 0.05 {
+            sum = (0..1_000_000).fold(sum, |sum, n| sum.wrapping_mul(31).wrapping_add(n));
+        }
+        assert!(cpu_with_children(std::process::id()) > before, "{sum}");
+    }
+}
