@@ -201,7 +201,8 @@ mod tests {
     #[test]
     fn all_arguments_but_json_are_the_programs() {
         let arguments = ["--agents", "5", "--json", "--ops=7"].map(OsString::from).to_vec();
-        let options = Options { name: Some("scheduler".to_owned()), json: false, list: false, arguments };
+        let options =
+            Options { name: Some("scheduler".to_owned()), json: false, store: None, list: false, arguments };
         let (json, arguments) = options.split();
         assert!(json);
         assert_eq!(arguments, ["--agents", "5", "--ops=7"]);

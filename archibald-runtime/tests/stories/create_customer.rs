@@ -1,10 +1,14 @@
-use archibald_core::effect::Receipt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archibald_core::effect::{Receipt, Settle};
 use archibald_core::port::Operations;
 use archibald_core::record::Resolution;
+use archibald_runtime::{NoFailpoints, RuntimeConfig};
 use archibald_testing::fake_erp::{FakeErp, SaveFault, Write};
 use serde_json::json;
 
-use crate::support::{House, agent};
+use crate::support::{House, agent, quick};
 use crate::verb::{Verb, assert_ends, customer, told};
 
 /// Two customers of one name, one of them without a VAT number.
@@ -111,6 +115,21 @@ async fn two_customers_of_one_name_are_two_customers() {
     let numbers = [house.completed("nancy", first).await, house.completed("nancy", second).await];
     assert_ne!(numbers[0], numbers[1]);
     assert_eq!(house.erp.customers().len(), 2);
+}
+
+/// Another operation of the agent brought it, so it is neither ours nor a doubt.
+#[tokio::test]
+async fn what_another_operation_created_is_not_taken_for_ours() {
+    // Long enough that the other one is done before the first is asked for.
+    let settle = Settle { request: Duration::from_secs(3), lists: Duration::from_millis(50) };
+    let house = House::with(RuntimeConfig { settle, ..quick() }, Arc::new(NoFailpoints));
+    house.erp.fail_next_save(SaveFault::Lost { applied: false });
+    let first = house.enqueue("nancy", "create-customer", "k1", json!({ "name": "Rossi" })).await;
+    house.saw("nancy", first, "operation.retrying").await;
+    let alike = json!({ "name": "Rossi", "vat": "1" });
+    let second = house.enqueue("nancy", "create-customer", "k2", alike).await;
+    assert_eq!(house.completed("nancy", second).await, json!({ "customer": "N0001" }));
+    assert_eq!(house.completed("nancy", first).await, json!({ "customer": "N0002" }));
 }
 
 #[tokio::test]
