@@ -70,6 +70,14 @@ const BENCHES: &[Bench] = &[
         short: &["--agents", "1000", "--ops", "10000", "--from", "100", "--round", "1000", "--rounds", "2"],
     },
     Bench {
+        name: "simulation",
+        about: "workers, a store, an ERP and faults from seeds, --seconds N: steps, crashes, broken rules",
+        program: "simulate",
+        build: &["--release", "-p", "archibald-core", "--example", "simulate"],
+        arguments: &["bench"],
+        short: &["--seconds", "1"],
+    },
+    Bench {
         name: "crash-matrix",
         about: "servers struck at named points, ledger and store compared: counts failures, measures nothing",
         program: "matrix",
