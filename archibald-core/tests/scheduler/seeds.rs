@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::simulation::{Failure, Mutant, Plan};
 
 /// In each of four tests, which run side by side.
-const SEEDS: u64 = 5_000;
+const SEEDS: u64 = 15_250;
 
 #[test]
 fn no_seed_of_the_first_quarter_breaks_a_rule() {
