@@ -6,12 +6,10 @@
 //! identifiers are made beforehand and shared, so all memory that is counted is the scheduler's.
 //!
 //! Prints `{"agents":…,"operations":…,"ns_per_op":…,…}`.
-// What measures looks at the clock.
-#![allow(missing_docs, clippy::disallowed_methods)]
+#![allow(missing_docs)]
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::time::Instant;
 
 use archibald_core::id::{AgentId, OperationId, Target};
 use archibald_core::operation::{Class, Step};
@@ -21,7 +19,10 @@ use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use uuid::Uuid;
 
+use self::stopwatch::Stopwatch;
+
 mod counting;
+mod stopwatch;
 
 #[derive(Debug, Clone, Parser)]
 struct Options {
@@ -146,31 +147,6 @@ fn measure(options: &Options) -> Result<Measured, Box<dyn Error>> {
         bytes_per_agent,
         allocations: allocations / (options.round * options.rounds) as f64,
     })
-}
-
-/// Counts the processor's time of this thread where the system tells it, since others may use the processor
-/// too; else the clock's.
-struct Stopwatch {
-    used: Option<u64>,
-    began: Instant,
-}
-
-impl Stopwatch {
-    fn start() -> Self {
-        Self { used: Self::used(), began: Instant::now() }
-    }
-
-    fn nanos(&self) -> f64 {
-        match (self.used, Self::used()) {
-            (Some(before), Some(after)) => (after - before) as f64,
-            _ => self.began.elapsed().as_nanos() as f64,
-        }
-    }
-
-    fn used() -> Option<u64> {
-        let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-        told.split_whitespace().next()?.parse().ok()
-    }
 }
 
 /// What the tickets share.

@@ -88,7 +88,8 @@ use self::slab::{Key, NONE, Slab};
 pub use self::ticket::Ticket;
 pub use self::timer::BLOCKED_RETRY;
 use self::timer::{Alarm, Timers};
-use crate::id::AgentId;
+use crate::id::{AgentId, OperationId};
+use crate::operation::Class;
 use crate::time::Timestamp;
 
 /// What one worker runs and what waits for it.
@@ -191,7 +192,7 @@ impl Scheduler {
                 self.agree(lane);
             }
             Input::Leased { agent, operation } => {
-                if let Some(lane) = self.lane_of(&agent) {
+                if let Some(lane) = self.lane_with(&agent, operation) {
                     self.leased(lane, operation);
                     self.preempt(lane);
                 }
@@ -200,12 +201,12 @@ impl Scheduler {
                 self.at(&agent, |s, lane| s.refused(lane, operation, reason, now));
             }
             Input::EffectOpen { agent, operation } => {
-                if let Some(lane) = self.lane_of(&agent) {
+                if let Some(lane) = self.lane_with(&agent, operation) {
                     self.effect_open(lane, operation);
                 }
             }
             Input::Settled { agent, operation, next } => {
-                let lane = self.lane_of(&agent);
+                let lane = self.lane_with(&agent, operation).or_else(|| self.lane_of(&agent));
                 let (ours, other) = match next {
                     Some(next) if next.agent != agent || lane.is_none() => (None, Some(next)),
                     next => (next, None),
@@ -267,9 +268,23 @@ impl Scheduler {
 
     fn start_what_may(&mut self, now: Timestamp) {
         while let Some(lane) = self.ready.next(&self.slots, stands(&self.lanes)) {
+            let class = self.lanes[lane].standing.map_or(Class::Interactive, |standing| standing.class);
             self.start(lane, now);
             self.agree(lane);
+            self.look_ahead(class);
         }
+    }
+
+    /// What the next starts need is far off in memory. A look at it some turns early, at several at once, is
+    /// cheaper than one look after another when it is needed; nothing else comes of it.
+    fn look_ahead(&self, class: Class) {
+        let pile = |turns| self.ready.ahead(class, turns).map(|lane| &self.lanes[lane].pile);
+        let far = pile(24).map_or(0, |pile| pile.len());
+        let near = pile(16).map_or(0, |pile| self.backlog.touch(pile, false));
+        let next = pile(8).map_or(0, |pile| self.backlog.touch(pile, true));
+        let name = self.ready.ahead(class, 8).and_then(|lane| self.lanes[lane].agent.as_ref());
+        let name = name.and_then(|agent| agent.as_str().bytes().next()).map_or(0, u64::from);
+        std::hint::black_box(far ^ near ^ next ^ name);
     }
 
     /// Something may be asked to give way now that was not before.
@@ -293,6 +308,11 @@ impl Scheduler {
     fn lane_of(&self, agent: &AgentId) -> Option<Key> {
         let is = |lane: Key| self.lanes[lane].agent.as_ref() == Some(agent);
         self.by_agent.find(index::of_text(NONE, agent.as_str()), is)
+    }
+
+    /// The agent's lane, if it knows of the operation.
+    fn lane_with(&self, agent: &AgentId, operation: OperationId) -> Option<Key> {
+        self.backlog.lane_of(operation, |lane| self.lanes[lane].agent.as_ref() == Some(agent))
     }
 
     fn enter(&mut self, agent: &AgentId) -> Key {

@@ -90,6 +90,14 @@ const BENCHES: &[Bench] = &[
         short: &["--store", "sqlite:", "--operations", "10"],
     },
     Bench {
+        name: "simulation",
+        about: "workers, a store, an ERP and faults from seeds, --seconds N: steps, crashes, broken rules",
+        program: "simulate",
+        build: &["--release", "-p", "archibald-core", "--example", "simulate"],
+        arguments: &["bench"],
+        short: &["--seconds", "1"],
+    },
+    Bench {
         name: "crash-matrix",
         about: "servers struck at named points, ledger and store compared: counts failures, measures nothing",
         program: "matrix",

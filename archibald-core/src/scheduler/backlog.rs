@@ -45,7 +45,7 @@ pub(super) struct Block {
 impl Backlog {
     /// Takes a ticket in, or replaces the older one of its operation, which must not run; a block is kept.
     pub(super) fn put(&mut self, pile: &mut Pile, lane: Key, ticket: Ticket, now: Timestamp) {
-        let hash = index::of_operation(lane, ticket.operation);
+        let hash = index::of_operation(ticket.operation);
         let known = self.by_operation.find(hash, |key| self.is(key, lane, ticket.operation));
         let (key, block) = match known {
             Some(key) if self.says(key, &ticket) => return,
@@ -93,7 +93,7 @@ impl Backlog {
         }
         self.leave_line(pile, key, now);
         let ticket = &self.tickets[key];
-        self.by_operation.remove(index::of_operation(ticket.lane, ticket.operation), key);
+        self.by_operation.remove(index::of_operation(ticket.operation), key);
         self.tickets.release(key);
     }
 
@@ -144,8 +144,27 @@ impl Backlog {
 
     /// The ticket of an operation, whether it waits or was taken.
     pub(super) fn find(&self, lane: Key, operation: OperationId) -> Option<Key> {
-        let hash = index::of_operation(lane, operation);
+        let hash = index::of_operation(operation);
         self.by_operation.find(hash, |key| self.is(key, lane, operation))
+    }
+
+    /// The lane that knows of an operation, where it is the right one: found with less than its agent's name.
+    pub(super) fn lane_of(&self, operation: OperationId, is: impl Fn(Key) -> bool) -> Option<Key> {
+        let known = |key: Key| self.tickets[key].operation == operation && is(self.tickets[key].lane);
+        let key = self.by_operation.find(index::of_operation(operation), known)?;
+        Some(self.tickets[key].lane)
+    }
+
+    /// Brings near what an agent starts with, all but what is far itself.
+    pub(super) fn touch(&self, pile: &Pile, deep: bool) -> u64 {
+        let ticket = match self.first(pile) {
+            Some(key) => &self.tickets[key],
+            None => return 0,
+        };
+        match deep {
+            true => self.by_operation.touch(index::of_operation(ticket.operation)),
+            false => ticket.position,
+        }
     }
 
     /// Whether the agent is taken for it.

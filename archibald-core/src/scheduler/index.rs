@@ -67,6 +67,11 @@ impl Index {
         self.table[hole] = EMPTY;
     }
 
+    /// Brings near what [`find`](Self::find) will look at.
+    pub(super) fn touch(&self, hash: u64) -> u64 {
+        self.table.get(self.home(short(hash))).map_or(0, |entry| entry.key.into())
+    }
+
     fn add(&mut self, entry: Entry) {
         let mut place = self.home(entry.hash);
         while self.table[place].key != NONE {
@@ -99,10 +104,10 @@ impl Index {
     }
 }
 
-/// Of an agent's operation.
-pub(super) fn of_operation(lane: Key, operation: OperationId) -> u64 {
+/// Of an operation, whoever's it is.
+pub(super) fn of_operation(operation: OperationId) -> u64 {
     let (high, low) = operation.0.as_u64_pair();
-    fold(high ^ fold(u64::from(lane) ^ SEED, MIX), low ^ SEED)
+    fold(high ^ MIX, low ^ SEED)
 }
 
 /// Of a name, or of a name within a lane.

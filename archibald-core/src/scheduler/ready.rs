@@ -65,6 +65,15 @@ impl Ready {
             .or_else(|| with_room(&mut self.background, Class::Background)?.first(slot))
     }
 
+    /// The lane that starts so many turns after the next of its class, as far as it is known.
+    pub(super) fn ahead(&self, class: Class, turns: usize) -> Option<Key> {
+        let row = match class {
+            Class::Interactive => &self.interactive,
+            Class::Background => &self.background,
+        };
+        row.ring.get(turns).map(|(_, lane)| *lane)
+    }
+
     fn row(&mut self, standing: Standing) -> &mut Row {
         match (standing.commit, standing.class) {
             (true, _) => &mut self.commit,

@@ -6,6 +6,7 @@ mod checked;
 mod machine;
 mod model;
 mod properties;
+mod seeds;
 mod simulation;
 mod stories;
 mod story;

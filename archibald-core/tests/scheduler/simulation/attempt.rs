@@ -63,6 +63,9 @@ impl World {
                     Refusal::Paused { .. } => "refused: paused",
                     Refusal::Unavailable { .. } => "refused: unavailable",
                 });
+                if self.mutant == Some(Mutant::LoseRefusals) {
+                    return Ok(());
+                }
                 return self.input(to, Input::LeaseRefused { agent, operation, reason });
             }
         };
@@ -168,6 +171,13 @@ impl World {
                 let end = Disposition::Reject { why: "unknown customer".into(), refused };
                 self.end_with_a_note(to, agent, token, end)
             }
+            Seen::Error { whole: true } if self.mutant == Some(Mutant::TakeErrorsForDone) => {
+                self.write(to, agent, token, Write::Record(receipt(id)))
+            }
+            Seen::Error { whole: true } if self.mutant == Some(Mutant::TakeErrorsForRefusals) => {
+                let end = Disposition::Reject { why: "500".into(), refused: Some(effect()) };
+                self.end_with_a_note(to, agent, token, end)
+            }
             Seen::Error { whole: true } => {
                 let end = Disposition::Retry { after: self.chance.millis(50..900), why: "500".into() };
                 self.end_with_a_note(to, agent, token, end)
@@ -225,6 +235,9 @@ impl World {
         };
         let operation = attempt.lease.operation;
         attempts.remove(agent);
+        if self.mutant == Some(Mutant::LoseLostAttempts) {
+            return Ok(());
+        }
         self.input(to, Input::Settled { agent: agent.clone(), operation, next: None })
     }
 
@@ -304,10 +317,11 @@ impl World {
         let Some(attempt) = self.live(to, agent, token)? else { return Ok(()) };
         let (operation, act_until) = (attempt.lease.operation, attempt.act_until);
         let refuses = attempt.record.operation.payload["bad"] == json!(true);
-        if self.now >= act_until {
+        if self.now >= act_until && self.mutant != Some(Mutant::SendTooLate) {
             self.seen("released too late to send");
             return self.retry(to, agent, token, "the budget is spent");
         }
+        self.may_leave(operation)?;
         let (way, answer) = self.chance_of_the_request(refuses);
         let soon = self.now + self.chance.millis(20..700);
         let late = self.now + self.chance.millis(2_000..3_500);
@@ -393,7 +407,7 @@ impl World {
         let untouched = attempt.act_until == Timestamp::EPOCH && attempt.record.next_step() == Step::Act;
         let after = self.chance.millis(50..900);
         let why = why.to_owned();
-        if spent && untouched {
+        if spent && (untouched || self.mutant == Some(Mutant::FailWhatWasReleased)) {
             self.seen("failed: attempts spent");
             return self.settle(to, agent, token, Disposition::Fail { why, absent: None });
         }
@@ -417,6 +431,9 @@ impl World {
     fn settled(&mut self, to: Address, agent: &AgentId, record: &OperationRecord) -> Result<(), String> {
         self.workers[to.worker].attempts.remove(agent);
         let (operation, next) = (record.operation.id, record.ticket());
+        if self.mutant == Some(Mutant::LoseSettlements) {
+            return Ok(());
+        }
         self.input(to, Input::Settled { agent: agent.clone(), operation, next })
     }
 

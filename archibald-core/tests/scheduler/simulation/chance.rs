@@ -50,6 +50,15 @@ macro_rules! rates {
                 let mut rate = |most: u64| if chance.happens(250) { 0 } else { chance.within(1..most + 1) };
                 Self { $($name: rate($most),)* }
             }
+
+            pub(crate) const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+            /// This never goes wrong.
+            pub(crate) fn switch_off(&mut self, name: &str) {
+                $(if name == stringify!($name) {
+                    self.$name = 0;
+                })*
+            }
         }
     };
 }

@@ -1,5 +1,6 @@
 //! What must hold after every step, and at the end.
 
+use archibald_core::id::OperationId;
 use archibald_core::operation::{EffectAtEnd, OperationState};
 use archibald_core::record::OperationRecord;
 
@@ -10,6 +11,18 @@ impl World {
     pub(crate) fn check(&self) -> Result<(), String> {
         self.one_at_a_time()?;
         self.one_actor()
+    }
+
+    /// A request that leaves is in the journal, and in time.
+    pub(crate) fn may_leave(&self, operation: OperationId) -> Result<(), String> {
+        let journal = self.store.records.get(&operation).map(|record| record.effects.as_slice());
+        let until = journal.unwrap_or_default().iter().filter_map(|effect| effect.act_until).max();
+        match until {
+            Some(until) if self.now <= until => Ok(()),
+            until => {
+                Err(format!("the request of {operation} leaves at {}, allowed until {until:?}", self.now))
+            }
+        }
     }
 
     /// At the end, when the faults are over: nothing is lost, nothing is open, and the events tell it all.

@@ -23,7 +23,9 @@ impl World {
             let agent = NAMES[self.chance.below(agents as u64) as usize];
             let new = self.new_operation(n, agent);
             let at = self.chance.millis(0..span);
-            self.after(at, Happening::Enqueue(Box::new(new)));
+            if self.plan.operations.is_none_or(|most| n <= most) {
+                self.after(at, Happening::Enqueue(Box::new(new)));
+            }
         }
     }
 

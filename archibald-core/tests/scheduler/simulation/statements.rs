@@ -32,7 +32,11 @@ impl World {
         };
         match call {
             Call::Lease { agent, operation, asked_at } => {
+                let allowed = self.store.may_start(&agent, operation, self.now);
                 let answer = Box::new(self.lease(from, &agent, operation, luck));
+                if answer.is_ok() {
+                    allowed?;
+                }
                 self.tell(from, Note::Lease { agent, operation, asked_at, answer });
             }
             Call::Attempt { agent, lease, write } => {

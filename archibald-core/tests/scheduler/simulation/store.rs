@@ -13,12 +13,15 @@ use archibald_core::record::{Disposition, OperationRecord, Resolution};
 use archibald_core::scheduler::{Refusal, Ticket};
 use archibald_core::time::Timestamp;
 
+use super::Mutant;
+
 pub(crate) struct Store {
     pub(crate) records: BTreeMap<OperationId, OperationRecord>,
     agents: BTreeMap<AgentId, Row>,
     position: u64,
     /// A canary: writes are taken from whoever makes them, and whoever settles frees the agent.
     pub(crate) ignores_tokens: bool,
+    mutant: Option<Mutant>,
 }
 
 #[derive(Default)]
@@ -30,8 +33,9 @@ struct Row {
 }
 
 impl Store {
-    pub(crate) fn new(ignores_tokens: bool) -> Self {
-        Self { records: BTreeMap::new(), agents: BTreeMap::new(), position: 0, ignores_tokens }
+    pub(crate) fn new(mutant: Option<Mutant>) -> Self {
+        let ignores_tokens = mutant == Some(Mutant::IgnoreTokens);
+        Self { records: BTreeMap::new(), agents: BTreeMap::new(), position: 0, ignores_tokens, mutant }
     }
 
     pub(crate) fn enqueue(&mut self, new: NewOperation, now: Timestamp) -> Option<Ticket> {
@@ -55,20 +59,21 @@ impl Store {
         let busy = self.blocker(operation);
         let row = self.agents.entry(agent.clone()).or_default();
         let record = self.records.get_mut(&operation).ok_or(Refusal::Gone)?;
-        if let Some(why) = row.paused.clone() {
+        let breaks = |rule| self.mutant == Some(rule);
+        if let Some(why) = row.paused.clone().filter(|_| !breaks(Mutant::LeasePausedAgents)) {
             return Err(Refusal::Paused { why });
         }
         let OperationState::Available { at, .. } = record.operation.state else { return Err(Refusal::Gone) };
-        if let Some(held) = &row.lease {
+        if let Some(held) = row.lease.as_ref().filter(|_| !breaks(Mutant::LeaseHeldAgents)) {
             return Err(Refusal::AgentHeld { until: held.expires_at });
         }
-        if at > now {
+        if at > now && !breaks(Mutant::LeaseWhatIsNotDue) {
             return Err(Refusal::NotDue { at });
         }
-        if let Some(by) = busy {
+        if let Some(by) = busy.filter(|_| !breaks(Mutant::LeaseBlockedTargets)) {
             return Err(Refusal::TargetBusy { by });
         }
-        row.token += 1;
+        row.token += u64::from(row.token == 0 || !breaks(Mutant::KeepTokens));
         let lease = Lease {
             agent: agent.clone(),
             operation,
@@ -82,6 +87,16 @@ impl Store {
         let record = record.clone();
         self.write(agent, events, now);
         Ok((lease, record))
+    }
+
+    /// What holds for a start, said once more: the agent is not paused, and the operation is due.
+    pub(crate) fn may_start(&self, agent: &AgentId, id: OperationId, now: Timestamp) -> Result<(), String> {
+        let paused = self.agents.get(agent).is_some_and(|row| row.paused.is_some());
+        let state = self.records.get(&id).map(|record| &record.operation.state);
+        match state {
+            Some(OperationState::Available { at, .. }) if *at <= now && !paused => Ok(()),
+            state => Err(format!("{id} of {agent} was started; paused: {paused}, {state:?}")),
+        }
     }
 
     /// Moves the ends of the leases that are still this worker's, and says which.
@@ -100,7 +115,12 @@ impl Store {
 
     /// Ends the leases whose time is over.
     pub(crate) fn reap(&mut self, now: Timestamp) -> Vec<Ticket> {
-        let over = |row: &mut Row| row.lease.take_if(|lease| lease.expires_at <= now);
+        let early = match self.mutant {
+            Some(Mutant::ReapEarly) => Duration::from_secs(6),
+            Some(Mutant::NeverReap) => return vec![],
+            _ => Duration::ZERO,
+        };
+        let over = |row: &mut Row| row.lease.take_if(|lease| lease.expires_at <= now + early);
         let over: Vec<Lease> = self.agents.values_mut().filter_map(over).collect();
         let mut tickets = vec![];
         for lease in over {
@@ -125,6 +145,9 @@ impl Store {
 
     pub(crate) fn release(&mut self, intent: &Intent, now: Timestamp) -> Result<(), FenceError> {
         let (lease, ends) = self.as_seen(intent.lease());
+        if self.mutant == Some(Mutant::OpenTheGateForAll) {
+            return Ok(());
+        }
         let request = ReleaseRequest { lease: lease.clone(), ..intent.release() };
         self.record_mut(&lease).release(&request, ends, now).map(drop)
     }

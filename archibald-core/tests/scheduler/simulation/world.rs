@@ -15,7 +15,7 @@ use super::attempt::Attempt;
 use super::chance::{Chance, Rates};
 use super::erp::Erp;
 use super::store::Store;
-use super::{Counters, Mutant};
+use super::{Counters, Mutant, Plan};
 use crate::checked::Checked;
 
 pub(crate) const TTL: Duration = Duration::from_secs(8);
@@ -32,6 +32,7 @@ pub(crate) struct World {
     pub(crate) chance: Chance,
     pub(crate) rates: Rates,
     pub(crate) mutant: Option<Mutant>,
+    pub(crate) plan: Plan,
     pub(crate) store: Store,
     pub(crate) erp: Erp,
     pub(crate) workers: Vec<Worker>,
@@ -56,12 +57,13 @@ pub(crate) struct Worker {
 }
 
 /// A worker's process: what is sent to an earlier one is lost.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Address {
     pub(crate) worker: usize,
     pub(crate) incarnation: u64,
 }
 
+#[derive(Debug)]
 pub(crate) enum Happening {
     Enqueue(Box<NewOperation>),
     AtStore(Address, Call),
@@ -73,6 +75,7 @@ pub(crate) enum Happening {
 }
 
 /// A statement on its way to the store.
+#[derive(Debug)]
 pub(crate) enum Call {
     Lease { agent: AgentId, operation: OperationId, asked_at: Timestamp },
     Attempt { agent: AgentId, lease: Lease, write: Box<Write> },
@@ -82,6 +85,7 @@ pub(crate) enum Call {
 }
 
 /// A write of an attempt, under its lease.
+#[derive(Debug)]
 pub(crate) enum Write {
     Intend(IntentRequest),
     Release(Intent),
@@ -92,6 +96,7 @@ pub(crate) enum Write {
 }
 
 /// Something that reaches a worker.
+#[derive(Debug)]
 pub(crate) enum Note {
     Input(Input),
     Lease {
@@ -123,6 +128,7 @@ pub(crate) enum Note {
 }
 
 /// How a write went.
+#[derive(Debug)]
 pub(crate) enum Reply {
     Intended(Intent),
     Released,
@@ -134,6 +140,7 @@ pub(crate) enum Reply {
 }
 
 /// What a page showed.
+#[derive(Debug)]
 pub(crate) enum Seen {
     Page,
     Done,
@@ -144,9 +151,11 @@ pub(crate) enum Seen {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, mutant: Option<Mutant>) -> Self {
-        let mut chance = Chance::new(seed);
-        let rates = Rates::draw(&mut chance);
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let mut chance = Chance::new(plan.seed);
+        let mut rates = Rates::draw(&mut chance);
+        plan.without.iter().for_each(|rate| rates.switch_off(rate));
+        let mutant = plan.mutant;
         let slots = chance.within(1..5) as usize;
         let config = SchedulerConfig {
             slots,
@@ -159,7 +168,8 @@ impl World {
             chance,
             rates,
             mutant,
-            store: Store::new(mutant == Some(Mutant::IgnoreTokens)),
+            plan: plan.clone(),
+            store: Store::new(mutant),
             erp: Erp::default(),
             workers: vec![],
             counters: Counters::default(),
@@ -184,7 +194,10 @@ impl World {
             incarnation: 0,
             alive: true,
             draining: false,
-            scheduler: Checked::new(self.config.clone()),
+            scheduler: match self.plan.checked {
+                true => Checked::new(self.config.clone()),
+                false => Checked::alone(self.config.clone()),
+            },
             attempts: BTreeMap::new(),
             frozen_until: Timestamp::EPOCH,
             skew: self.chance.below(400),
@@ -228,6 +241,12 @@ impl World {
     pub(crate) fn tell(&mut self, to: Address, note: Note) {
         let delay = self.chance.millis(1..30);
         self.after(delay, Happening::AtWorker(to, note));
+    }
+
+    /// What comes next, for people.
+    pub(crate) fn next(&self) -> Option<String> {
+        let ((at, _), happening) = self.coming.first_key_value()?;
+        Some(format!("{at} {happening:?}"))
     }
 
     /// Carries out what comes next. False when nothing does.
@@ -421,7 +440,9 @@ impl World {
 
     fn sweep_time(&mut self, to: Address) -> Result<(), String> {
         self.after(SWEEP_EVERY, Happening::AtWorker(to, Note::SweepTime));
-        self.call(to, Call::Sweep);
+        if self.mutant != Some(Mutant::NeverSweep) {
+            self.call(to, Call::Sweep);
+        }
         let drained = self.workers[to.worker].draining && self.workers[to.worker].attempts.is_empty();
         if drained && self.workers[to.worker].scheduler.counts().in_use == 0 {
             self.seen("drained and restarted");
