@@ -5,7 +5,7 @@ mod date;
 mod order;
 mod product;
 
-pub use self::customer::{Customer, CustomerPage, WantedCustomer, customer_differences};
+pub use self::customer::{Customer, CustomerDifference, CustomerPage, WantedCustomer, customer_differences};
 pub use self::date::{Date, InvalidDate};
 pub use self::order::{
     Order, OrderLine, OrderPage, OrderQuery, OrderSummary, WantedLine, WantedOrder, differences,

@@ -6,7 +6,7 @@ with locked as materialized (
     join archibald.operations o on o.id = t.id and o.agent = t.agent
     for update of o skip locked
 )
-select id, payload, record, clock_timestamp() as now, case when asks and target is not null then (
+select agent, payload, record, clock_timestamp() as now, case when asks and target is not null then (
     select b.id from archibald.operations b
     where b.agent = locked.agent and b.target = locked.target and not b.is_final and b.position < locked.position
     order by b.position limit 1

@@ -1,6 +1,7 @@
 //! One transaction for the calls of several agents: lock, load, decide, write, commit.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, Collection, OperationId};
@@ -80,7 +81,17 @@ pub(crate) async fn transact(
             continue;
         };
         let mut effects = Effects::default();
-        if let Some(encoded) = job.decide(found) {
+        // A bug in the rules of one call: alone, it is that call's alone.
+        let decided = catch_unwind(AssertUnwindSafe(|| job.decide(found)));
+        let decided = match decided {
+            Ok(decided) => decided,
+            Err(_) if locks == Locks::Free => {
+                outcomes.push(Outcome::Blocked);
+                continue;
+            }
+            Err(panic) => resume_unwind(panic),
+        };
+        if let Some(encoded) = decided {
             effects.runs = encoded.runs;
             effects.wakes_workers = encoded.wakes_workers;
             effects.wakes_devices = !encoded.events.is_empty();
@@ -200,12 +211,10 @@ impl Batch<'_> {
     ) -> Result<(), TxError> {
         let wanted = all.iter().filter_map(|(agent, needs)| Some((agent, needs.operation?, needs.blocker)));
         let (mut ids, mut agents, mut ask) = (vec![], vec![], vec![]);
-        let mut of = HashMap::new();
         for (agent, id, blocker) in wanted {
             ids.push(id.0);
             agents.push(agent.to_string());
             ask.push(blocker);
-            of.insert(id.0, agent.clone());
         }
         if ids.is_empty() {
             return Ok(());
@@ -213,7 +222,7 @@ impl Batch<'_> {
         let text = self.choose(&self.sql.group_operations, &self.sql.group_operations_waited);
         let query = sqlx::query(text).bind(ids).bind(agents).bind(ask);
         for row in query.fetch_all(&mut *self.tx).await? {
-            let Some(agent) = of.remove(&row.try_get::<Uuid, _>("id")?) else { continue };
+            let agent = named(row.try_get("agent")?)?;
             let blocker = row.try_get::<Option<Uuid>, _>("blocker")?.map(OperationId);
             self.now = self.now.max(row.try_get::<At, _>("now")?.0);
             seen.operations.insert(agent, (decode(&row)?, blocker));

@@ -5,12 +5,15 @@
 //! has locked is taken out and waits by itself, so that nobody waits for another agent's trouble.
 
 use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use archibald_core::error::StoreError;
 use archibald_core::id::AgentId;
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 use tokio::time::{timeout, timeout_at};
 
 use crate::batch::{Locks, Outcome, transact};
@@ -24,6 +27,8 @@ const LANES: usize = 2;
 const BATCH: usize = 256;
 /// How long a batch waits for a connection before its calls are left to look for their own.
 const CONNECTION: Duration = Duration::from_secs(1);
+/// When a connection counts as lost on which nothing moves: the server itself ends what takes a minute.
+const SILENCE: Duration = Duration::from_secs(65);
 
 type Jobs = Vec<Box<dyn Job>>;
 
@@ -98,7 +103,7 @@ async fn lane(inner: Arc<Inner>) {
 async fn together(inner: Arc<Inner>, mut jobs: Jobs) {
     let connection = timeout(CONNECTION, inner.pool.acquire()).await;
     let done = match connection {
-        Ok(Ok(mut connection)) => transact(&inner, &mut connection, Locks::Free, &mut jobs, false).await,
+        Ok(Ok(mut connection)) => bounded(&inner, &mut connection, Locks::Free, &mut jobs, false).await,
         Ok(Err(error)) => Err(Stop::Database(error)),
         Err(_) => Err(Stop::Database(sqlx::Error::PoolTimedOut)),
     };
@@ -118,6 +123,8 @@ async fn together(inner: Arc<Inner>, mut jobs: Jobs) {
             tracing::debug!(%error, calls = jobs.len(), "nobody knows whether a commit was made");
             let error = Arc::new(error);
             for job in jobs {
+                // Whatever it did has to be seen; a wake-up tells nothing that would have to be true.
+                inner.hub.committed(job.agent(), true);
                 if job.how().repeats() {
                     tokio::spawn(alone(inner.clone(), job, true));
                 } else {
@@ -147,7 +154,7 @@ async fn alone(inner: Arc<Inner>, job: Box<dyn Job>, mut maybe_done_before: bool
     let failed = loop {
         let done = match inner.pool.acquire().await {
             Ok(mut connection) => {
-                transact(&inner, &mut connection, Locks::Waited, &mut jobs, maybe_done_before).await
+                bounded(&inner, &mut connection, Locks::Waited, &mut jobs, maybe_done_before).await
             }
             Err(error) => Err(Stop::Database(error)),
         };
@@ -161,10 +168,12 @@ async fn alone(inner: Arc<Inner>, job: Box<dyn Job>, mut maybe_done_before: bool
                 break None;
             }
             Err(Stop::Unknown(error)) if !how.repeats() => {
+                inner.hub.committed(&agent, true);
                 let what = format!("{} (it may be done)", how.what());
                 break Some(StoreError::unavailable(what, error));
             }
             Err(Stop::Unknown(error)) => {
+                inner.hub.committed(&agent, true);
                 maybe_done_before = true;
                 error
             }
@@ -178,4 +187,20 @@ async fn alone(inner: Arc<Inner>, job: Box<dyn Job>, mut maybe_done_before: bool
     if let Some(job) = jobs.pop() {
         job.answer(failed);
     }
+}
+
+/// A transaction on a connection that may have gone silent: then nobody knows what became of it.
+async fn bounded(
+    inner: &Inner,
+    connection: &mut PoolConnection<Postgres>,
+    locks: Locks,
+    jobs: &mut [Box<dyn Job>],
+    maybe_done_before: bool,
+) -> Result<Vec<Outcome>, Stop<StoreError>> {
+    let done = timeout(SILENCE, transact(inner, connection, locks, jobs, maybe_done_before)).await;
+    done.unwrap_or_else(|_| {
+        connection.close_on_drop();
+        let silent = io::Error::new(io::ErrorKind::TimedOut, "the connection has gone silent");
+        Err(Stop::Unknown(sqlx::Error::Io(silent)))
+    })
 }

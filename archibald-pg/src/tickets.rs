@@ -2,12 +2,14 @@
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use archibald_core::error::StoreError;
 use archibald_core::id::AgentId;
 use archibald_core::scheduler::Ticket;
 use sqlx::Row;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::codec::{from_json, to_i64};
 use crate::store::Inner;
@@ -15,6 +17,9 @@ use crate::tx::TxError;
 
 /// Agents that are read together at most.
 const BATCH: usize = 256;
+
+/// When a connection counts as lost on which nothing moves.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// Who is asked for. While one statement runs the next ones gather.
 #[derive(Default)]
@@ -73,11 +78,12 @@ async fn read_all(inner: Arc<Inner>) {
             return;
         }
         // In a task of its own: a panic ends this statement and not those that follow.
-        let read = tokio::spawn(read(inner.clone(), asked)).await;
+        let read = tokio::spawn(timeout(SILENCE, read(inner.clone(), asked))).await;
         match read {
-            Ok(Ok(())) => {}
-            Ok(Err(TxError::Database(error))) => tracing::debug!(%error, "tickets are read one by one"),
-            Ok(Err(TxError::Store(error))) => tracing::debug!(%error, "tickets are read one by one"),
+            Ok(Ok(Ok(()))) => {}
+            Ok(Err(_)) => tracing::debug!("nothing came for long: tickets are read one by one"),
+            Ok(Ok(Err(TxError::Database(error)))) => tracing::debug!(%error, "tickets are read one by one"),
+            Ok(Ok(Err(TxError::Store(error)))) => tracing::debug!(%error, "tickets are read one by one"),
             Err(error) => tracing::error!(%error, "reading tickets ended badly"),
         }
     }

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::reading::Reading;
+use self::reading::{How, Reading};
 use crate::calm::{calm, caught};
 use crate::clock::StoreClock;
 use crate::config::RuntimeConfig;
@@ -78,7 +78,11 @@ impl Shared {
 pub(crate) enum Message {
     Input(Input),
     EffectOpen(Lease),
-    Ended(OperationId),
+    /// An attempt is over; `settled` says whether the store took its end.
+    Ended {
+        operation: OperationId,
+        settled: bool,
+    },
     /// What was read of agents of whom something was heard.
     Read(Vec<Ticket>),
     Explain {
@@ -172,8 +176,8 @@ impl Driver {
                 _ = sweep.tick() => self.sweep().await,
                 wake = caught("waiting for a wake-up", wakeups.next()) => match wake {
                     Some(Ok(WorkerWake::Agent(agent))) => {
-                        self.free_targets(&agent);
-                        self.heard_of(agent);
+                        let how = if self.free_targets(&agent) { How::Whole } else { How::Front };
+                        self.heard_of(agent, how);
                     }
                     Some(Ok(WorkerWake::Lost)) => self.sweep().await,
                     Some(Err(_)) | None => {
@@ -192,9 +196,11 @@ impl Driver {
             Message::EffectOpen(lease) => {
                 self.input(Input::EffectOpen { agent: lease.agent, operation: lease.operation });
             }
-            Message::Ended(operation) => {
+            Message::Ended { operation, settled } => {
                 self.running.remove(&operation);
-                self.reading.ended(operation);
+                if settled {
+                    self.reading.settled(operation);
+                }
             }
             Message::Read(tickets) => self.read(tickets),
             Message::Explain { agent, operation, answer } => {
@@ -207,18 +213,38 @@ impl Driver {
     }
 
     fn input(&mut self, input: Input) {
-        if let Input::LeaseRefused { agent, reason: Refusal::TargetBusy { by }, .. } = &input {
-            self.blockers.entry(agent.clone()).or_default().insert(*by);
-        }
         let now = self.now();
+        let blocked = match &input {
+            Input::LeaseRefused { agent, reason: Refusal::TargetBusy { by }, .. } => {
+                Some((agent.clone(), *by))
+            }
+            _ => None,
+        };
         self.scheduler.handle(now, input);
+        if let Some((agent, by)) = blocked {
+            self.is_blocked(agent, by);
+        }
     }
 
-    /// A wake-up names the agent alone: whoever waits for a target of his asks again.
-    fn free_targets(&mut self, agent: &AgentId) {
-        for operation in self.blockers.remove(agent).unwrap_or_default() {
+    fn is_blocked(&mut self, agent: AgentId, by: OperationId) {
+        if self.reading.take_news(&agent) {
+            // The target may have been freed after the store said this: it is asked once more.
+            return self.input(Input::TargetFreed { agent, operation: by });
+        }
+        if self.blockers.entry(agent.clone()).or_default().insert(by) {
+            // Something behind those that wait for it may have nothing to do with it.
+            self.read_again(agent, How::Whole);
+        }
+    }
+
+    /// A wake-up names the agent alone: whoever waits for a target of his asks again. Whether anybody does.
+    fn free_targets(&mut self, agent: &AgentId) -> bool {
+        let blockers = self.blockers.remove(agent).unwrap_or_default();
+        let any = !blockers.is_empty();
+        for operation in blockers {
             self.input(Input::TargetFreed { agent: agent.clone(), operation });
         }
+        any
     }
 
     fn obey(&mut self) {

@@ -48,16 +48,14 @@ impl Site {
         self.recognise(page, limit, user).await
     }
 
-    /// Types what is wanted and differs into the form that is shown, and saves nothing. Gives how the whole form
-    /// has to read once it is saved: what is not wanted otherwise stays as it is.
+    /// Types what is wanted and differs into the form that is shown, and saves nothing.
     pub(super) async fn type_customer(
         &self,
         page: &Page,
         limit: &Limit,
         wanted: &WantedCustomer,
-    ) -> Result<WantedCustomer, ClientError> {
+    ) -> Result<(), ClientError> {
         let shown = self.read_customer_form(page, limit).await?;
-        let whole = wanted.completed(&customer_of(&shown)?);
         let wanted = wanted.fields().into_iter().zip(self.customer_fields());
         let wanted: Vec<_> = wanted
             .filter_map(|((_, value), (key, selector))| value.map(|value| (key, selector, value)))
@@ -69,8 +67,7 @@ impl Site {
             }
         }
         let typed = self.read_customer_form(page, limit).await?;
-        wanted.iter().try_for_each(|(key, _, value)| typed.expect(key, value))?;
-        Ok(whole)
+        wanted.iter().try_for_each(|(key, _, value)| typed.expect(key, value))
     }
 
     /// Key in the page map and selector, in the order of [`WantedCustomer::fields`].

@@ -15,7 +15,7 @@ impl ErpClient {
     pub(super) async fn save_new_customer(&self, wanted: &WantedCustomer, fence: Fence) -> Acted {
         let limit = self.begin();
         self.typed(self.site().open_new_customer(self.at(&limit)).await)?;
-        self.save_customer(None, wanted, fence, &limit).await
+        self.save_customer(None, (wanted, wanted), fence, &limit).await
     }
 
     pub(super) async fn save_changed_customer(
@@ -26,22 +26,23 @@ impl ErpClient {
     ) -> Acted {
         let limit = self.begin();
         let found = self.typed(self.site().read_customer(self.at(&limit), code).await)?;
-        if found.is_none() {
+        let Some(found) = found else {
             return Err(Ended::Refused(format!("there is no customer {code}")));
-        }
-        self.save_customer(Some(code), wanted, fence, &limit).await
+        };
+        self.save_customer(Some(code), (wanted, &wanted.completed(&found)), fence, &limit).await
     }
 
-    /// Types into the form that is shown, saves it, and judges what the answer shows.
+    /// Types into the form that is shown, saves it, and judges what the answer shows by the whole of what has to
+    /// be there: the form of a customer that exists is saved with everything that is on it.
     async fn save_customer(
         &self,
         known: Option<&str>,
-        wanted: &WantedCustomer,
+        (wanted, whole): (&WantedCustomer, &WantedCustomer),
         fence: Fence,
         limit: &Limit,
     ) -> Acted {
         let form = &self.site().map().customer;
-        let whole = self.typed(self.site().type_customer(self.page(), limit, wanted).await)?;
+        self.typed(self.site().type_customer(self.page(), limit, wanted).await)?;
         let write =
             Write { name: "customer.save", control: &form.save, question: "", validation: &form.validation };
         let answer = self.write(write, fence, limit).await?;
@@ -50,7 +51,7 @@ impl ErpClient {
         let shown = Shown { key: code, message: page.get("message") };
         self.expect_saved(&answer, known, &shown, &form.saved.replace("{code}", code))?;
         let customer = customer_of(&page).map_err(Ended::answered)?;
-        let differences = customer_differences(&whole, &customer);
+        let differences = customer_differences(whole, &customer);
         if differences.is_empty() {
             Ok(ActOutcome::Done(customer))
         } else {

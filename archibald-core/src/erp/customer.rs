@@ -1,4 +1,7 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// A customer as the ERP shows it. Texts that the ERP leaves empty are empty here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,16 +141,48 @@ impl Customer {
     }
 }
 
-/// Field by field, where a customer is not what is wanted; empty where it is.
+/// Field by field, where a customer is not what is wanted; empty where it is. Each can be read back as a
+/// [`CustomerDifference`].
 #[must_use]
 pub fn customer_differences(wanted: &WantedCustomer, observed: &Customer) -> Vec<String> {
     let pairs = wanted.fields().into_iter().zip(observed.fields());
     pairs
-        .filter_map(|((field, wanted), (_, observed))| {
-            let wanted = wanted.filter(|wanted| *wanted != observed)?;
-            Some(format!("{field}: wanted {wanted:?}, found {observed:?}"))
+        .filter_map(|((field, wanted), (_, found))| {
+            let wanted = wanted.filter(|wanted| *wanted != found)?;
+            let (field, wanted, found) = (field.to_owned(), wanted.to_owned(), found.to_owned());
+            Some(CustomerDifference { field, wanted, found }.to_string())
         })
         .collect()
+}
+
+/// A field of a customer that is not as wanted. As a text: `city: wanted "Verona", found "VERONA"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerDifference {
+    /// The field's name.
+    pub field: String,
+    /// What it should be.
+    pub wanted: String,
+    /// What it is.
+    pub found: String,
+}
+
+impl CustomerDifference {
+    /// From its text; `None` for any other.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let (field, rest) = text.split_once(": wanted ")?;
+        let mut texts = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+        let wanted = texts.next()?.ok()?;
+        let found = rest.get(texts.byte_offset()..)?.strip_prefix(", found ")?;
+        Some(Self { field: field.to_owned(), wanted, found: serde_json::from_str(found).ok()? })
+    }
+}
+
+impl fmt::Display for CustomerDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, wanted, found } = self;
+        write!(f, "{field}: wanted {}, found {}", json!(wanted), json!(found))
+    }
 }
 
 #[cfg(test)]
@@ -170,6 +205,18 @@ mod tests {
             inserted.or_insert(name, "something else");
         }
         assert_eq!(inserted, as_shown);
+    }
+
+    #[test]
+    fn a_difference_is_read_back_from_its_text() {
+        for found in ["", "VERONA.", r#"a "b", found "c""#, "l'Aquila\u{200f}\n\u{1}"] {
+            let difference =
+                CustomerDifference { field: "city".into(), wanted: found.repeat(2), found: found.into() };
+            assert_eq!(CustomerDifference::read(&difference.to_string()), Some(difference));
+        }
+        for other in ["city", "city: wanted", r#"city: wanted "a""#, r#"city: wanted "a", found b"#] {
+            assert_eq!(CustomerDifference::read(other), None, "{other}");
+        }
     }
 
     #[test]

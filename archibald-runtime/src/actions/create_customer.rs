@@ -80,16 +80,12 @@ impl EffectAction for CreateCustomer {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt> {
-        let wanted = match parsed(&context.operation.payload) {
-            Ok(wanted) => wanted,
-            Err(errors) => return ActOutcome::Refused(in_words(&errors)),
-        };
-        match kept::<Baseline>(baseline) {
-            Ok(Baseline::Adopt(base)) => {
+        match known(context.operation, baseline) {
+            Ok((Baseline::Adopt(base), wanted)) => {
                 let saved = customers::update(context, &base.customer, &wanted, intent, gate).await;
                 saved.map(|saved| adopted(&saved))
             }
-            Ok(Baseline::Known(_)) => {
+            Ok((Baseline::Known(_), wanted)) => {
                 context.progress("type", 0, 1, "typing the customer");
                 let saved = context.client.create_customer(&wanted, intent, gate).await;
                 saved.map(|saved| created(&saved))
@@ -110,10 +106,9 @@ impl EffectAction for CreateCustomer {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt> {
-        match sent(context.operation, effect) {
+        match known(context.operation, &effect.baseline) {
             Ok((_, wanted)) => {
-                let saved =
-                    customers::update(context, &customers::code(observed), &wanted, intent, gate).await;
+                let saved = customers::repair(context, effect, observed, &wanted, (intent, gate)).await;
                 saved.map(|saved| if is_adopted(observed) { adopted(&saved) } else { created(&saved) })
             }
             Err(error) => ActOutcome::Refused(error),
@@ -125,15 +120,15 @@ impl EffectAction for CreateCustomer {
         context: &ActionContext<'_>,
         effect: &EffectRecord,
     ) -> Result<Verdict<Receipt>, Interrupted> {
-        let (base, wanted) = match sent(context.operation, effect) {
-            Ok(sent) => sent,
+        let (base, wanted) = match known(context.operation, &effect.baseline) {
+            Ok(known) => known,
             Err(error) => return Ok(Verdict::Unclear(error)),
         };
         context.progress("probe", 0, 1, "asking the ERP whether the customer exists");
         match base {
             Baseline::Adopt(base) => {
                 let observed = context.client.read_customer(&base.customer).await?;
-                Ok(customers::told(customers::verdict(&wanted, &base, observed.as_ref()), adopted))
+                Ok(customers::told(customers::verdict(&wanted, &base, effect, observed.as_ref()), adopted))
             }
             Baseline::Known(known) => look(context, &wanted, known, effect).await,
         }
@@ -158,16 +153,10 @@ impl EffectAction for CreateCustomer {
     }
 }
 
-/// A save that was sent: what was known before it, and what has to be there after it.
-fn sent(operation: &Operation, effect: &EffectRecord) -> Result<(Baseline, WantedCustomer), String> {
+/// What was known before the first act, and what is wanted.
+fn known(operation: &Operation, baseline: &Value) -> Result<(Baseline, WantedCustomer), String> {
     let wanted = parsed(&operation.payload).map_err(|errors| in_words(&errors))?;
-    let base: Baseline = kept(&effect.baseline)?;
-    let before = match &base {
-        Baseline::Adopt(update) => Some(&update.before),
-        Baseline::Known(_) => None,
-    };
-    let wanted = customers::whole(wanted, before, effect);
-    Ok((base, wanted))
+    Ok((kept(baseline)?, wanted))
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Receipt, Verdict};
-use archibald_core::erp::{Customer, WantedCustomer, customer_differences};
+use archibald_core::erp::{Customer, CustomerDifference, WantedCustomer, customer_differences};
 use archibald_core::error::FieldError;
 use archibald_core::id::Collection;
 use archibald_core::port::CommitGate;
@@ -11,8 +11,7 @@ use archibald_core::record::LocalRow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::changed::names;
-use super::payload::{Complaints, read};
+use super::payload::{Complaints, kept, read};
 use crate::action::ActionContext;
 
 /// Characters that a customer's code may have.
@@ -55,35 +54,31 @@ pub(super) fn wanted(payload: &Value) -> Result<WantedCustomer, Vec<FieldError>>
     complaints.result(customer)
 }
 
-/// What has to be at the ERP once a save was sent: what was asked for, and of the rest what the ERP itself said
-/// that it saved otherwise, as that was before. Other fields may change under us.
-pub(super) fn whole(
-    mut wanted: WantedCustomer,
-    before: Option<&Customer>,
-    effect: &EffectRecord,
-) -> WantedCustomer {
-    let was = |field: &str| {
-        let fields = before.map(Customer::fields);
-        fields
-            .and_then(|fields| fields.into_iter().find(|(name, _)| *name == field))
-            .map_or("", |(_, text)| text)
-    };
-    for name in names(&effect.differences) {
-        wanted.or_insert(&name, was(&name));
+/// What has to be at the ERP once a save was sent and this is there: what was asked for, and of the rest what
+/// the answer showed spoiled, as it was on the form, for as long as nobody has touched it since.
+pub(super) fn whole(wanted: &WantedCustomer, effect: &EffectRecord, observed: &Customer) -> WantedCustomer {
+    let mut whole = wanted.clone();
+    let spoiled = effect.differences.iter().filter_map(|text| CustomerDifference::read(text));
+    for CustomerDifference { field, wanted, found } in spoiled {
+        if observed.fields().contains(&(field.as_str(), found.as_str())) {
+            whole.or_insert(&field, &wanted);
+        }
     }
-    wanted
+    whole
 }
 
 /// What the customer's page says of an update that was sent.
 pub(super) fn verdict(
     wanted: &WantedCustomer,
     update: &Update,
+    effect: &EffectRecord,
     observed: Option<&Customer>,
 ) -> Verdict<Customer> {
     let Some(found) = observed else {
         return Verdict::Forbidden(format!("{} any more", is_missing(&update.customer)));
     };
-    let differences = customer_differences(wanted, found);
+    let wanted = whole(wanted, effect, found);
+    let differences = customer_differences(&wanted, found);
     let wanted_fields = wanted.fields().into_iter().zip(update.before.fields()).zip(found.fields());
     let untouched = wanted_fields
         .filter(|(((_, wanted), _), _)| wanted.is_some())
@@ -123,6 +118,20 @@ pub(super) async fn update(
 ) -> ActOutcome<Customer> {
     context.progress("type", 0, 1, format!("updating customer {code}"));
     context.client.update_customer(code, wanted, intent, gate).await
+}
+
+/// The edit that brings what was found into what is wanted.
+pub(super) async fn repair(
+    context: &ActionContext<'_>,
+    effect: &EffectRecord,
+    observed: &Receipt,
+    wanted: &WantedCustomer,
+    (intent, gate): (Intent, Arc<dyn CommitGate>),
+) -> ActOutcome<Customer> {
+    match kept::<Customer>(&observed.0["content"]) {
+        Ok(found) => update(context, &found.code, &whole(wanted, effect, &found), intent, gate).await,
+        Err(error) => ActOutcome::Refused(error),
+    }
 }
 
 pub(super) fn is_missing(code: &str) -> String {
@@ -197,7 +206,7 @@ mod tests {
             (Some("1"), Some(customer("C1", "Rossi", "1", "Milano")), "differs"),
         ];
         for (phone, observed, expected) in &table {
-            let decided = match verdict(&wanted(*phone), &update, observed.as_ref()) {
+            let decided = match verdict(&wanted(*phone), &update, &effect(&[]), observed.as_ref()) {
                 Verdict::Found(_) => "found".to_owned(),
                 Verdict::Differs { .. } => "differs".to_owned(),
                 Verdict::Absent => "absent".to_owned(),
@@ -206,6 +215,29 @@ mod tests {
             };
             assert_eq!(decided, *expected, "{observed:?}");
         }
+    }
+
+    /// What nobody named is brought back where the answer showed it spoiled, and where it still is.
+    #[test]
+    fn what_the_answer_showed_spoiled_is_wanted_as_it_was_on_the_form() {
+        let wanted = WantedCustomer { vat: Some("2".into()), ..WantedCustomer::default() };
+        let spoiled = effect(&[r#"city: wanted "Milano", found "MILANO.""#]);
+        let city = |city: &str| whole(&wanted, &spoiled, &customer("C1", "Rossi", "2", city)).city;
+        assert_eq!(city("MILANO.").as_deref(), Some("Milano"));
+        assert_eq!(city("Torino"), None, "a person changed it since");
+        let named = WantedCustomer { city: Some("Verona".into()), ..wanted.clone() };
+        let whole = whole(&named, &spoiled, &customer("C1", "Rossi", "2", "MILANO."));
+        assert_eq!(whole, named);
+    }
+
+    fn effect(differences: &[&str]) -> EffectRecord {
+        let at = "2026-11-22T08:30:00Z";
+        let doc = json!({
+            "name": "update-customer", "state": "released", "mark": null, "baseline": {}, "token": 1, "acts": 1,
+            "intended_at": at, "released_at": at, "act_until": at, "answered_at": at, "receipt": null,
+            "differences": differences,
+        });
+        serde_json::from_value(doc).unwrap()
     }
 
     #[test]

@@ -199,6 +199,14 @@ impl<'a, L: List> Pass<'a, L> {
                 (None, Some(listed)) => listed.contains(&id),
                 (None, None) => listed_now.insert(self.listed().await?).contains(&id),
             };
+            let is_broken =
+                |listed: &BTreeSet<String>| listed.len() * MAY_VANISH < self.seen.len() * (MAY_VANISH - 1);
+            if listed_now.as_ref().is_some_and(is_broken) {
+                let name = self.list.name();
+                self.warning =
+                    Some(format!("the list of {name} shrank while it was read; nothing was removed"));
+                return Ok(());
+            }
             if !exists {
                 self.done.removed += 1;
                 let row = self.row(&id, None);

@@ -61,8 +61,7 @@ impl EffectAction for UpdateCustomer {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt> {
-        let wanted = parsed(&context.operation.payload).map_err(|errors| in_words(&errors));
-        match wanted.and_then(|(_, wanted)| Ok((kept::<Update>(baseline)?, wanted))) {
+        match known(context.operation, baseline) {
             Ok((base, wanted)) => {
                 let saved = customers::update(context, &base.customer, &wanted, intent, gate).await;
                 saved.map(|saved| receipt(&saved, &base.changed))
@@ -83,10 +82,9 @@ impl EffectAction for UpdateCustomer {
         intent: Intent,
         gate: Arc<dyn CommitGate>,
     ) -> ActOutcome<Receipt> {
-        match sent(context.operation, effect) {
+        match known(context.operation, &effect.baseline) {
             Ok((base, wanted)) => {
-                let saved =
-                    customers::update(context, &customers::code(observed), &wanted, intent, gate).await;
+                let saved = customers::repair(context, effect, observed, &wanted, (intent, gate)).await;
                 saved.map(|saved| receipt(&saved, &base.changed))
             }
             Err(error) => ActOutcome::Refused(error),
@@ -98,13 +96,13 @@ impl EffectAction for UpdateCustomer {
         context: &ActionContext<'_>,
         effect: &EffectRecord,
     ) -> Result<Verdict<Receipt>, Interrupted> {
-        let (base, wanted) = match sent(context.operation, effect) {
-            Ok(sent) => sent,
+        let (base, wanted) = match known(context.operation, &effect.baseline) {
+            Ok(known) => known,
             Err(error) => return Ok(Verdict::Unclear(error)),
         };
         context.progress("probe", 0, 1, format!("asking the ERP for customer {}", base.customer));
         let observed = context.client.read_customer(&base.customer).await?;
-        let verdict = customers::verdict(&wanted, &base, observed.as_ref());
+        let verdict = customers::verdict(&wanted, &base, effect, observed.as_ref());
         Ok(customers::told(verdict, |found| receipt(found, &base.changed)))
     }
 
@@ -139,12 +137,10 @@ fn receipt(customer: &Customer, changed: &[String]) -> Receipt {
     customers::receipt(customer, json!({ "changed": changed }))
 }
 
-/// An update that was sent: what was known before it, and what has to be there after it.
-fn sent(operation: &Operation, effect: &EffectRecord) -> Result<(Update, WantedCustomer), String> {
+/// What was known before the first act, and what is wanted.
+fn known(operation: &Operation, baseline: &Value) -> Result<(Update, WantedCustomer), String> {
     let (_, wanted) = parsed(&operation.payload).map_err(|errors| in_words(&errors))?;
-    let base: Update = kept(&effect.baseline)?;
-    let wanted = customers::whole(wanted, Some(&base.before), effect);
-    Ok((base, wanted))
+    Ok((kept(baseline)?, wanted))
 }
 
 /// The payload, checked whole.

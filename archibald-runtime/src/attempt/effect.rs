@@ -92,8 +92,12 @@ impl Attempt {
         let outcome = self.within_budget(action.repair(context, effect, &observed, intent, gate)).await;
         self.shared.failpoints.at("repair.answered", self.record.operation.id).await;
         match outcome {
-            // It was carried out, and that was the one repair: the next probe has only to see it.
+            // It was carried out, and that was the one repair: the next probe has only to see it. What the ERP
+            // spoils beside what is wanted again and again is its own rule, and left to it.
             ActOutcome::Differs { observed, differences } => {
+                if let Err(error) = self.shared.store.answered(self.lease(), &effect.name, &[]).await {
+                    return self.fenced(error);
+                }
                 if let Err(error) = self.shared.store.record(self.lease(), &name, &observed).await {
                     return self.fenced(error);
                 }

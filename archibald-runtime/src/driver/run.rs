@@ -32,8 +32,8 @@ impl Driver {
         let span = tracing::info_span!("operation", %agent, %operation, ?step);
         self.attempts.spawn(
             async move {
-                let input = lease_and_run(&shared, &agent, operation, give_way).await;
-                let _ = shared.inbox.send(Message::Ended(operation));
+                let (input, settled) = lease_and_run(&shared, &agent, operation, give_way).await;
+                let _ = shared.inbox.send(Message::Ended { operation, settled });
                 shared.tell(input);
             }
             .instrument(span),
@@ -41,12 +41,13 @@ impl Driver {
     }
 }
 
+/// What the scheduler is told of the end, and whether the store took it.
 async fn lease_and_run(
     shared: &Arc<Shared>,
     agent: &AgentId,
     operation: OperationId,
     give_way: CancellationToken,
-) -> Input {
+) -> (Input, bool) {
     let request = LeaseRequest {
         agent: agent.clone(),
         operation,
@@ -59,15 +60,16 @@ async fn lease_and_run(
             shared.clock.learn(leased.now, asked);
             leased
         }
-        Err(error) => return refused(shared, agent, operation, error),
+        Err(error) => return (refused(shared, agent, operation, error), false),
     };
     let guard = Arc::new(LeaseGuard::new(leased.lease.clone(), asked, shared.config.lease_margin));
     shared.holdings.add(&guard);
     shared.tell(Input::Leased { agent: agent.clone(), operation });
     let settled = run(shared, leased, &guard, give_way).await;
     shared.holdings.remove(&guard);
+    let is_settled = settled.is_some();
     let next = settled.and_then(|record| record.ticket());
-    Input::Settled { agent: agent.clone(), operation, next }
+    (Input::Settled { agent: agent.clone(), operation, next }, is_settled)
 }
 
 fn refused(shared: &Shared, agent: &AgentId, operation: OperationId, error: LeaseError) -> Input {

@@ -219,6 +219,25 @@ async fn more_than_a_hundred_behind_a_slow_one_are_all_done_in_order() {
     assert_eq!(house.erp.orders().len(), 120);
 }
 
+/// However many wait for a person's decision, what has nothing to do with it is done at once, without a sweep.
+#[tokio::test]
+async fn what_waits_behind_a_doubt_hides_nothing_that_could_start() {
+    let sweep = Duration::from_secs(3600);
+    let house = House::with(RuntimeConfig { sweep, ..quick() }, Arc::new(NoFailpoints));
+    verb::open_order(&house.erp);
+    house.erp.fail_next_save(SaveFault::Half);
+    house.erp.fail_next_save(SaveFault::Altered);
+    let mut edit = order();
+    edit["order"] = json!("20001");
+    let doubt = house.enqueue("nancy", "edit-order", "doubt", edit.clone()).await;
+    assert_eq!(house.finished("nancy", doubt).await.operation.state.name(), "in_doubt");
+    for n in 0..30 {
+        house.enqueue("nancy", "edit-order", &format!("k{n}"), edit.clone()).await;
+    }
+    let other = house.submit("nancy", "other").await;
+    house.completed("nancy", other).await;
+}
+
 #[tokio::test]
 async fn a_sync_gives_way_and_goes_on_from_its_checkpoint() {
     let house = House::open();

@@ -1,6 +1,7 @@
 use archibald_testing::fake_erp::{FakeErp, SaveFault, Write};
 use serde_json::json;
 
+use crate::support::House;
 use crate::verb::{Verb, assert_ends, assert_ends_after, customer};
 
 fn rossi(erp: &FakeErp) {
@@ -40,6 +41,34 @@ async fn what_the_erp_spoils_beside_the_wanted_is_repaired_too() {
     let house = phone.is_repaired(SaveFault::Altered).await.unwrap();
     let city = |erp: &FakeErp| erp.by_hand(|records| records.customers[0].city.clone());
     assert_eq!(city(&house.erp), "Verona");
+}
+
+/// Whoever looked at it before we did has the last word.
+#[tokio::test]
+async fn what_a_person_changed_since_is_left_alone() {
+    let payload = json!({ "customer": "C1", "phone": "1" });
+    let house = House::open();
+    rossi(&house.erp);
+    house.erp.fail_next_save(SaveFault::Altered);
+    let id = house.enqueue("nancy", "update-customer", "k1", payload).await;
+    house.saw("nancy", id, "operation.retrying").await;
+    house.erp.by_hand(|records| records.customers[0].city = "Milano".into());
+    house.completed("nancy", id).await;
+    assert_eq!(house.erp.customers()[0].city, "Milano");
+    assert_eq!(house.erp.writes(), [Write::CustomerUpdated("C1".into())]);
+}
+
+/// An ERP that writes a field in its own way at every save is no doubt for a person, unless somebody named it.
+#[tokio::test]
+async fn what_the_erp_spoils_again_is_left_to_it() {
+    let payload = json!({ "customer": "C1", "phone": "1" });
+    let house = House::open();
+    rossi(&house.erp);
+    house.erp.fail_next_save(SaveFault::Altered);
+    house.erp.fail_next_save(SaveFault::Altered);
+    let id = house.enqueue("nancy", "update-customer", "k1", payload).await;
+    house.completed("nancy", id).await;
+    assert_eq!((house.erp.writes().len(), house.erp.customers()[0].phone.as_str()), (2, "1"));
 }
 
 #[tokio::test]

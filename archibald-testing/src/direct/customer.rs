@@ -37,7 +37,8 @@ pub(super) fn read(page: &Page) -> Result<Customer, ClientError> {
 /// A new customer, or other content for one that exists.
 pub(super) struct SaveCustomer<'a> {
     code: Option<&'a str>,
-    /// As it is asked for until it is typed; from then on as the whole form must read afterwards.
+    /// As it is asked for until it is typed; from then on, for one that exists, as the whole form must read
+    /// afterwards.
     wanted: WantedCustomer,
 }
 
@@ -68,7 +69,9 @@ impl Write for SaveCustomer<'_> {
                 form.fill(name, wanted)?;
             }
         }
-        self.wanted = self.wanted.completed(&shown);
+        if self.code.is_some() {
+            self.wanted = self.wanted.completed(&shown);
+        }
         Ok(form.press("Save")?)
     }
 

@@ -143,11 +143,10 @@ impl World {
     pub(super) fn create_customer(&mut self, wanted: &WantedCustomer, quality: Quality) -> Saved<Customer> {
         self.customers_made += 1;
         let mut customer = nobody(format!("N{:04}", self.customers_made));
-        let whole = wanted.completed(&customer);
         fill(&mut customer, wanted, quality);
         self.writes.push(Write::CustomerCreated(customer.code.clone()));
         self.records.customers.push(customer.clone());
-        Saved { differences: customer_differences(&whole, &customer), shown: customer }
+        Saved { differences: customer_differences(wanted, &customer), shown: customer }
     }
 
     pub(super) fn update_customer(

@@ -134,18 +134,26 @@ pub(super) async fn prepare(
 impl Case {
     /// Whether it is the effect that was asked for, or the repair of one.
     pub(super) fn is_ours(&self, entry: &LedgerEntry) -> bool {
-        self.wanted.as_ref().is_some_and(|wanted| wanted.is(entry)) || self.repair == Some(entry.kind)
+        let is_repair = |wanted: &Wanted| self.repair == Some(entry.kind) && wanted.is_of(entry);
+        self.wanted.as_ref().is_some_and(|wanted| wanted.is(entry) || is_repair(wanted))
     }
 
-    /// Whether there is more of anything than has to be: of `ours`, one of each kind.
+    /// Whether there is more of anything than has to be: of `ours`, the effect and its repair.
     pub(super) fn is_exceeded(&self, ours: &[&LedgerEntry]) -> bool {
-        let count = |kind| ours.iter().filter(|entry| entry.kind == kind).count();
-        let allowed = |kind| {
-            let wanted = self.wanted.as_ref().is_some_and(|wanted| wanted.kind == kind);
-            usize::from(wanted) + usize::from(self.repair == Some(kind))
-        };
+        let has_to_be = self.has_to_be();
+        let count = |kinds: &[EffectKind], kind| kinds.iter().filter(|other| **other == kind).count();
+        let kinds: Vec<_> = ours.iter().map(|entry| entry.kind).collect();
         let numbers: BTreeSet<&str> = ours.iter().map(|entry| entry.number.as_str()).collect();
-        numbers.len() > 1 || ours.iter().any(|entry| count(entry.kind) > allowed(entry.kind))
+        numbers.len() > 1 || kinds.iter().any(|kind| count(&kinds, *kind) > count(&has_to_be, *kind))
+    }
+
+    /// Whether `ours` are all that has to be, in order.
+    pub(super) fn is_whole(&self, ours: &[&LedgerEntry]) -> bool {
+        ours.iter().map(|entry| entry.kind).eq(self.has_to_be())
+    }
+
+    fn has_to_be(&self) -> Vec<EffectKind> {
+        self.wanted.iter().map(|wanted| wanted.kind).chain(self.repair).collect()
     }
 
     fn of(payload: Value, kind: EffectKind, number: Option<String>, content: Content) -> Self {
@@ -161,11 +169,22 @@ impl Case {
     }
 }
 
+#[cfg(test)]
+impl Wanted {
+    pub(super) fn of_number(self, number: &str) -> Self {
+        Self { number: Some(number.to_owned()), ..self }
+    }
+}
+
 impl Wanted {
     /// Whether it is the effect that was asked for, whatever it says in full.
     pub(super) fn is(&self, entry: &LedgerEntry) -> bool {
-        let same = self.number.as_ref().is_none_or(|number| *number == entry.number);
-        entry.kind == self.kind && same
+        entry.kind == self.kind && self.is_of(entry)
+    }
+
+    /// Whether it is of the same order or customer, as far as that is known.
+    fn is_of(&self, entry: &LedgerEntry) -> bool {
+        self.number.as_ref().is_none_or(|number| *number == entry.number)
     }
 
     /// Whether it says what was asked for.

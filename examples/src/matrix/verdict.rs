@@ -118,6 +118,10 @@ fn effects(case: &Case, agent: &AgentId, told: &OperationDoc, ledger: &[LedgerEn
             if case.is_exceeded(&ours) {
                 found.push(Finding(Fault::Duplicated, format!("{} of {}", wanted.kind, numbers.join(", "))));
             }
+            if completed && !case.is_exceeded(&ours) && !case.is_whole(&ours) {
+                let what = format!("{} without its repair, or the other way round", wanted.kind);
+                found.push(Finding(Fault::Lost, what));
+            }
             if !wanted.fits(last) {
                 found.push(Finding(Fault::Lost, format!("{} reads otherwise at the ERP", last.number)));
             }
@@ -194,9 +198,14 @@ mod tests {
         for ledger in wrong {
             assert_eq!(story(&case, ledger), [Fault::Duplicated], "{ledger:?}");
         }
+        assert_eq!(story(&case, &[(OrderSaved, "7")]), [Fault::Lost], "the repair is missing");
+        assert_eq!(story(&case, &[(OrderEdited, "7")]), [Fault::Lost], "the save is missing");
         let mut edit = Case::any(OrderEdited);
         edit.repair = Some(OrderEdited);
         assert_eq!(story(&edit, &[(OrderEdited, "7"), (OrderEdited, "7")]), []);
+        let seven = Case { wanted: edit.wanted.map(|wanted| wanted.of_number("7")), ..edit };
+        let other = [Fault::Unexpected, Fault::Unexpected, Fault::Lost];
+        assert_eq!(story(&seven, &[(OrderEdited, "9"), (OrderEdited, "9")]), other, "another order");
     }
 
     #[test]

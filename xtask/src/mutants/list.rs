@@ -73,7 +73,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "what an answer showed is forgotten",
         file: "archibald-runtime/src/actions/customers.rs",
-        changes: &[("for name in names(&effect.differences) {", "for name in names(&[]) {")],
+        changes: &[("whole.or_insert(&field, &wanted);", "let _ = wanted;")],
         package: "archibald-runtime",
         tests: STORIES,
     },
