@@ -18,7 +18,7 @@ use crate::columns::GroupWrite;
 use crate::records::{AgentRow, agent_row, decode, decode_of};
 use crate::sql::Sql;
 use crate::store::Inner;
-use crate::tx::{Runs, Stop, TxError, unless_refused};
+use crate::tx::{Effects, Stop, TxError, unless_refused};
 use crate::writes::{Encoded, Found, LogPlace, Place, Standing};
 
 /// What becomes of a row that somebody else has locked.
@@ -36,27 +36,6 @@ pub(crate) enum Outcome {
     Decided(Effects),
     /// Nothing: somebody else has locked what it needs.
     Blocked,
-}
-
-/// Whom a commit concerns.
-#[derive(Default)]
-pub(crate) struct Effects {
-    runs: Option<Runs>,
-    wakes_workers: bool,
-    wakes_devices: bool,
-}
-
-impl Effects {
-    pub(crate) fn tell(&self, inner: &Inner, agent: &AgentId) {
-        match self.runs {
-            Some(Runs::Started(operation)) => inner.hub.started(agent, operation),
-            Some(Runs::Ended(operation)) => inner.hub.ended(agent, operation),
-            None => {}
-        }
-        if self.wakes_devices || self.wakes_workers {
-            inner.hub.committed(agent, self.wakes_workers);
-        }
-    }
 }
 
 /// Carries out calls, of one agent each, in one transaction. An error is of all of them.

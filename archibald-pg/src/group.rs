@@ -128,8 +128,8 @@ async fn together(inner: Arc<Inner>, mut jobs: Jobs) {
                 if job.how().repeats() {
                     tokio::spawn(alone(inner.clone(), job, true));
                 } else {
-                    let what = format!("{} (it may be done)", job.how().what());
-                    job.answer(Some(StoreError::unavailable(what, error.clone())));
+                    let unknown = job.how().unknown(error.clone());
+                    job.answer(Some(unknown));
                 }
             }
         }
@@ -167,13 +167,11 @@ async fn alone(inner: Arc<Inner>, job: Box<dyn Job>, mut maybe_done_before: bool
                 }
                 break None;
             }
-            Err(Stop::Unknown(error)) if !how.repeats() => {
-                inner.hub.committed(&agent, true);
-                let what = format!("{} (it may be done)", how.what());
-                break Some(StoreError::unavailable(what, error));
-            }
             Err(Stop::Unknown(error)) => {
                 inner.hub.committed(&agent, true);
+                if !how.repeats() {
+                    break Some(how.unknown(error));
+                }
                 maybe_done_before = true;
                 error
             }

@@ -1,5 +1,6 @@
 //! How a write runs.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,27 @@ pub(crate) struct Tx {
 pub(crate) enum Runs {
     Started(OperationId),
     Ended(OperationId),
+}
+
+/// Whom a commit concerns.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) runs: Option<Runs>,
+    pub(crate) wakes_workers: bool,
+    pub(crate) wakes_devices: bool,
+}
+
+impl Effects {
+    pub(crate) fn tell(&self, inner: &Inner, agent: &AgentId) {
+        match self.runs {
+            Some(Runs::Started(operation)) => inner.hub.started(agent, operation),
+            Some(Runs::Ended(operation)) => inner.hub.ended(agent, operation),
+            None => {}
+        }
+        if self.wakes_devices || self.wakes_workers {
+            inner.hub.committed(agent, self.wakes_workers);
+        }
+    }
 }
 
 /// Why a transaction is not committed.
@@ -122,6 +144,11 @@ impl How {
         self.repeats
     }
 
+    /// What is answered where nobody knows whether it was committed.
+    pub(crate) fn unknown(self, error: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+        StoreError::unavailable(format!("{} (it may be done)", self.what), error)
+    }
+
     pub(crate) fn waiting(self, wait: Wait) -> Self {
         Self { wait, ..self }
     }
@@ -198,8 +225,7 @@ impl Inner {
                 Ok(done) => return Ok(done),
                 Err(Stop::Said(error)) => return Err(error),
                 Err(Stop::Unknown(error)) if !how.repeats => {
-                    let what = format!("{} (it may be done)", how.what);
-                    return Err(StoreError::unavailable(what, error).into());
+                    return Err(how.unknown(error).into());
                 }
                 Err(Stop::Unknown(error) | Stop::Database(error)) => tries.next_after(error).await?,
             }
@@ -228,14 +254,7 @@ impl Inner {
         let done = work(&mut tx, arguments).await?;
         let Tx { inner, runs, wakes_devices, wakes_workers, .. } = tx;
         inner.commit().await.map_err(unless_refused)?;
-        match runs {
-            Some(Runs::Started(operation)) => self.hub.started(agent, operation),
-            Some(Runs::Ended(operation)) => self.hub.ended(agent, operation),
-            None => {}
-        }
-        if wakes_devices || wakes_workers {
-            self.hub.committed(agent, wakes_workers);
-        }
+        Effects { runs, wakes_workers, wakes_devices }.tell(self, agent);
         Ok(done)
     }
 }

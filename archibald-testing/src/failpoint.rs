@@ -19,8 +19,9 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use archibald_core::effect::EffectRecord;
 use archibald_core::error::StoreError;
-use archibald_core::id::{AgentId, FencingToken};
+use archibald_core::id::{AgentId, EffectName, FencingToken};
 use archibald_core::lease::Lease;
 use archibald_core::port::{AgentLock, BrowserPool, EventBus, OperationStore};
 use nix::sys::signal::{Signal, raise};
@@ -225,6 +226,11 @@ impl Failpoint {
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A repair passes points of its own: the effect's would have struck before it.
+fn named(effect: &EffectName, of_it: &'static str, of_its_repair: &'static str) -> &'static str {
+    if EffectRecord::is_repair(effect) { of_its_repair } else { of_it }
 }
 
 /// SIGKILL and SIGSTOP cannot be caught: the process is dead, or stands still until SIGCONT. Sent to this

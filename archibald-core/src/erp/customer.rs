@@ -87,9 +87,7 @@ impl WantedCustomer {
             ("phone", self.phone.as_deref()),
         ]
     }
-}
 
-impl WantedCustomer {
     /// Wants the field of this name as `text`, unless it is wanted otherwise already. A name that no field has
     /// changes nothing.
     pub fn or_insert(&mut self, field: &str, text: &str) {
@@ -110,17 +108,9 @@ impl WantedCustomer {
     /// With every field: what is not named is wanted as it is shown.
     #[must_use]
     pub fn completed(&self, shown: &Customer) -> Self {
-        let either = |wanted: &Option<String>, shown: &String| Some(wanted.as_ref().unwrap_or(shown).clone());
-        Self {
-            name: either(&self.name, &shown.name),
-            vat: either(&self.vat, &shown.vat),
-            street: either(&self.street, &shown.street),
-            city: either(&self.city, &shown.city),
-            postal_code: either(&self.postal_code, &shown.postal_code),
-            country: either(&self.country, &shown.country),
-            email: either(&self.email, &shown.email),
-            phone: either(&self.phone, &shown.phone),
-        }
+        let mut whole = self.clone();
+        shown.fields().into_iter().for_each(|(field, text)| whole.or_insert(field, text));
+        whole
     }
 }
 

@@ -197,16 +197,17 @@ impl<'a, L: List> Pass<'a, L> {
             let exists = match (self.list.exists(self.context.client, &id).await?, &listed_now) {
                 (Some(exists), _) => exists,
                 (None, Some(listed)) => listed.contains(&id),
-                (None, None) => listed_now.insert(self.listed().await?).contains(&id),
+                (None, None) => {
+                    let listed = self.listed().await?;
+                    if listed.len() * MAY_VANISH < self.seen.len() * (MAY_VANISH - 1) {
+                        let name = self.list.name();
+                        self.warning =
+                            Some(format!("the list of {name} shrank while it was read; nothing was removed"));
+                        return Ok(());
+                    }
+                    listed_now.insert(listed).contains(&id)
+                }
             };
-            let is_broken =
-                |listed: &BTreeSet<String>| listed.len() * MAY_VANISH < self.seen.len() * (MAY_VANISH - 1);
-            if listed_now.as_ref().is_some_and(is_broken) {
-                let name = self.list.name();
-                self.warning =
-                    Some(format!("the list of {name} shrank while it was read; nothing was removed"));
-                return Ok(());
-            }
             if !exists {
                 self.done.removed += 1;
                 let row = self.row(&id, None);

@@ -27,12 +27,12 @@ pub(super) struct Reading {
     /// First come, first read.
     stale: VecDeque<AgentId>,
     how: BTreeMap<AgentId, How>,
-    goes_on: bool,
+    /// Whom the read that goes on is of; empty while none does.
+    read: Vec<AgentId>,
     /// What ended since the read began: it may have been seen waiting before it ran.
     ended: HashSet<OperationId>,
     /// Of whom something was heard that is not read yet.
     news: HashSet<AgentId>,
-    read: Vec<AgentId>,
 }
 
 /// How much of an agent is read.
@@ -47,7 +47,7 @@ pub(super) enum How {
 impl Reading {
     /// An attempt was settled, which told whether it waits again.
     pub(super) fn settled(&mut self, operation: OperationId) {
-        if self.goes_on {
+        if !self.read.is_empty() {
             self.ended.insert(operation);
         }
     }
@@ -69,19 +69,17 @@ impl Reading {
 
     /// Whom to read now; nobody while a read goes on.
     fn next(&mut self) -> Vec<(AgentId, How)> {
-        if self.goes_on {
+        if !self.read.is_empty() {
             return vec![];
         }
         let count = self.stale.len().min(TOGETHER);
         self.read = self.stale.drain(..count).collect();
-        self.goes_on = count > 0;
         let read = self.read.iter();
         read.map(|agent| (agent.clone(), self.how.remove(agent).unwrap_or(How::Whole))).collect()
     }
 
     /// What was read and still counts: what was settled meanwhile has told itself whether it waits again.
     fn answered(&mut self, tickets: Vec<Ticket>) -> Vec<Ticket> {
-        self.goes_on = false;
         for agent in mem::take(&mut self.read) {
             if !self.how.contains_key(&agent) {
                 self.news.remove(&agent);

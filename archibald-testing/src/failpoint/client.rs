@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Permit};
+use archibald_core::effect::{ActOutcome, Intent, Permit};
 use archibald_core::erp::{
     Customer, CustomerPage, Order, OrderPage, OrderQuery, OrderSummary, PricePage, ProductPage,
     WantedCustomer, WantedOrder,
@@ -10,8 +10,8 @@ use archibald_core::port::{ArchibaldClient, ClientError, CommitGate, Finish, Gat
 use archibald_core::record::Evidence;
 use async_trait::async_trait;
 
-use super::Failpoint;
 use super::pool::PointedGuard;
+use super::{Failpoint, named};
 
 /// A session and its client, since the one only lends the other.
 pub(super) struct PointedSession {
@@ -42,8 +42,7 @@ impl SessionLease for PointedSession {
 #[async_trait]
 impl CommitGate for PointedGate {
     async fn open(&self, intent: Intent) -> Result<Permit, GateRefused> {
-        let is_repair = EffectRecord::is_repair(intent.effect());
-        let name = if is_repair { "repair.gate" } else { "gate.open" };
+        let name = named(intent.effect(), "gate.open", "repair.gate");
         self.point.beside(name, &self.agent, self.inner.open(intent)).await
     }
 }
@@ -59,12 +58,11 @@ impl PointedSession {
         effect: EffectName,
         act: impl Future<Output = ActOutcome<R>> + Send,
     ) -> ActOutcome<R> {
-        let is_repair = EffectRecord::is_repair(&effect);
         let act = async {
-            self.guard.act(is_repair);
+            self.guard.act(named(&effect, "page.type", "repair.type"));
             act.await
         };
-        let name = if is_repair { "repair.act" } else { "client.act" };
+        let name = named(&effect, "client.act", "repair.act");
         self.point.beside(name, &self.agent, act).await
     }
 

@@ -24,12 +24,8 @@ pub(super) struct PointedGuard {
     commands: AtomicU32,
     /// After the intent.
     typed: AtomicU32,
-    acts: OnceLock<Act>,
-}
-
-/// What the commands of a session are for, once there is an intent: an attempt has one at most.
-struct Act {
-    is_repair: bool,
+    /// By what name these are known, once there is an intent: an attempt has one at most.
+    act: OnceLock<&'static str>,
 }
 
 #[async_trait]
@@ -42,7 +38,7 @@ impl BrowserPool for Pointed {
             agent: agent.clone(),
             commands: AtomicU32::new(0),
             typed: AtomicU32::new(0),
-            acts: OnceLock::new(),
+            act: OnceLock::new(),
         });
         let request = AcquireRequest { guard: guard.clone(), ..request };
         let inner = point.beside("pool.acquire", &agent, self.inner.acquire(request)).await?;
@@ -63,9 +59,9 @@ impl BrowserPool for Pointed {
 }
 
 impl PointedGuard {
-    /// From here on commands count as those of the act, or of the repair.
-    pub(super) fn act(&self, is_repair: bool) {
-        let _ = self.acts.set(Act { is_repair });
+    /// From here on commands count as those of the act, by this name.
+    pub(super) fn act(&self, name: &'static str) {
+        let _ = self.act.set(name);
     }
 }
 
@@ -73,9 +69,8 @@ impl Guard for PointedGuard {
     fn check(&self) -> Result<Duration, LeaseLost> {
         let number = self.commands.fetch_add(1, SeqCst) + 1;
         self.point.pass_now(&format!("page.{number}"), &self.agent);
-        if let Some(Act { is_repair }) = self.acts.get() {
+        if let Some(name) = self.act.get() {
             let number = self.typed.fetch_add(1, SeqCst) + 1;
-            let name = if *is_repair { "repair.type" } else { "page.type" };
             self.point.pass_now(&format!("{name}.{number}"), &self.agent);
         }
         self.inner.check()

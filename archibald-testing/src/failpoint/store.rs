@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use archibald_core::effect::{EffectRecord, Intent, IntentRequest, Receipt, Released};
+use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, StoreError};
 use archibald_core::id::{AgentId, EffectName, OperationId};
 use archibald_core::lease::Lease;
@@ -14,16 +14,11 @@ use archibald_core::time::Timestamp;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::Failpoint;
+use super::{Failpoint, named};
 
 pub(super) struct Pointed {
     pub(super) inner: Arc<dyn OperationStore>,
     pub(super) point: Arc<Failpoint>,
-}
-
-/// A repair passes points of its own: the effect's would have struck before it.
-fn named(effect: &EffectName, of_it: &'static str, of_its_repair: &'static str) -> &'static str {
-    if EffectRecord::is_repair(effect) { of_its_repair } else { of_it }
 }
 
 /// What lies between acceptance and end passes its points; what people ask for does not.
