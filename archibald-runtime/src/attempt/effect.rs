@@ -80,8 +80,7 @@ impl Attempt {
     ) -> Result<Settlement, Lost> {
         let name = EffectRecord::repair_of(&action.effect());
         let baseline = json!({ "observed": observed, "differences": differences });
-        let is_hopeless = self.attempts_are_spent() && self.was_sent(&name);
-        if !action.can_repair() || self.was_repaired(&name, &baseline) || is_hopeless {
+        if !action.can_repair() || self.was_repaired(&name, &baseline) || self.repairs_are_spent(&name) {
             return Ok(conclude::differs("found otherwise than wanted", &observed, differences));
         }
         let request = self.request(action, name.clone(), IntentBasis::ProbedDifferent, baseline);
@@ -114,6 +113,13 @@ impl Attempt {
             let changed = repair.released_at.is_some() && repair.baseline != *found;
             changed || repair.state == EffectState::Recorded
         })
+    }
+
+    /// A repair that did nothing may be sent again, as often as an operation may be tried: what is at the ERP
+    /// already is not given up for what it took to find out.
+    fn repairs_are_spent(&self, name: &EffectName) -> bool {
+        let repair = self.record.effects.iter().find(|effect| effect.name == *name);
+        repair.is_some_and(|repair| repair.acts >= self.action.policy().max_attempts)
     }
 
     /// The client bounds each page that it types into and the gate the request; this bounds a client that

@@ -57,6 +57,32 @@ async fn a_repair_keeps_the_mark() {
     assert_eq!(Mark::read(&orders[0].1.reference), Some(Mark::of(id)));
 }
 
+/// What it took to find out does not count: the one repair has attempts of its own.
+#[tokio::test]
+async fn a_repair_is_sent_as_often_as_an_order_may_be_tried() {
+    let (state, writes) = impatient_with_lost_repairs(1).await;
+    assert_eq!(state, r#"completed {"order":"O-1"}"#);
+    assert_eq!(writes, [created(), Write::OrderEdited("O-1".into())]);
+}
+
+#[tokio::test]
+async fn a_repair_that_is_lost_too_often_is_for_a_person_to_judge() {
+    let (state, writes) = impatient_with_lost_repairs(2).await;
+    assert!(state.starts_with("in doubt: found otherwise than wanted: lines"), "{state}");
+    assert_eq!(writes, [created()]);
+}
+
+/// An order that may be tried twice, saved by half, and so many of its repairs are lost.
+async fn impatient_with_lost_repairs(lost: usize) -> (String, Vec<Write>) {
+    let house = House::open();
+    house.erp.fail_next_save(SaveFault::Half);
+    for _ in 0..lost {
+        house.erp.fail_next_save(SaveFault::Lost { applied: false });
+    }
+    let id = house.enqueue("nancy", "impatient-order", "k1", order()).await;
+    (told(&house.finished("nancy", id).await.operation.state), house.erp.writes())
+}
+
 /// What is at headquarters cannot be edited, and is not sent a second time either.
 #[tokio::test]
 async fn an_order_that_was_sent_otherwise_is_for_a_person_to_judge() {

@@ -50,6 +50,21 @@ impl EffectAction for ImpatientOrder {
         SubmitOrder.act(context, baseline, intent, gate).await
     }
 
+    fn can_repair(&self) -> bool {
+        SubmitOrder.can_repair()
+    }
+
+    async fn repair(
+        &self,
+        context: &ActionContext<'_>,
+        effect: &EffectRecord,
+        observed: &Receipt,
+        intent: Intent,
+        gate: Arc<dyn CommitGate>,
+    ) -> ActOutcome<Receipt> {
+        SubmitOrder.repair(context, effect, observed, intent, gate).await
+    }
+
     async fn probe(
         &self,
         context: &ActionContext<'_>,
