@@ -24,7 +24,8 @@ pub use self::event_bus::{
     BusClosed, EventBus, EventRead, Head, ResetReason, Snapshot, Wakeups, WorkerWake, WorkerWakeups,
 };
 pub use self::operation_store::{
-    AdminError, Enqueued, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage, RowQuery,
+    AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage,
+    RowQuery,
 };
 pub use self::operations::{EnqueueRequest, NotPreempted, Operations, Overview, Why};
 

@@ -98,6 +98,17 @@ impl OperationRecord {
         matches!(self.operation.state, OperationState::Available { at, .. } if at <= now)
     }
 
+    /// Whether another operation of the agent has to wait for this one: it has the same target, came later,
+    /// and this one is not final.
+    #[must_use]
+    pub fn goes_before(&self, other: &Self) -> bool {
+        let (this, other) = (&self.operation, &other.operation);
+        this.target.is_some()
+            && this.target == other.target
+            && this.position < other.position
+            && !this.state.is_final()
+    }
+
     /// What the scheduler needs to know while it waits; `None` in every other state.
     #[must_use]
     pub fn ticket(&self) -> Option<Ticket> {

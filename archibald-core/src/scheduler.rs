@@ -72,6 +72,7 @@ mod line;
 mod queue;
 mod ready;
 mod slab;
+mod succession;
 mod ticket;
 mod timer;
 

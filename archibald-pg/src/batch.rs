@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, Collection, OperationId};
 use archibald_core::operation::Class;
-use archibald_core::record::{LocalRow, OperationRecord};
+use archibald_core::record::LocalRow;
 use archibald_core::time::Timestamp;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection, Postgres, Row, SqlStr, Transaction};
@@ -19,7 +19,7 @@ use crate::records::{AgentRow, agent_row, decode, decode_of};
 use crate::sql::Sql;
 use crate::store::Inner;
 use crate::tx::{Effects, Stop, TxError, unless_refused};
-use crate::writes::{Encoded, Found, LogPlace, Place, Standing};
+use crate::writes::{Candidate, Encoded, Found, LogPlace, Place, Standing};
 
 /// What becomes of a row that somebody else has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,7 @@ struct Batch<'a> {
 #[derive(Default)]
 struct Seen {
     agents: HashMap<AgentId, AgentRow>,
-    operations: HashMap<AgentId, (OperationRecord, Option<OperationId>)>,
+    operations: HashMap<OperationId, Candidate>,
     streams: HashMap<AgentId, LogPlace>,
     standing: HashMap<AgentId, Standing>,
     rows: HashMap<AgentId, BTreeMap<Place, Value>>,
@@ -106,7 +106,7 @@ impl Seen {
     /// either, which is only known of what was waited for.
     fn has(&self, agent: &AgentId, needs: &Needs<'_>) -> bool {
         (!needs.agent || self.agents.contains_key(agent))
-            && (needs.operation.is_none() || self.operations.contains_key(agent))
+            && needs.operation.is_none_or(|id| self.operations.contains_key(&id))
             && (!needs.stream || self.streams.contains_key(agent))
     }
 
@@ -118,16 +118,14 @@ impl Seen {
         now: Timestamp,
         maybe_done_before: bool,
     ) -> Option<Found> {
-        let agent = job.agent();
-        if locks == Locks::Free && !self.has(agent, &job.needs()) {
+        let (agent, needs) = (job.agent(), job.needs());
+        if locks == Locks::Free && !self.has(agent, &needs) {
             return None;
         }
-        let (record, blocker) =
-            self.operations.remove(agent).map_or((None, None), |(record, blocker)| (Some(record), blocker));
         Some(Found {
             agent: self.agents.remove(agent),
-            record,
-            blocker,
+            operation: needs.operation.and_then(|id| self.operations.remove(&id)),
+            next: needs.next.and_then(|id| self.operations.remove(&id)),
             standing: self.standing.remove(agent).unwrap_or_default(),
             rows: self.rows.remove(agent).unwrap_or_default(),
             place: self.streams.remove(agent),
@@ -145,8 +143,8 @@ impl Batch<'_> {
         self.lock_agents(&all, &mut seen).await?;
         let all = self.still_open(all, |agent, needs| !needs.agent || seen.agents.contains_key(agent));
         self.lock_operations(&all, &mut seen).await?;
-        let is_there = |agent: &AgentId| seen.operations.contains_key(agent);
-        let all = self.still_open(all, |agent, needs| needs.operation.is_none() || is_there(agent));
+        let is_there = |id| seen.operations.contains_key(&id);
+        let all = self.still_open(all, |_, needs| needs.operation.is_none_or(is_there));
         self.lock_streams(&all, &mut seen).await?;
         let all = self.still_open(all, |agent, needs| !needs.stream || seen.streams.contains_key(agent));
         self.look_for_standing(&all, &mut seen).await?;
@@ -188,23 +186,27 @@ impl Batch<'_> {
         all: &[(AgentId, Needs<'_>)],
         seen: &mut Seen,
     ) -> Result<(), TxError> {
-        let wanted = all.iter().filter_map(|(agent, needs)| Some((agent, needs.operation?, needs.blocker)));
-        let (mut ids, mut agents, mut ask) = (vec![], vec![], vec![]);
-        for (agent, id, blocker) in wanted {
-            ids.push(id.0);
-            agents.push(agent.to_string());
-            ask.push(blocker);
+        let (mut ids, mut agents, mut ask, mut end) = (vec![], vec![], vec![], vec![]);
+        for (agent, needs) in all {
+            let this = needs.operation.map(|id| (id, needs.blocker, None));
+            let next = needs.next.map(|id| (id, true, needs.operation));
+            for (id, asks, ends) in this.into_iter().chain(next) {
+                ids.push(id.0);
+                agents.push(agent.to_string());
+                ask.push(asks);
+                end.push(ends.map(|id| id.0));
+            }
         }
         if ids.is_empty() {
             return Ok(());
         }
         let text = self.choose(&self.sql.group_operations, &self.sql.group_operations_waited);
-        let query = sqlx::query(text).bind(ids).bind(agents).bind(ask);
+        let query = sqlx::query(text).bind(ids).bind(agents).bind(ask).bind(end);
         for row in query.fetch_all(&mut *self.tx).await? {
-            let agent = named(row.try_get("agent")?)?;
             let blocker = row.try_get::<Option<Uuid>, _>("blocker")?.map(OperationId);
             self.now = self.now.max(row.try_get::<At, _>("now")?.0);
-            seen.operations.insert(agent, (decode(&row)?, blocker));
+            let candidate = Candidate { record: decode(&row)?, blocker };
+            seen.operations.insert(OperationId(row.try_get("id")?), candidate);
         }
         Ok(())
     }

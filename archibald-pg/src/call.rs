@@ -21,6 +21,8 @@ pub(crate) struct Needs<'a> {
     pub(crate) operation: Option<OperationId>,
     /// Who goes before that one on its target.
     pub(crate) blocker: bool,
+    /// The operation that the agent may go on with once that one is settled, and who goes before it.
+    pub(crate) next: Option<OperationId>,
     /// The agent's event counter: it tells something.
     pub(crate) stream: bool,
     /// What may stand in the way of a new operation.

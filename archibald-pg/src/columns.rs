@@ -74,7 +74,7 @@ impl GroupWrite {
     }
 
     fn add(&mut self, agent: &AgentId, writes: Encoded) {
-        if let Some((id, columns)) = writes.saved {
+        for (id, columns) in writes.saved {
             self.saved.id.push(id);
             self.saved.state.push(columns.state);
             self.saved.is_final.push(columns.is_final);

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use archibald_core::error::{FenceError, StoreError};
+use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::lease::Lease;
 use archibald_core::operation::OperationState;
@@ -13,11 +14,11 @@ use sqlx::{PgConnection, Row};
 
 use crate::call::{Ask, Needs};
 use crate::codec::{At, to_i64, to_u64};
-use crate::records::Locked;
+use crate::records::{AgentRow, Locked};
 use crate::sql::Sql;
 use crate::store::PgStore;
 use crate::tx::{How, Runs, Stop, Tx, Wait};
-use crate::writes::{Found, Holder, Writes};
+use crate::writes::{Candidate, Found, Holder, Writes};
 
 /// No lease is longer: a hundred years.
 const LONGEST_MICROS: u64 = 100 * 366 * 24 * 3600 * 1_000_000;
@@ -117,22 +118,40 @@ impl PgStore {
 }
 
 fn lease(request: &LeaseRequest, found: Found) -> Result<(Leased, Writes), NoLease> {
-    let unknown = || LeaseError::NotAvailable { due: None };
-    let (agent, now) = (found.agent.ok_or_else(unknown)?, found.now);
-    if let Some(why) = agent.paused {
-        return Err(LeaseError::Paused { why }.into());
-    }
-    match agent.ends.filter(|_| agent.operation.is_some()) {
-        Some(until) if until > now => return Err(LeaseError::Held { until }.into()),
+    let agent = found.agent.ok_or(LeaseError::NotAvailable { due: None })?;
+    match agent.ends.filter(|_| agent.operation.is_some() && agent.paused.is_none()) {
+        Some(until) if until > found.now => return Err(LeaseError::Held { until }.into()),
         Some(_) => return Err(NoLease::OneIsOver),
         None => {}
     }
-    let mut record = found.record.ok_or_else(unknown)?;
-    if !record.is_due(now) {
-        return Err(LeaseError::NotAvailable { due: due(&record.operation.state) }.into());
+    let (leased, events) = grant(request, agent, found.operation, found.now)?;
+    let writes = Writes {
+        saved: Some(leased.record.clone()),
+        agent: Some(Holder::Is(leased.lease.clone())),
+        runs: Some(Runs::Started(request.operation)),
+        events,
+        ..Writes::default()
+    };
+    Ok((leased, writes))
+}
+
+/// The lease of a free agent, if nothing stands in the way of the operation.
+pub(crate) fn grant(
+    request: &LeaseRequest,
+    agent: AgentRow,
+    wanted: Option<Candidate>,
+    now: Timestamp,
+) -> Result<(Leased, Vec<NewEvent>), LeaseError> {
+    let unknown = || LeaseError::NotAvailable { due: None };
+    if let Some(why) = agent.paused {
+        return Err(LeaseError::Paused { why });
     }
-    if let Some(by) = found.blocker {
-        return Err(LeaseError::TargetBusy { by }.into());
+    let Candidate { mut record, blocker } = wanted.ok_or_else(unknown)?;
+    if !record.is_due(now) {
+        return Err(LeaseError::NotAvailable { due: due(&record.operation.state) });
+    }
+    if let Some(by) = blocker {
+        return Err(LeaseError::TargetBusy { by });
     }
     let lease = Lease {
         agent: request.agent.clone(),
@@ -143,14 +162,7 @@ fn lease(request: &LeaseRequest, found: Found) -> Result<(Leased, Writes), NoLea
         ttl: request.ttl,
     };
     let events = record.lease(&lease, now).map_err(|_| unknown())?;
-    let writes = Writes {
-        saved: Some(record.clone()),
-        agent: Some(Holder::Is(lease.clone())),
-        runs: Some(Runs::Started(lease.operation)),
-        events,
-        ..Writes::default()
-    };
-    Ok((Leased { lease, record, now }, writes))
+    Ok((Leased { lease, record, now }, events))
 }
 
 fn due(state: &OperationState) -> Option<Timestamp> {

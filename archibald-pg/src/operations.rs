@@ -7,7 +7,8 @@ use archibald_core::id::{AgentId, EffectName, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, NewOperation};
 use archibald_core::port::{
-    AdminError, Enqueued, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage, RowQuery,
+    AdminError, Enqueued, HandedOn, LeaseRequest, OperationFilter, OperationPage, OperationStore,
+    PausedAgent, RowPage, RowQuery,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -18,11 +19,12 @@ use serde_json::Value;
 
 use crate::call::{Ask, Needs};
 use crate::codec::unstorable;
+use crate::lock::grant;
 use crate::read;
 use crate::records::Locked;
 use crate::store::PgStore;
 use crate::tx::{How, Runs, Stop, Tx};
-use crate::writes::{Found, Holder, Standing, Writes};
+use crate::writes::{Candidate, Found, Holder, Standing, Writes};
 
 #[async_trait]
 impl OperationStore for PgStore {
@@ -128,6 +130,25 @@ impl OperationStore for PgStore {
             arguments: (lease.clone(), settlement),
             needs: |(lease, settlement)| Needs { rows: &settlement.rows, stream: true, ..Needs::of(lease) },
             decide: settle,
+        };
+        self.call(How::once("settling an attempt"), &lease.agent, ask).await
+    }
+
+    async fn hand_on(
+        &self,
+        lease: &Lease,
+        settlement: Settlement,
+        next: OperationId,
+    ) -> Result<HandedOn, FenceError> {
+        let ask = Ask {
+            arguments: ((lease.clone(), settlement), next),
+            needs: |((lease, settlement), next)| Needs {
+                rows: &settlement.rows,
+                stream: true,
+                next: Some(*next),
+                ..Needs::of(lease)
+            },
+            decide: hand_on,
         };
         self.call(How::once("settling an attempt"), &lease.agent, ask).await
     }
@@ -344,6 +365,30 @@ fn settle(
         ..Writes::default()
     };
     Ok((record, writes))
+}
+
+/// The next one is looked at as the settlement leaves it: who has its target may have ended just now.
+fn hand_on(
+    (settled, next): &((Lease, Settlement), OperationId),
+    mut found: Found,
+) -> Result<(HandedOn, Writes), FenceError> {
+    let (agent, wanted, now) = (found.agent.clone(), found.next.take(), found.now);
+    let (record, mut writes) = settle(settled, found)?;
+    let wanted = wanted.map(|wanted| Candidate {
+        blocker: wanted.blocker.or_else(|| record.goes_before(&wanted.record).then_some(record.operation.id)),
+        ..wanted
+    });
+    let request = LeaseRequest::after(&settled.0, *next);
+    let granted = agent.and_then(|agent| grant(&request, agent, wanted, now).ok());
+    let next = granted.map(|(leased, events)| {
+        writes.events.extend(events);
+        writes.agent = Some(Holder::Is(leased.lease.clone()));
+        writes.next = Some(leased.record.clone());
+        writes.runs = Some(Runs::Started(leased.lease.operation));
+        writes.wakes_workers = false;
+        leased
+    });
+    Ok((HandedOn { record, next }, writes))
 }
 
 /// What it brings back has to find its target free; the event counter is taken before that is looked at, as

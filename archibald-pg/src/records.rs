@@ -15,6 +15,7 @@ use crate::codec::{At, from_json, printable, to_i64, to_json, to_u64};
 use crate::tx::{Tx, TxError};
 
 /// The agent's lease row, locked until the transaction ends.
+#[derive(Clone)]
 pub(crate) struct AgentRow {
     pub(crate) token: u64,
     pub(crate) operation: Option<OperationId>,

@@ -19,9 +19,9 @@ use crate::tx::Runs;
 /// What a call sees, locked until its transaction ends.
 pub(crate) struct Found {
     pub(crate) agent: Option<AgentRow>,
-    pub(crate) record: Option<OperationRecord>,
-    /// The first unfinished one before it that has its target.
-    pub(crate) blocker: Option<OperationId>,
+    pub(crate) operation: Option<Candidate>,
+    /// What the agent may go on with.
+    pub(crate) next: Option<Candidate>,
     pub(crate) standing: Standing,
     pub(crate) rows: BTreeMap<Place, Value>,
     pub(crate) place: Option<LogPlace>,
@@ -29,6 +29,13 @@ pub(crate) struct Found {
     pub(crate) now: Timestamp,
     /// Whether an earlier try of this call may have been committed without our knowing.
     pub(crate) maybe_done_before: bool,
+}
+
+/// An operation, and who goes before it.
+pub(crate) struct Candidate {
+    pub(crate) record: OperationRecord,
+    /// The first unfinished one before it that has its target, where that was asked for.
+    pub(crate) blocker: Option<OperationId>,
 }
 
 /// What may stand in the way of a new operation.
@@ -57,6 +64,8 @@ pub(crate) struct LogPlace {
 #[derive(Default)]
 pub(crate) struct Writes {
     pub(crate) saved: Option<OperationRecord>,
+    /// What the agent goes on with.
+    pub(crate) next: Option<OperationRecord>,
     pub(crate) accepted: Option<OperationRecord>,
     pub(crate) agent: Option<Holder>,
     pub(crate) rows: RowWrites,
@@ -82,7 +91,7 @@ pub(crate) type New = (Operation, Columns, String);
 
 /// The same as the tables have it.
 pub(crate) struct Encoded {
-    pub(crate) saved: Option<(Uuid, Columns)>,
+    pub(crate) saved: Vec<(Uuid, Columns)>,
     pub(crate) accepted: Option<New>,
     pub(crate) agent: Option<Holder>,
     /// Collection, id, content, what is searched.
@@ -103,7 +112,7 @@ impl Found {
             |agent: &&AgentRow| agent.token == lease.token.0 && agent.operation == Some(lease.operation);
         let agent = self.agent.as_ref().filter(is_holder).ok_or(FenceError::Superseded)?;
         let ends = agent.ends.unwrap_or(Timestamp::EPOCH);
-        Ok((self.record.take().ok_or(FenceError::Superseded)?, ends))
+        Ok((self.operation.take().ok_or(FenceError::Superseded)?.record, ends))
     }
 
     /// Rows of the operation's agent, one after the other as far as anybody can tell, and the events of those
@@ -148,7 +157,7 @@ impl Writes {
             evidence: evidence.map(|(evidence, n)| (of, n, evidence)).collect(),
             events: places(agent, place, &self.events)?,
             agent: self.agent,
-            saved: None,
+            saved: vec![],
             accepted: None,
             rows_written: vec![],
             rows_removed: vec![],
@@ -156,8 +165,8 @@ impl Writes {
             wakes_workers: self.wakes_workers,
             runs: self.runs,
         };
-        if let Some(record) = self.saved {
-            encoded.saved = Some((record.operation.id.0, Columns::of(record)?.0));
+        for record in self.saved.into_iter().chain(self.next) {
+            encoded.saved.push((record.operation.id.0, Columns::of(record)?.0));
         }
         if let Some(record) = self.accepted {
             let operation = record.operation.clone();

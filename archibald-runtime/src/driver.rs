@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::reading::{How, Reading};
+use self::run::{Ended, Fresh};
 use crate::calm::{calm, caught};
 use crate::clock::StoreClock;
 use crate::config::RuntimeConfig;
@@ -34,6 +35,8 @@ use crate::stats::Stats;
 const PAGE: u32 = 1000;
 /// Old operations forgotten in one go: few, since others wait for the store meanwhile.
 const FORGET: u32 = 100;
+/// How long an attempt that ends waits for word of what its agent goes on with.
+const SUCCESSION: Duration = Duration::from_millis(20);
 /// How often it is looked for old operations.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
@@ -67,6 +70,15 @@ impl Shared {
         self.tell(Input::Pause { agent: agent.clone(), why: why.to_owned() });
     }
 
+    /// What the agent may be handed on to at the end of this lease. Nothing waits long for it: without it the
+    /// agent is freed, and leased again.
+    pub(crate) async fn goes_on_with(&self, lease: &Lease) -> Option<OperationId> {
+        let (answer, next) = oneshot::channel();
+        let (agent, operation) = (lease.agent.clone(), lease.operation);
+        self.inbox.send(Message::GoesOnWith { agent, operation, answer }).ok()?;
+        tokio::time::timeout(SUCCESSION, next).await.ok()?.ok()?
+    }
+
     /// Tells the scheduler; without effect when no worker runs in this process.
     pub(crate) fn tell(&self, input: Input) {
         let _ = self.inbox.send(Message::Input(input));
@@ -78,10 +90,16 @@ impl Shared {
 pub(crate) enum Message {
     Input(Input),
     EffectOpen(Lease),
-    /// An attempt is over; `settled` says whether the store took its end.
+    /// An attempt is over.
     Ended {
         operation: OperationId,
-        settled: bool,
+        ended: Box<Ended>,
+    },
+    /// What an agent goes on with at the end of its attempt.
+    GoesOnWith {
+        agent: AgentId,
+        operation: OperationId,
+        answer: oneshot::Sender<Option<OperationId>>,
     },
     /// What was read of agents of whom something was heard.
     Read(Vec<Ticket>),
@@ -118,6 +136,7 @@ impl Worker {
             attempts: attempts.clone(),
             running: BTreeMap::new(),
             blockers: BTreeMap::new(),
+            handed_on: BTreeMap::new(),
             forgotten: None,
             reading: Reading::default(),
             stop: stop.clone(),
@@ -138,6 +157,8 @@ impl Worker {
         let whole = tokio::time::timeout(limit, self.attempts.wait()).await.is_ok();
         self.stop.cancel();
         let _ = self.driver.await;
+        // The last attempts may have been handed on to something that is given back now.
+        let whole = tokio::time::timeout(limit, self.attempts.wait()).await.is_ok() && whole;
         let _ = self.renewal.await;
         whole
     }
@@ -157,6 +178,8 @@ struct Driver {
     /// Operations that hold a target back for somebody here, by agent: whatever is heard of the agent may
     /// mean that they are done.
     blockers: BTreeMap<AgentId, BTreeSet<OperationId>>,
+    /// Leases that agents were handed on with, until the scheduler has decided.
+    handed_on: BTreeMap<AgentId, Fresh>,
     /// When nothing old was left to forget.
     forgotten: Option<Instant>,
     reading: Reading,
@@ -171,7 +194,7 @@ impl Driver {
         loop {
             self.obey();
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = self.stop.cancelled() => return self.leave(inbox).await,
                 Some(message) = inbox.recv() => self.handle(message),
                 _ = sweep.tick() => self.sweep().await,
                 wake = caught("waiting for a wake-up", wakeups.next()) => match wake {
@@ -190,17 +213,27 @@ impl Driver {
         }
     }
 
+    /// Nobody goes on with what the last attempts were handed on to.
+    async fn leave(self, mut inbox: mpsc::UnboundedReceiver<Message>) {
+        inbox.close();
+        while let Some(message) = inbox.recv().await {
+            if let Message::Ended { ended, .. } = message
+                && let Some(fresh) = ended.next
+            {
+                fresh.give_back(&self.shared).await;
+            }
+        }
+    }
+
     fn handle(&mut self, message: Message) {
         match message {
             Message::Input(input) => self.input(input),
             Message::EffectOpen(lease) => {
                 self.input(Input::EffectOpen { agent: lease.agent, operation: lease.operation });
             }
-            Message::Ended { operation, settled } => {
-                self.running.remove(&operation);
-                if settled {
-                    self.reading.settled(operation);
-                }
+            Message::Ended { operation, ended } => self.ended(operation, *ended),
+            Message::GoesOnWith { agent, operation, answer } => {
+                let _ = answer.send(self.scheduler.goes_on_with(&agent, operation));
             }
             Message::Read(tickets) => self.read(tickets),
             Message::Explain { agent, operation, answer } => {

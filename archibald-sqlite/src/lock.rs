@@ -77,7 +77,7 @@ pub(crate) async fn held(tx: &mut Tx, lease: &Lease) -> Result<OperationRecord, 
     record.ok_or(FenceError::Superseded)
 }
 
-async fn lease(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseError> {
+pub(crate) async fn lease(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseError> {
     let (mut record, last_token) = grantable(tx, &request).await?;
     let now = tx.now;
     let lease = Lease {

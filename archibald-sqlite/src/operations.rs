@@ -5,7 +5,8 @@ use archibald_core::id::{AgentId, EffectName, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, NewOperation};
 use archibald_core::port::{
-    AdminError, Enqueued, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage, RowQuery,
+    AdminError, Enqueued, HandedOn, LeaseError, LeaseRequest, OperationFilter, OperationPage, OperationStore,
+    PausedAgent, RowPage, RowQuery,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -14,7 +15,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::code::failed;
-use crate::lock::held;
+use crate::lock::{held, lease};
 use crate::tx::Tx;
 use crate::{SqliteStore, sql};
 
@@ -93,7 +94,24 @@ impl OperationStore for SqliteStore {
 
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
         let lease = lease.clone();
-        self.write(move |tx| Box::pin(settle(tx, lease, settlement))).await
+        self.write(move |tx| {
+            Box::pin(async move {
+                let record = settle(tx, &lease, settlement).await?;
+                tx.end_lease(&lease.agent).await?;
+                Ok(record)
+            })
+        })
+        .await
+    }
+
+    async fn hand_on(
+        &self,
+        lease: &Lease,
+        settlement: Settlement,
+        next: OperationId,
+    ) -> Result<HandedOn, FenceError> {
+        let lease = lease.clone();
+        self.write(move |tx| Box::pin(hand_on(tx, lease, settlement, next))).await
     }
 
     async fn cancel(
@@ -264,14 +282,33 @@ async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRec
     }
 }
 
-async fn settle(tx: &mut Tx, lease: Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
-    let mut record = held(tx, &lease).await?;
-    let told = record.settle(&lease, &settlement.disposition, tx.now)?;
+/// The end of an attempt, but for its lease.
+async fn settle(tx: &mut Tx, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
+    let mut record = held(tx, lease).await?;
+    let told = record.settle(lease, &settlement.disposition, tx.now)?;
     let first = record.list_evidence(&settlement.evidence, tx.now);
     tx.write_evidence(&record, first, settlement.evidence).await?;
     let mut events = tx.write_rows(&record, settlement.rows).await?;
     events.extend(told);
     tx.update(&record, events).await?;
-    tx.end_lease(&lease.agent).await?;
     Ok(record)
+}
+
+async fn hand_on(
+    tx: &mut Tx,
+    held: Lease,
+    settlement: Settlement,
+    next: OperationId,
+) -> Result<HandedOn, FenceError> {
+    let record = settle(tx, &held, settlement).await?;
+    tx.free_agent(&held.agent).await?;
+    let next = match lease(tx, LeaseRequest::after(&held, next)).await {
+        Ok(leased) => Some(leased),
+        Err(LeaseError::Store(error)) => return Err(error.into()),
+        Err(_) => None,
+    };
+    if next.is_none() {
+        tx.wake_workers(&held.agent);
+    }
+    Ok(HandedOn { record, next })
 }

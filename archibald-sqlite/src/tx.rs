@@ -318,9 +318,15 @@ impl Tx {
 
     /// Frees the agent.
     pub(crate) async fn end_lease(&mut self, agent: &AgentId) -> Result<(), StoreError> {
+        self.free_agent(agent).await?;
+        self.wake_workers(agent);
+        Ok(())
+    }
+
+    /// Nobody holds the agent any more, and nobody is told.
+    pub(crate) async fn free_agent(&mut self, agent: &AgentId) -> Result<(), StoreError> {
         let query = sqlx::query(sql::END_LEASE).bind(agent.as_str());
         query.execute(&mut self.conn).await.map_err(failed)?;
-        self.wake_workers(agent);
         Ok(())
     }
 

@@ -180,6 +180,13 @@ impl Failpoint {
         }
     }
 
+    /// The agent is held.
+    fn note_lease(&self, lease: &Lease) {
+        if self.is_watched(Some(&lease.agent)) {
+            self.held().lease = Some(lease.clone());
+        }
+    }
+
     /// There is something to do for this agent.
     fn note_work(&self, agent: &AgentId) {
         if self.is_watched(Some(agent)) {

@@ -22,6 +22,15 @@ pub struct LeaseRequest {
     pub ttl: Duration,
 }
 
+impl LeaseRequest {
+    /// For what the agent goes on with after a lease, on the same terms.
+    #[must_use]
+    pub fn after(lease: &Lease, next: OperationId) -> Self {
+        let (agent, worker) = (lease.agent.clone(), lease.worker.clone());
+        Self { agent, operation: next, worker, ttl: lease.ttl }
+    }
+}
+
 /// The lease and what it is for, as of its transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leased {

@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Leased;
 use crate::effect::{Intent, IntentRequest, Receipt, Released};
 use crate::error::{EnqueueError, FenceError, FieldError, StoreError};
 use crate::id::{AgentId, Collection, EffectName, OperationId, OperationKind, Target};
@@ -76,6 +77,15 @@ pub struct PausedAgent {
     pub why: String,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// What the end of an attempt left that handed its agent on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HandedOn {
+    /// The operation that was settled.
+    pub record: OperationRecord,
+    /// The one that the agent is held for now; `None` where something stood in its way, and the agent is free.
+    pub next: Option<Leased>,
 }
 
 /// A person's request that could not be carried out.
@@ -219,6 +229,23 @@ pub trait OperationStore: Send + Sync {
     /// # Cancel safety
     /// A dropped call may have settled; asking again then says superseded.
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError>;
+
+    /// As [`settle`](Self::settle), and in the same transaction the agent goes on to `next`, as
+    /// [`AgentLock::lease`](super::AgentLock::lease) would: with a new token, for the same worker and as long as
+    /// the lease that ends. Where anything stands in the way of that one the agent is freed.
+    ///
+    /// # Errors
+    /// [`FenceError`]; then nothing was written.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have settled and leased; asking again then says superseded, and the new lease ends by
+    /// its time.
+    async fn hand_on(
+        &self,
+        lease: &Lease,
+        settlement: Settlement,
+        next: OperationId,
+    ) -> Result<HandedOn, FenceError>;
 
     /// Withdraws an operation that waits and has no effect.
     ///

@@ -47,7 +47,7 @@ pub(super) struct Run {
     pub(super) ticket: Key,
     pub(super) operation: OperationId,
     pub(super) class: Class,
-    step: Step,
+    pub(super) step: Step,
     /// It is not asked to give way to anybody.
     protected: bool,
     /// Not while the lease is under way.
@@ -58,7 +58,7 @@ pub(super) struct Run {
     pub(super) effect_open: bool,
     pub(super) preempt_asked: bool,
     /// A ticket that came meanwhile.
-    again: Option<Box<Ticket>>,
+    pub(super) again: Option<Box<Ticket>>,
     withdrawn: bool,
 }
 

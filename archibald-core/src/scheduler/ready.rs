@@ -65,6 +65,11 @@ impl Ready {
             .or_else(|| with_room(&mut self.background, Class::Background)?.first(slot))
     }
 
+    /// Whether anybody waits for a slot of which one of this class would take the first.
+    pub(super) fn is_awaited(&self, class: Class) -> bool {
+        self.interactive.standing > 0 || (class == Class::Background && self.background.standing > 0)
+    }
+
     /// The lane that starts so many turns after the next of its class, as far as it is known.
     pub(super) fn ahead(&self, class: Class, turns: usize) -> Option<Key> {
         let row = match class {
@@ -139,7 +144,7 @@ impl Row {
 }
 
 /// The slots of the worker and who has them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Slots {
     total: usize,
     reserved_interactive: usize,

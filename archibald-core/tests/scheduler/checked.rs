@@ -28,6 +28,7 @@ impl Checked {
 
     /// Hands the input on and checks what comes of it.
     pub(crate) fn handle(&mut self, now: Timestamp, input: &Input) -> Result<Vec<Command>, String> {
+        let goes_on = self.goes_on(now, input);
         self.scheduler.handle(now, input.clone());
         let Some(model) = &mut self.model else {
             return Ok(std::iter::from_fn(|| self.scheduler.poll_command()).collect());
@@ -39,9 +40,29 @@ impl Checked {
             commands.push(command);
         }
         model.nothing_is_left(now)?;
+        let starts = |who: &AgentId| {
+            commands.iter().any(|command| matches!(command, Command::Lease { agent, .. } if agent == who))
+        };
+        if let Some(agent) = goes_on.filter(|agent| !starts(agent)) {
+            return Err(format!("{agent} was to go on and starts nothing"));
+        }
         self.check_counts()?;
         self.check_timeout(now)?;
         Ok(commands)
+    }
+
+    /// The agent that goes on at once after this input, where no alarm and no other ticket changes that.
+    fn goes_on(&self, now: Timestamp, input: &Input) -> Option<AgentId> {
+        let Input::Settled { agent, operation, next } = input else { return None };
+        let rings = self.scheduler.poll_timeout().is_some_and(|at| at <= now);
+        let is_its_own =
+            next.as_ref().is_none_or(|next| next.operation == *operation && next.agent == *agent);
+        let goes_on = self.goes_on_with(agent, *operation).filter(|_| !rings && is_its_own);
+        goes_on.map(|_| agent.clone())
+    }
+
+    pub(crate) fn goes_on_with(&self, agent: &AgentId, operation: OperationId) -> Option<OperationId> {
+        self.scheduler.goes_on_with(agent, operation)
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {

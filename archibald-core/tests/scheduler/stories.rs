@@ -53,6 +53,56 @@ fn interactive_goes_before_background_and_then_whoever_came_first() {
     story.settles(&late).starts(&old_sync);
 }
 
+// An agent that can be handed on.
+
+#[test]
+fn an_agent_goes_on_with_what_would_start_at_its_end() {
+    let mut story = slots(1);
+    let (running, second, third) = (order("nancy", 0), order("nancy", 1), order("nancy", 2));
+    assert_eq!(story.goes_on_with(&running), None, "it is not known");
+    story.comes(&running).starts(&running);
+    assert_eq!(story.goes_on_with(&running), None, "nothing waits");
+    story.comes(&third).nothing();
+    story.comes(&second.clone().due(9)).nothing();
+    assert_eq!(story.goes_on_with(&running), Some(third.operation), "the other is not due");
+    assert_eq!(story.goes_on_with(&third), None, "it does not run");
+    story.comes(&second).nothing();
+    assert_eq!(story.goes_on_with(&running), Some(second.operation));
+    story.pause("nancy", "locked").nothing();
+    assert_eq!(story.goes_on_with(&running), None, "paused");
+    story.resume("nancy").nothing();
+    story.withdrawn(&second).nothing();
+    assert_eq!(story.goes_on_with(&running), Some(third.operation));
+    story.settles(&running).starts(&third);
+}
+
+#[test]
+fn an_agent_does_not_go_on_when_others_wait_for_its_slot() {
+    let mut story = slots(1);
+    let (running, second, other) = (order("nancy", 0), order("nancy", 1), sync("andrew", 0));
+    story.comes(&running).starts(&running);
+    story.comes(&second).nothing();
+    story.comes(&other).nothing();
+    assert_eq!(story.goes_on_with(&running), Some(second.operation), "an order goes before a sync");
+    story.settles(&running).starts(&second);
+    let third = sync("nancy", 3);
+    story.comes(&third).nothing();
+    assert_eq!(story.goes_on_with(&second), None);
+    story.settles(&second).starts(&other);
+}
+
+#[test]
+fn background_work_does_not_go_on_in_a_reserved_slot() {
+    let config = SchedulerConfig { slots: 2, reserved_interactive: 1, ..SchedulerConfig::default() };
+    let mut story = story(config);
+    let (order, next, sync_of_another) = (order("nancy", 0), sync("nancy", 1), sync("andrew", 0));
+    story.comes(&order).starts(&order);
+    story.comes(&next).nothing();
+    assert_eq!(story.goes_on_with(&order), Some(next.operation));
+    story.comes(&sync_of_another).starts(&sync_of_another);
+    assert_eq!(story.goes_on_with(&order), None);
+}
+
 #[test]
 fn agents_run_side_by_side() {
     let mut story = slots(2);

@@ -115,6 +115,11 @@ impl Story {
         self.says(Input::Settled { agent, operation, next: Some(next.clone()) })
     }
 
+    /// What the agent would go on with if this one ended.
+    pub(crate) fn goes_on_with(&self, running: &Ticket) -> Option<OperationId> {
+        self.checked.goes_on_with(&running.agent, running.operation)
+    }
+
     pub(crate) fn withdrawn(&mut self, ticket: &Ticket) -> Then<'_> {
         self.says(Input::Withdrawn { agent: ticket.agent.clone(), operation: ticket.operation })
     }

@@ -23,53 +23,114 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How long an operation of an unknown kind is left to other workers.
 const UNKNOWN_KIND_PAUSE: Duration = Duration::from_secs(30);
 
+/// A lease that nothing was done with yet.
+pub(crate) struct Fresh {
+    leased: Leased,
+    /// When it was about to be asked for.
+    asked: Instant,
+}
+
+/// How an attempt ended, or why there was none.
+pub(crate) struct Ended {
+    /// What the scheduler is told.
+    pub(super) input: Input,
+    /// Whether the store took its end.
+    pub(super) settled: bool,
+    /// What the agent was handed on to.
+    pub(super) next: Option<Fresh>,
+}
+
+impl Fresh {
+    pub(super) fn agent(&self) -> &AgentId {
+        &self.leased.lease.agent
+    }
+
+    /// Not wanted after all. If the store does not take it back, it ends by its time.
+    pub(super) async fn give_back(self, shared: &Shared) {
+        let lease = &self.leased.lease;
+        if let Err(error) = calm("handing back a lease", shared.lock.hand_back(lease)).await {
+            tracing::warn!(agent = %lease.agent, %error, "a lease could not be handed back");
+        }
+    }
+}
+
 impl Driver {
     /// One task from the request for the lease to the settlement.
     pub(super) fn start(&mut self, agent: AgentId, operation: OperationId, step: Step) {
         let give_way = CancellationToken::new();
         self.running.insert(operation, give_way.clone());
+        let fresh = self.handed_on.remove(&agent);
         let shared = self.shared.clone();
         let span = tracing::info_span!("operation", %agent, %operation, ?step);
         self.attempts.spawn(
             async move {
-                let (input, settled) = lease_and_run(&shared, &agent, operation, give_way).await;
-                let _ = shared.inbox.send(Message::Ended { operation, settled });
-                shared.tell(input);
+                let ended = match lease(&shared, &agent, operation, fresh).await {
+                    Ok(fresh) => run_leased(&shared, fresh, give_way).await,
+                    Err(error) => Ended {
+                        input: refused(&shared, &agent, operation, error),
+                        settled: false,
+                        next: None,
+                    },
+                };
+                let _ = shared.inbox.send(Message::Ended { operation, ended: Box::new(ended) });
             }
             .instrument(span),
         );
     }
+
+    /// An attempt is over. What its agent was handed on to goes on if the scheduler says so too.
+    pub(super) fn ended(&mut self, operation: OperationId, ended: Ended) {
+        self.running.remove(&operation);
+        if ended.settled {
+            self.reading.settled(operation);
+        }
+        let agent = ended.next.map(|fresh| {
+            let agent = fresh.agent().clone();
+            self.handed_on.insert(agent.clone(), fresh);
+            agent
+        });
+        self.input(ended.input);
+        self.obey();
+        if let Some(fresh) = agent.and_then(|agent| self.handed_on.remove(&agent)) {
+            let shared = self.shared.clone();
+            self.attempts.spawn(async move { fresh.give_back(&shared).await });
+        }
+    }
 }
 
-/// What the scheduler is told of the end, and whether the store took it.
-async fn lease_and_run(
-    shared: &Arc<Shared>,
+/// The lease that the agent was handed on with, if it is for this operation, else a new one.
+async fn lease(
+    shared: &Shared,
     agent: &AgentId,
     operation: OperationId,
-    give_way: CancellationToken,
-) -> (Input, bool) {
-    let request = LeaseRequest {
-        agent: agent.clone(),
-        operation,
-        worker: shared.config.worker.clone(),
-        ttl: shared.config.lease,
-    };
+    fresh: Option<Fresh>,
+) -> Result<Fresh, LeaseError> {
+    match fresh {
+        Some(fresh) if fresh.leased.lease.operation == operation => return Ok(fresh),
+        Some(fresh) => fresh.give_back(shared).await,
+        None => {}
+    }
+    let (agent, worker, ttl) = (agent.clone(), shared.config.worker.clone(), shared.config.lease);
+    let request = LeaseRequest { agent, operation, worker, ttl };
     let asked = Instant::now();
-    let leased = match calm("leasing", shared.lock.lease(&request)).await {
-        Ok(leased) => {
-            shared.clock.learn(leased.now, asked);
-            leased
-        }
-        Err(error) => return (refused(shared, agent, operation, error), false),
-    };
+    let leased = calm("leasing", shared.lock.lease(&request)).await?;
+    shared.clock.learn(leased.now, asked);
+    Ok(Fresh { leased, asked })
+}
+
+async fn run_leased(shared: &Arc<Shared>, fresh: Fresh, give_way: CancellationToken) -> Ended {
+    let Fresh { leased, asked } = fresh;
+    let (agent, operation) = (leased.lease.agent.clone(), leased.lease.operation);
     let guard = Arc::new(LeaseGuard::new(leased.lease.clone(), asked, shared.config.lease_margin));
     shared.holdings.add(&guard);
     shared.tell(Input::Leased { agent: agent.clone(), operation });
     let settled = run(shared, leased, &guard, give_way).await;
     shared.holdings.remove(&guard);
-    let is_settled = settled.is_some();
-    let next = settled.and_then(|record| record.ticket());
-    (Input::Settled { agent: agent.clone(), operation, next }, is_settled)
+    let (settled, ticket, next) = match settled {
+        Some(Settled { record, next }) => (true, record.ticket(), next),
+        None => (false, None, None),
+    };
+    Ended { input: Input::Settled { agent, operation, next: ticket }, settled, next }
 }
 
 fn refused(shared: &Shared, agent: &AgentId, operation: OperationId, error: LeaseError) -> Input {
@@ -91,17 +152,23 @@ fn refused(shared: &Shared, agent: &AgentId, operation: OperationId, error: Leas
     Input::LeaseRefused { agent: agent.clone(), operation, reason }
 }
 
+/// What the store took, and what it handed the agent on to.
+struct Settled {
+    record: OperationRecord,
+    next: Option<Fresh>,
+}
+
 /// The attempt and its settlement; `None` when the lease was lost or the settlement could not be written.
 async fn run(
     shared: &Arc<Shared>,
     leased: Leased,
     guard: &Arc<LeaseGuard>,
     give_way: CancellationToken,
-) -> Option<OperationRecord> {
+) -> Option<Settled> {
     let Some(action) = shared.registry.get(&leased.record.operation.kind).cloned() else {
         tracing::warn!(kind = %leased.record.operation.kind, "unknown kind, left for a worker that knows it");
         let later = Disposition::Yield { after: UNKNOWN_KIND_PAUSE, why: YieldReason::UnknownKind };
-        return calm("settling", shared.store.settle(&guard.lease, later.into())).await.ok();
+        return settle_once(shared, guard, later.into()).await.ok();
     };
     let attempt = Attempt::new(shared.clone(), action, leased, guard.clone(), give_way, shared.inbox.clone());
     let ended = tokio::select! {
@@ -129,12 +196,13 @@ async fn settle(
     guard: &LeaseGuard,
     attempt: &Attempt,
     mut settlement: Settlement,
-) -> Option<OperationRecord> {
+) -> Option<Settled> {
     loop {
-        let error = match calm("settling", shared.store.settle(&guard.lease, settlement.clone())).await {
-            Ok(record) => {
-                tracing::info!(state = record.operation.state.name(), outcome = outcome(&record), "settled");
-                return Some(record);
+        let error = match settle_once(shared, guard, settlement.clone()).await {
+            Ok(settled) => {
+                let record = &settled.record;
+                tracing::info!(state = record.operation.state.name(), outcome = outcome(record), "settled");
+                return Some(settled);
             }
             Err(error) => error,
         };
@@ -162,6 +230,23 @@ async fn settle(
             }
         }
     }
+}
+
+/// Hands the agent on where there is something to go on with.
+async fn settle_once(
+    shared: &Shared,
+    guard: &LeaseGuard,
+    settlement: Settlement,
+) -> Result<Settled, FenceError> {
+    let lease = &guard.lease;
+    let Some(next) = shared.goes_on_with(lease).await else {
+        let record = calm("settling", shared.store.settle(lease, settlement)).await?;
+        return Ok(Settled { record, next: None });
+    };
+    let asked = Instant::now();
+    let handed = calm("settling", shared.store.hand_on(lease, settlement, next)).await?;
+    let next = handed.next.map(|leased| Fresh { leased, asked });
+    Ok(Settled { record: handed.record, next })
 }
 
 fn outcome(record: &OperationRecord) -> &str {

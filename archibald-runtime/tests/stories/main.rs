@@ -6,6 +6,7 @@ mod delete_order;
 mod edit_order;
 mod send_to_verona;
 mod submit_order;
+mod succession;
 mod support;
 mod syncs;
 mod update_customer;

@@ -1,11 +1,14 @@
 use archibald_core::error::{FenceError, JournalError};
 use archibald_core::event::Event;
-use archibald_core::operation::Step;
+use archibald_core::operation::{NewOperation, Step};
+use archibald_core::port::LeaseError;
 use archibald_core::record::{Evidence, LocalRow, Settlement};
 use serde_json::{Value, json};
 
 use super::StoreUnderTest;
-use super::checks::{LONG, agent, all_customers, available, completed, gave_way, kinds, row, submit, sync};
+use super::checks::{
+    LONG, agent, all_customers, available, completed, gave_way, kinds, on_target, row, submit, sync,
+};
 
 fn screenshot(byte: u8) -> Evidence {
     Evidence { name: "screenshot".into(), media_type: "image/png".into(), bytes: vec![byte, 0, 255] }
@@ -125,4 +128,75 @@ pub async fn evidence_is_numbered_through(under: &mut dyn StoreUnderTest) {
         let kept = ports.store.evidence(&nancy, record.operation.id, n).await.unwrap();
         assert_eq!(kept, Some(screenshot(byte)));
     }
+}
+
+/// The end of one operation and the start of the next are one commit, told in that order; the new lease is like
+/// any other, and the old one is over.
+pub async fn an_agent_is_handed_on(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let (first, lease) = ports.running(on_target(submit(&nancy, "1"), "order:7"), LONG).await;
+    let second = ports.enqueue(on_target(submit(&nancy, "2"), "order:7")).await;
+    let place = ports.head(&nancy).await;
+    let settlement = Settlement {
+        disposition: completed(),
+        rows: vec![row("ALFKI", Some(json!({ "name": "Alfreds" })))],
+        evidence: vec![screenshot(1)],
+    };
+    let handed = ports.store.hand_on(&lease, settlement, second.operation.id).await.unwrap();
+    let next = handed.next.expect("nothing stands in its way: the one before it on its target is done");
+    assert_eq!(handed.record, ports.get(&first).await);
+    assert_eq!(next.record, ports.get(&second).await);
+    assert_eq!((handed.record.operation.state.name(), handed.record.evidence.len()), ("completed", 1));
+    assert!(next.lease.token > lease.token, "a new token for every start");
+    assert_eq!((&next.lease.worker, next.lease.ttl), (&lease.worker, lease.ttl));
+    assert_eq!(next.lease.expires_at, next.now + LONG);
+    let events = ports.events_after(&nancy, place, 10).await;
+    assert_eq!(kinds(&events), ["customer.updated", "operation.completed", "operation.started"]);
+    let late = ports.store.settle(&lease, completed().into()).await;
+    assert!(matches!(late, Err(FenceError::Superseded)), "{late:?}");
+    let third = ports.enqueue(submit(&nancy, "3")).await;
+    let refused = ports.try_lease(&third, "w2", LONG).await;
+    assert!(matches!(refused, Err(LeaseError::Held { .. })), "{refused:?}");
+    assert_eq!(ports.lock.renew(&[lease, next.lease.clone()]).await.unwrap().len(), 1, "the new one");
+    ports.settle(&next.lease, completed()).await;
+    ports.lease(&third, LONG).await;
+}
+
+/// The settlement does not depend on it.
+pub async fn an_agent_is_freed_where_it_cannot_be_handed_on(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let (record, mut lease) = ports.running(on_target(submit(&nancy, "1"), "order:7"), LONG).await;
+    let behind = ports.enqueue(on_target(submit(&nancy, "2"), "order:7")).await;
+    let run_at = Some(record.operation.created_at + LONG);
+    let later = ports.enqueue(NewOperation { run_at, ..submit(&nancy, "3") }).await;
+    let cancelled = ports.enqueue(submit(&nancy, "4")).await;
+    ports.store.cancel(&nancy, cancelled.operation.id, "nancy").await.unwrap();
+    let foreign = ports.enqueue(submit(&agent("andrew"), "5")).await;
+    for next in [&behind, &later, &cancelled, &foreign] {
+        let before = ports.get(next).await;
+        let handed = ports.store.hand_on(&lease, gave_way().into(), next.operation.id).await.unwrap();
+        assert_eq!(handed.next, None);
+        assert_eq!(ports.get(next).await, before);
+        assert_eq!(available(&handed.record), Some(Step::Act));
+        lease = ports.lease(&record, LONG).await;
+    }
+    ports.store.pause(&nancy, "to look at it").await.unwrap();
+    let handed = ports.store.hand_on(&lease, completed().into(), behind.operation.id).await.unwrap();
+    assert_eq!((handed.record.operation.state.name(), handed.next), ("completed", None));
+    ports.store.resume(&nancy).await.unwrap();
+    ports.lease(&behind, LONG).await;
+}
+
+/// Neither half without the other, and the lease is kept.
+pub async fn a_refused_settlement_hands_nothing_on(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let (record, lease) = ports.running(submit(&nancy, "1"), LONG).await;
+    let next = ports.enqueue(submit(&nancy, "2")).await;
+    ports.released(&lease).await;
+    let (before, place) = (ports.get(&record).await, ports.head(&nancy).await);
+    let refused = ports.store.hand_on(&lease, completed().into(), next.operation.id).await;
+    assert!(matches!(refused, Err(FenceError::Journal(JournalError::Open(_)))), "{refused:?}");
+    assert_eq!((ports.get(&record).await, ports.head(&nancy).await), (before, place));
+    assert_eq!(available(&ports.get(&next).await), Some(Step::Act));
+    assert_eq!(ports.lock.renew(&[lease]).await.unwrap().len(), 1, "still held");
 }

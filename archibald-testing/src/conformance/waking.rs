@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use archibald_core::event::Progress;
-use archibald_core::id::AgentId;
+use archibald_core::id::{AgentId, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::port::{WorkerWake, WorkerWakeups};
 use archibald_core::record::{Disposition, Resolution};
@@ -56,6 +56,13 @@ pub async fn workers_are_woken_for_what_became_available(under: &mut dyn StoreUn
     ports.settle(&lease, gave_way()).await;
     woken(&mut wakes, &nancy, "an attempt was settled").await;
 
+    let lease = ports.lease(&record, LONG).await;
+    let mut wakes = ports.bus.subscribe_worker();
+    let nothing =
+        ports.store.hand_on(&lease, gave_way().into(), OperationId(uuid::Uuid::nil())).await.unwrap();
+    assert_eq!(nothing.next, None);
+    woken(&mut wakes, &nancy, "an agent could not be handed on").await;
+
     ports.lease(&record, SHORT).await;
     under.advance(AFTER_SHORT).await;
     let mut wakes = ports.bus.subscribe_worker();
@@ -108,6 +115,12 @@ pub async fn progress_is_the_latest_of_what_runs(under: &mut dyn StoreUnderTest)
     assert_eq!(ports.bus.progress(&nancy), [progress(&lease, 3)]);
     assert_eq!(ports.bus.progress(&agent("andrew")), []);
     assert_eq!(ports.head(&nancy).await, place, "progress has no place in the log");
+    let next = ports.enqueue(submit(&nancy, "next")).await;
+    let handed = ports.store.hand_on(&lease, completed().into(), next.operation.id).await.unwrap();
+    assert_eq!(ports.bus.progress(&nancy), []);
+    let lease = handed.next.expect("handed on").lease;
+    ports.bus.publish_progress(progress(&lease, 1));
+    assert_eq!(ports.bus.progress(&nancy), [progress(&lease, 1)], "of what the agent was handed on to");
     ports.settle(&lease, completed()).await;
     assert_eq!(ports.bus.progress(&nancy), []);
 }

@@ -19,9 +19,7 @@ impl AgentLock for Pointed {
     async fn lease(&self, request: &LeaseRequest) -> Result<Leased, LeaseError> {
         let call = async {
             let leased = self.inner.lease(request).await?;
-            if self.point.is_watched(Some(&request.agent)) {
-                self.point.held().lease = Some(leased.lease.clone());
-            }
+            self.point.note_lease(&leased.lease);
             Ok(leased)
         };
         self.point.around("lock.lease", Some(&request.agent), call).await

@@ -6,7 +6,8 @@ use archibald_core::id::{AgentId, EffectName, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::NewOperation;
 use archibald_core::port::{
-    AdminError, Enqueued, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage, RowQuery,
+    AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage,
+    RowQuery,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -95,6 +96,22 @@ impl OperationStore for Pointed {
 
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
         self.point.around("store.settle", Some(&lease.agent), self.inner.settle(lease, settlement)).await
+    }
+
+    async fn hand_on(
+        &self,
+        lease: &Lease,
+        settlement: Settlement,
+        next: OperationId,
+    ) -> Result<HandedOn, FenceError> {
+        let call = async {
+            let handed = self.inner.hand_on(lease, settlement, next).await?;
+            if let Some(next) = handed.next.as_ref() {
+                self.point.note_lease(&next.lease);
+            }
+            Ok(handed)
+        };
+        self.point.around("store.settle", Some(&lease.agent), call).await
     }
 
     async fn cancel(

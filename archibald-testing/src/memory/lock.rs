@@ -13,23 +13,7 @@ use super::{Agent, MemoryStore, State};
 #[async_trait]
 impl AgentLock for MemoryStore {
     async fn lease(&self, request: &LeaseRequest) -> Result<Leased, LeaseError> {
-        self.write(|state, now| {
-            let mut record = grantable(state, request, now)?;
-            let agent = state.agent(&request.agent);
-            let lease = Lease {
-                agent: request.agent.clone(),
-                operation: request.operation,
-                token: FencingToken(agent.token + 1),
-                worker: request.worker.clone(),
-                expires_at: now + request.ttl,
-                ttl: request.ttl,
-            };
-            let events = record.lease(&lease, now).map_err(|_| LeaseError::NotAvailable { due: None })?;
-            agent.token = lease.token.0;
-            agent.held = Some(lease.clone());
-            state.write(record.clone(), events, now);
-            Ok(Leased { lease, record, now })
-        })
+        self.write(|state, now| lease(state, request, now))
     }
 
     async fn renew(&self, leases: &[Lease]) -> Result<Vec<(AgentId, FencingToken)>, StoreError> {
@@ -82,6 +66,24 @@ impl AgentLock for MemoryStore {
     }
 }
 
+pub(super) fn lease(state: &mut State, request: &LeaseRequest, now: Timestamp) -> Result<Leased, LeaseError> {
+    let mut record = grantable(state, request, now)?;
+    let agent = state.agent(&request.agent);
+    let lease = Lease {
+        agent: request.agent.clone(),
+        operation: request.operation,
+        token: FencingToken(agent.token + 1),
+        worker: request.worker.clone(),
+        expires_at: now + request.ttl,
+        ttl: request.ttl,
+    };
+    let events = record.lease(&lease, now).map_err(|_| LeaseError::NotAvailable { due: None })?;
+    agent.token = lease.token.0;
+    agent.held = Some(lease.clone());
+    state.write(record.clone(), events, now);
+    Ok(Leased { lease, record, now })
+}
+
 /// The operation, if nothing stands in its way.
 fn grantable(
     state: &mut State,
@@ -118,9 +120,7 @@ fn grantable(
 }
 
 fn earlier_with_same_target<'a>(agent: &'a Agent, record: &OperationRecord) -> Option<&'a OperationRecord> {
-    let target = record.operation.target.as_ref()?;
     let earlier = agent.unfinished.range(..record.operation.position);
-    earlier
-        .filter_map(|position| agent.operations.get(position))
-        .find(|other| other.operation.target.as_ref() == Some(target))
+    let mut earlier = earlier.filter_map(|position| agent.operations.get(position));
+    earlier.find(|other| other.goes_before(record))
 }

@@ -7,7 +7,8 @@ use archibald_core::id::{AgentId, EffectName, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, NewOperation};
 use archibald_core::port::{
-    AdminError, Enqueued, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage, RowQuery,
+    AdminError, Enqueued, HandedOn, LeaseError, LeaseRequest, OperationFilter, OperationPage, OperationStore,
+    PausedAgent, RowPage, RowQuery,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -15,6 +16,7 @@ use archibald_core::time::Timestamp;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::lock::lease;
 use super::{Agent, MemoryStore, State};
 
 #[async_trait]
@@ -110,18 +112,29 @@ impl OperationStore for MemoryStore {
 
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
         self.write(|state, now| {
-            let agent = state.agent(&lease.agent);
-            let mut record = agent.by_id(lease.operation).cloned().ok_or(FenceError::Superseded)?;
-            let told = record.settle(lease, &settlement.disposition, now)?;
-            let first = record.list_evidence(&settlement.evidence, now);
-            let numbered = (first..).map(|n| (lease.operation, n)).zip(settlement.evidence);
-            agent.evidence.extend(numbered);
-            let mut events = agent.write_rows(&record, settlement.rows, now);
-            events.extend(told);
-            agent.held = None;
-            state.write(record.clone(), events, now);
+            let record = settle(state, lease, settlement, now)?;
             state.wake_workers(&lease.agent);
             Ok(record)
+        })
+    }
+
+    async fn hand_on(
+        &self,
+        held: &Lease,
+        settlement: Settlement,
+        next: OperationId,
+    ) -> Result<HandedOn, FenceError> {
+        self.write(|state, now| {
+            let record = settle(state, held, settlement, now)?;
+            let next = match lease(state, &LeaseRequest::after(held, next), now) {
+                Ok(leased) => Some(leased),
+                Err(LeaseError::Store(error)) => return Err(error.into()),
+                Err(_) => None,
+            };
+            if next.is_none() {
+                state.wake_workers(&held.agent);
+            }
+            Ok(HandedOn { record, next })
         })
     }
 
@@ -228,6 +241,26 @@ impl OperationStore for MemoryStore {
         });
         Ok(paused.collect())
     }
+}
+
+/// The end of the attempt, and the agent free.
+fn settle(
+    state: &mut State,
+    lease: &Lease,
+    settlement: Settlement,
+    now: Timestamp,
+) -> Result<OperationRecord, FenceError> {
+    let agent = state.agent(&lease.agent);
+    let mut record = agent.by_id(lease.operation).cloned().ok_or(FenceError::Superseded)?;
+    let told = record.settle(lease, &settlement.disposition, now)?;
+    let first = record.list_evidence(&settlement.evidence, now);
+    let numbered = (first..).map(|n| (lease.operation, n)).zip(settlement.evidence);
+    agent.evidence.extend(numbered);
+    let mut events = agent.write_rows(&record, settlement.rows, now);
+    events.extend(told);
+    agent.held = None;
+    state.write(record.clone(), events, now);
+    Ok(record)
 }
 
 impl MemoryStore {

@@ -12,6 +12,7 @@ use archibald_core::record::OperationRecord;
 use archibald_runtime::{Action, Archibald, Failpoints, NoFailpoints, Ports, RuntimeConfig, Worker};
 use archibald_testing::clock::SystemClock;
 use archibald_testing::credentials::FixedCredentials;
+use archibald_testing::failpoint::Failpoint;
 use archibald_testing::fake_erp::FakeErp;
 use archibald_testing::memory::MemoryStore;
 use serde_json::{Value, json};
@@ -59,6 +60,15 @@ impl House {
         let archibald = door(&store, &erp, &config, failpoints);
         let worker = archibald.start();
         Self { store, erp, archibald, worker, config }
+    }
+
+    /// The calls of its store pass a point.
+    pub(crate) fn with_point(point: &Arc<Failpoint>) -> Self {
+        let (store, erp) = (Arc::new(MemoryStore::new(Arc::new(SystemClock))), FakeErp::new(8));
+        let ports = Ports { store: point.store(store.clone()), ..ports(&store, &erp) };
+        let archibald = house(ports, &quick(), Arc::new(NoFailpoints));
+        let worker = archibald.start();
+        Self { store, erp, archibald, worker, config: quick() }
     }
 
     /// The process is gone, and another one starts over the same store.
@@ -152,10 +162,17 @@ fn door(
     config: &RuntimeConfig,
     failpoints: Arc<dyn Failpoints>,
 ) -> Archibald {
+    house(ports(store, erp), config, failpoints)
+}
+
+fn ports(store: &Arc<MemoryStore>, erp: &Arc<FakeErp>) -> Ports {
     let agents = ["nancy", "andrew", "janet"];
     let credentials =
         agents.iter().fold(FixedCredentials::new(), |known, name| known.with(agent(name), *name, "secret"));
-    let ports = Ports::new(store.clone(), erp.clone(), Arc::new(credentials));
+    Ports::new(store.clone(), erp.clone(), Arc::new(credentials))
+}
+
+fn house(ports: Ports, config: &RuntimeConfig, failpoints: Arc<dyn Failpoints>) -> Archibald {
     Archibald::builder(ports)
         .action(Action::Effect(Arc::new(ImpatientOrder)))
         .action(Action::Read(Arc::new(CountCustomers)))
