@@ -51,7 +51,7 @@ pub struct EffectRecord {
     pub baseline: Value,
     /// The lease under which it got there.
     pub token: FencingToken,
-    /// How often it was intended.
+    /// How often it was intended; a repair also begins anew with every redrive.
     pub acts: u32,
     /// When it was last intended.
     pub intended_at: Timestamp,

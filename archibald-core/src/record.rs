@@ -299,6 +299,8 @@ impl OperationRecord {
         self.operation.finished_at = None;
         self.operation.attempts = 0;
         self.operation.yields = 0;
+        let repairs = self.effects.iter_mut().filter(|effect| EffectRecord::is_repair(&effect.name));
+        repairs.for_each(|repair| repair.acts = 0);
     }
 
     fn count(&mut self, disposition: &Disposition) {

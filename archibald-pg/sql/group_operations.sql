@@ -5,6 +5,7 @@ with locked as materialized (
     select o.id, o.agent, o.target, o.position, t.asks, t.ends, o.payload::text, o.record::text
     from unnest($1::uuid[], $2::text[], $3::boolean[], $4::uuid[]) as t (id, agent, asks, ends)
     join archibald.operations o on o.id = t.id and o.agent = t.agent
+    order by o.id
     for update of o skip locked
 )
 select id, payload, record, clock_timestamp() as now, case when asks and target is not null then (

@@ -143,13 +143,14 @@ async fn durable(pool: &PgPool) -> Result<&'static str, sqlx::Error> {
 }
 
 /// A writing transaction waits for nobody for long, and keeps nobody waiting for ever should this process
-/// freeze. Its statements find everything by an index, however much there is, so one plan does: to plan those
-/// with many arrays takes longer than to carry them out.
+/// freeze. Its statements are to find everything by an index, however much there is, also where a young table
+/// looks small to the planner; so one plan does, and to plan those with many arrays takes longer than to carry
+/// them out.
 fn begin(lock_wait: Duration, durable: &str) -> SqlStr {
     let begin = format!(
         "begin isolation level read committed; set local lock_timeout = {}; \
          set local idle_in_transaction_session_timeout = 30000; set local statement_timeout = 60000; \
-         set local plan_cache_mode = force_generic_plan{durable}",
+         set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off{durable}",
         lock_wait.as_millis().clamp(1, 3_600_000)
     );
     AssertSqlSafe(Arc::<str>::from(begin)).into_sql_str()

@@ -1,5 +1,6 @@
 //! The driver loop: inputs to the pure scheduler, its commands to the world.
 
+mod fresh;
 mod reading;
 mod run;
 
@@ -15,14 +16,16 @@ use archibald_core::port::{
 };
 use archibald_core::scheduler::{Command, Input, Refusal, Scheduler, SchedulerCounts, Ticket};
 use archibald_core::time::Timestamp;
+use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::fresh::Fresh;
 use self::reading::{How, Reading};
-use self::run::{Ended, Fresh};
+use self::run::Ended;
 use crate::calm::{calm, caught};
 use crate::clock::StoreClock;
 use crate::config::RuntimeConfig;
@@ -154,13 +157,13 @@ impl Worker {
         self.shared.draining.store(true, Relaxed);
         self.shared.tell(Input::Drain);
         self.attempts.close();
-        let whole = tokio::time::timeout(limit, self.attempts.wait()).await.is_ok();
+        let until = Instant::now() + limit;
+        let whole = timeout_at(until, self.attempts.wait()).await.is_ok();
         self.stop.cancel();
-        let _ = self.driver.await;
-        // The last attempts may have been handed on to something that is given back now.
-        let whole = tokio::time::timeout(limit, self.attempts.wait()).await.is_ok() && whole;
         let _ = self.renewal.await;
-        whole
+        // What the last attempts were handed on to is given back.
+        let _ = timeout_at(until, self.driver).await;
+        whole && timeout_at(until, self.attempts.wait()).await.is_ok()
     }
 
     /// Stops at once, as a crash would: nothing is settled, no lease is renewed or given back. For tests.
@@ -216,13 +219,13 @@ impl Driver {
     /// Nobody goes on with what the last attempts were handed on to.
     async fn leave(self, mut inbox: mpsc::UnboundedReceiver<Message>) {
         inbox.close();
+        let mut left = vec![];
         while let Some(message) = inbox.recv().await {
-            if let Message::Ended { ended, .. } = message
-                && let Some(fresh) = ended.next
-            {
-                fresh.give_back(&self.shared).await;
+            if let Message::Ended { ended, .. } = message {
+                left.extend(ended.next);
             }
         }
+        join_all(left.into_iter().map(|fresh| fresh.give_back(&self.shared))).await;
     }
 
     fn handle(&mut self, message: Message) {
@@ -233,7 +236,7 @@ impl Driver {
             }
             Message::Ended { operation, ended } => self.ended(operation, *ended),
             Message::GoesOnWith { agent, operation, answer } => {
-                let _ = answer.send(self.scheduler.goes_on_with(&agent, operation));
+                let _ = answer.send(self.scheduler.goes_on_with(self.now(), &agent, operation));
             }
             Message::Read(tickets) => self.read(tickets),
             Message::Explain { agent, operation, answer } => {

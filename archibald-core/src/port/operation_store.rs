@@ -230,7 +230,7 @@ pub trait OperationStore: Send + Sync {
     /// A dropped call may have settled; asking again then says superseded.
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError>;
 
-    /// As [`settle`](Self::settle), and in the same transaction the agent goes on to `next`, as
+    /// As [`settle`](Self::settle), and in the same transaction the agent goes on to `next`, another operation, as
     /// [`AgentLock::lease`](super::AgentLock::lease) would: with a new token, for the same worker and as long as
     /// the lease that ends. Where anything stands in the way of that one the agent is freed.
     ///

@@ -230,6 +230,16 @@ impl Backlog {
         (first != key && first != NONE).then(|| self.tickets[first].operation)
     }
 
+    /// What is next of the same target once a taken ticket is done.
+    pub(super) fn follower_of(&self, taken: Key) -> Option<Key> {
+        let line = match self.tickets[taken].line {
+            NONE => return None,
+            line => self.lines.get(line),
+        };
+        let first = line.behind.first(&self.tickets);
+        (first != NONE && line.lead == NONE).then_some(first)
+    }
+
     /// How many of the agent that could start go before this ticket. Linear in them.
     pub(super) fn ahead_of(&self, pile: &Pile, key: Key) -> u64 {
         match self.tickets[key].class {

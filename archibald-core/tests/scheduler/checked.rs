@@ -40,29 +40,34 @@ impl Checked {
             commands.push(command);
         }
         model.nothing_is_left(now)?;
-        let starts = |who: &AgentId| {
-            commands.iter().any(|command| matches!(command, Command::Lease { agent, .. } if agent == who))
+        let starts = |next: OperationId| {
+            let is_next =
+                |command: &Command| matches!(command, Command::Lease { operation, .. } if *operation == next);
+            commands.iter().any(is_next)
         };
-        if let Some(agent) = goes_on.filter(|agent| !starts(agent)) {
-            return Err(format!("{agent} was to go on and starts nothing"));
+        if let Some(next) = goes_on.filter(|next| !starts(*next)) {
+            return Err(format!("the agent was to go on with {next}"));
         }
         self.check_counts()?;
         self.check_timeout(now)?;
         Ok(commands)
     }
 
-    /// The agent that goes on at once after this input, where no alarm and no other ticket changes that.
-    fn goes_on(&self, now: Timestamp, input: &Input) -> Option<AgentId> {
-        let Input::Settled { agent, operation, next } = input else { return None };
+    /// What the agent goes on with at once after this input, where no alarm and no block changes that.
+    fn goes_on(&self, now: Timestamp, input: &Input) -> Option<OperationId> {
+        let Input::Settled { agent, operation, next: None } = input else { return None };
         let rings = self.scheduler.poll_timeout().is_some_and(|at| at <= now);
-        let is_its_own =
-            next.as_ref().is_none_or(|next| next.operation == *operation && next.agent == *agent);
-        let goes_on = self.goes_on_with(agent, *operation).filter(|_| !rings && is_its_own);
-        goes_on.map(|_| agent.clone())
+        let unblocks = self.model.as_ref().is_none_or(|model| model.blocks(agent, *operation));
+        self.goes_on_with(now, agent, *operation).filter(|_| !rings && !unblocks)
     }
 
-    pub(crate) fn goes_on_with(&self, agent: &AgentId, operation: OperationId) -> Option<OperationId> {
-        self.scheduler.goes_on_with(agent, operation)
+    pub(crate) fn goes_on_with(
+        &self,
+        now: Timestamp,
+        agent: &AgentId,
+        operation: OperationId,
+    ) -> Option<OperationId> {
+        self.scheduler.goes_on_with(now, agent, operation)
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {

@@ -199,6 +199,11 @@ impl Model {
         self.leader_of(ticket).or(block.map(|(by, _)| by))
     }
 
+    /// Whether the store said of anything that this operation blocks it.
+    pub(crate) fn blocks(&self, agent: &AgentId, operation: OperationId) -> bool {
+        self.own(agent).any(|known| known.blocked.is_some_and(|(by, _)| by == operation))
+    }
+
     /// Whether a reason that a ticket gives for waiting holds.
     pub(crate) fn is_true(&self, now: Timestamp, ticket: &Ticket, why: &Why) -> bool {
         let hold = self.agents.get(&ticket.agent).and_then(|agent| agent.hold.as_ref());

@@ -76,6 +76,22 @@ fn an_agent_goes_on_with_what_would_start_at_its_end() {
     story.settles(&running).starts(&third);
 }
 
+/// What follows on the same target waits behind the one that runs, and for nothing else.
+#[test]
+fn an_agent_goes_on_with_what_follows_on_the_same_target() {
+    let mut story = slots(1);
+    let on = |n| order("nancy", n).on("order:7");
+    let (submit, send, other) = (on(0), on(1), order("nancy", 2));
+    story.comes(&submit).starts(&submit);
+    story.comes(&other).nothing();
+    assert_eq!(story.goes_on_with(&submit), Some(other.operation));
+    story.comes(&send.clone().due(9)).nothing();
+    assert_eq!(story.goes_on_with(&submit), Some(other.operation), "the follower is not due");
+    story.comes(&send).nothing();
+    assert_eq!(story.goes_on_with(&submit), Some(send.operation), "it came before the other");
+    story.settles(&submit).starts(&send);
+}
+
 #[test]
 fn an_agent_does_not_go_on_when_others_wait_for_its_slot() {
     let mut story = slots(1);

@@ -117,7 +117,7 @@ impl Story {
 
     /// What the agent would go on with if this one ended.
     pub(crate) fn goes_on_with(&self, running: &Ticket) -> Option<OperationId> {
-        self.checked.goes_on_with(&running.agent, running.operation)
+        self.checked.goes_on_with(self.now, &running.agent, running.operation)
     }
 
     pub(crate) fn withdrawn(&mut self, ticket: &Ticket) -> Then<'_> {

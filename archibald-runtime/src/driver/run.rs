@@ -4,31 +4,27 @@ use std::time::Duration;
 
 use archibald_core::error::{FenceError, JournalError, StoreError};
 use archibald_core::id::{AgentId, OperationId};
-use archibald_core::operation::Step;
+use archibald_core::operation::{Class, Step};
 use archibald_core::port::{LeaseError, LeaseRequest, Leased};
 use archibald_core::record::{Disposition, OperationRecord, Settlement, YieldReason};
 use archibald_core::scheduler::{Input, Refusal};
 use futures::FutureExt;
+use tokio::sync::mpsc::error::SendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::fresh::{Fresh, give_back_what_followed};
+use super::reading::How;
 use super::{Driver, Message, Shared};
 use crate::attempt::{Attempt, Lost};
 use crate::calm::calm;
 use crate::guard::LeaseGuard;
 
 /// How long a store that failed is left alone before it is asked again.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// How long an operation of an unknown kind is left to other workers.
 const UNKNOWN_KIND_PAUSE: Duration = Duration::from_secs(30);
-
-/// A lease that nothing was done with yet.
-pub(crate) struct Fresh {
-    leased: Leased,
-    /// When it was about to be asked for.
-    asked: Instant,
-}
 
 /// How an attempt ended, or why there was none.
 pub(crate) struct Ended {
@@ -40,22 +36,9 @@ pub(crate) struct Ended {
     pub(super) next: Option<Fresh>,
 }
 
-impl Fresh {
-    pub(super) fn agent(&self) -> &AgentId {
-        &self.leased.lease.agent
-    }
-
-    /// Not wanted after all. If the store does not take it back, it ends by its time.
-    pub(super) async fn give_back(self, shared: &Shared) {
-        let lease = &self.leased.lease;
-        if let Err(error) = calm("handing back a lease", shared.lock.hand_back(lease)).await {
-            tracing::warn!(agent = %lease.agent, %error, "a lease could not be handed back");
-        }
-    }
-}
-
 impl Driver {
-    /// One task from the request for the lease to the settlement.
+    /// One task from the request for the lease, or the lease that the agent was handed on with, to the
+    /// settlement.
     pub(super) fn start(&mut self, agent: AgentId, operation: OperationId, step: Step) {
         let give_way = CancellationToken::new();
         self.running.insert(operation, give_way.clone());
@@ -72,7 +55,13 @@ impl Driver {
                         next: None,
                     },
                 };
-                let _ = shared.inbox.send(Message::Ended { operation, ended: Box::new(ended) });
+                let told = shared.inbox.send(Message::Ended { operation, ended: Box::new(ended) });
+                if let Err(SendError(Message::Ended { ended, .. })) = told
+                    && let Some(fresh) = ended.next
+                {
+                    // Nobody is left to decide.
+                    fresh.give_back(&shared).await;
+                }
             }
             .instrument(span),
         );
@@ -84,16 +73,18 @@ impl Driver {
         if ended.settled {
             self.reading.settled(operation);
         }
-        let agent = ended.next.map(|fresh| {
-            let agent = fresh.agent().clone();
-            self.handed_on.insert(agent.clone(), fresh);
-            agent
-        });
+        let Some(fresh) = ended.next else { return self.input(ended.input) };
+        let (agent, class) = (fresh.agent().clone(), fresh.leased.record.operation.class);
+        self.handed_on.insert(agent.clone(), fresh);
         self.input(ended.input);
         self.obey();
-        if let Some(fresh) = agent.and_then(|agent| self.handed_on.remove(&agent)) {
+        if let Some(fresh) = self.handed_on.remove(&agent) {
             let shared = self.shared.clone();
             self.attempts.spawn(async move { fresh.give_back(&shared).await });
+        }
+        if class == Class::Background {
+            // Nobody was woken, and something that goes before it may not have been read yet.
+            self.read_again(agent, How::Front);
         }
     }
 }
@@ -106,7 +97,7 @@ async fn lease(
     fresh: Option<Fresh>,
 ) -> Result<Fresh, LeaseError> {
     match fresh {
-        Some(fresh) if fresh.leased.lease.operation == operation => return Ok(fresh),
+        Some(fresh) if fresh.is_for(operation) => return Ok(fresh),
         Some(fresh) => fresh.give_back(shared).await,
         None => {}
     }
@@ -114,15 +105,12 @@ async fn lease(
     let request = LeaseRequest { agent, operation, worker, ttl };
     let asked = Instant::now();
     let leased = calm("leasing", shared.lock.lease(&request)).await?;
-    shared.clock.learn(leased.now, asked);
-    Ok(Fresh { leased, asked })
+    Ok(Fresh::new(shared, leased, asked))
 }
 
 async fn run_leased(shared: &Arc<Shared>, fresh: Fresh, give_way: CancellationToken) -> Ended {
-    let Fresh { leased, asked } = fresh;
+    let Fresh { leased, guard } = fresh;
     let (agent, operation) = (leased.lease.agent.clone(), leased.lease.operation);
-    let guard = Arc::new(LeaseGuard::new(leased.lease.clone(), asked, shared.config.lease_margin));
-    shared.holdings.add(&guard);
     shared.tell(Input::Leased { agent: agent.clone(), operation });
     let settled = run(shared, leased, &guard, give_way).await;
     shared.holdings.remove(&guard);
@@ -168,7 +156,8 @@ async fn run(
     let Some(action) = shared.registry.get(&leased.record.operation.kind).cloned() else {
         tracing::warn!(kind = %leased.record.operation.kind, "unknown kind, left for a worker that knows it");
         let later = Disposition::Yield { after: UNKNOWN_KIND_PAUSE, why: YieldReason::UnknownKind };
-        return settle_once(shared, guard, later.into()).await.ok();
+        let settled = calm("settling", shared.store.settle(&guard.lease, later.into())).await;
+        return settled.ok().map(|record| Settled { record, next: None });
     };
     let attempt = Attempt::new(shared.clone(), action, leased, guard.clone(), give_way, shared.inbox.clone());
     let ended = tokio::select! {
@@ -190,19 +179,46 @@ async fn run(
     settle(shared, guard, &attempt, settlement).await
 }
 
-/// Settles, again and again until the lease ends: what was recorded must not be lost to a passing fault.
+/// Settles, again and again until the lease ends: what was recorded must not be lost to a passing fault. Only
+/// the first time the agent is handed on, so that what is wrong with the next operation is its own trouble.
 async fn settle(
     shared: &Shared,
     guard: &LeaseGuard,
     attempt: &Attempt,
-    mut settlement: Settlement,
+    settlement: Settlement,
 ) -> Option<Settled> {
+    let next = shared.goes_on_with(&guard.lease).await;
+    if let Some(next) = next {
+        let asked = Instant::now();
+        let handed = shared.store.hand_on(&guard.lease, settlement.clone(), next);
+        match calm("settling", handed).await {
+            Ok(handed) => {
+                told(&handed.record);
+                let next = handed.next.map(|leased| Fresh::new(shared, leased, asked));
+                return Some(Settled { record: handed.record, next });
+            }
+            Err(FenceError::Superseded) => return None,
+            Err(error) => tracing::debug!(%error, "not handed on"),
+        }
+    }
+    let record = settle_alone(shared, guard, attempt, settlement).await;
+    if let (None, Some(next)) = (&record, next) {
+        give_back_what_followed(shared, &guard.lease, next).await;
+    }
+    record.map(|record| Settled { record, next: None })
+}
+
+async fn settle_alone(
+    shared: &Shared,
+    guard: &LeaseGuard,
+    attempt: &Attempt,
+    mut settlement: Settlement,
+) -> Option<OperationRecord> {
     loop {
-        let error = match settle_once(shared, guard, settlement.clone()).await {
-            Ok(settled) => {
-                let record = &settled.record;
-                tracing::info!(state = record.operation.state.name(), outcome = outcome(record), "settled");
-                return Some(settled);
+        let error = match calm("settling", shared.store.settle(&guard.lease, settlement.clone())).await {
+            Ok(record) => {
+                told(&record);
+                return Some(record);
             }
             Err(error) => error,
         };
@@ -232,23 +248,7 @@ async fn settle(
     }
 }
 
-/// Hands the agent on where there is something to go on with.
-async fn settle_once(
-    shared: &Shared,
-    guard: &LeaseGuard,
-    settlement: Settlement,
-) -> Result<Settled, FenceError> {
-    let lease = &guard.lease;
-    let Some(next) = shared.goes_on_with(lease).await else {
-        let record = calm("settling", shared.store.settle(lease, settlement)).await?;
-        return Ok(Settled { record, next: None });
-    };
-    let asked = Instant::now();
-    let handed = calm("settling", shared.store.hand_on(lease, settlement, next)).await?;
-    let next = handed.next.map(|leased| Fresh { leased, asked });
-    Ok(Settled { record: handed.record, next })
-}
-
-fn outcome(record: &OperationRecord) -> &str {
-    record.attempts.last().and_then(|attempt| attempt.outcome.as_deref()).unwrap_or_default()
+fn told(record: &OperationRecord) {
+    let outcome = record.attempts.last().and_then(|attempt| attempt.outcome.as_deref()).unwrap_or_default();
+    tracing::info!(state = record.operation.state.name(), outcome, "settled");
 }
