@@ -150,6 +150,10 @@ async fn alone(inner: Arc<Inner>, job: Box<dyn Job>, mut maybe_done_before: bool
         let busy = "calls of the same agent before it are not over";
         return job.answer(Some(StoreError::unavailable(how.what(), busy)));
     };
+    let Ok(_room) = timeout_at(job.deadline(), inner.waiters.acquire()).await else {
+        let busy = "too many others wait for locked rows";
+        return job.answer(Some(StoreError::unavailable(how.what(), busy)));
+    };
     let mut jobs = vec![job];
     let failed = loop {
         let done = match inner.pool.acquire().await {

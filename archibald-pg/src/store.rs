@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor, PgPool, SqlSafeStr, SqlStr};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::gate::Gates;
@@ -48,6 +49,9 @@ pub(crate) struct Inner {
     pub(crate) sql: Arc<Sql>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) gates: Gates,
+    /// Room for those that may wait for locked rows with a connection in their hand: the other half of the
+    /// connections is for who waits for nobody, such as the renewals of all leases.
+    pub(crate) waiters: Semaphore,
     pub(crate) groups: Groups,
     pub(crate) tickets: Tickets,
     pub(crate) options: PgOptions,
@@ -92,7 +96,9 @@ impl PgStore {
         let tasks = wake::start(address, pool.clone(), &sql, &hub, &options);
         let (begin, begin_in_passing) = (begin(options.lock_wait, durable), begin(IN_PASSING, durable));
         let (gates, groups, tickets) = (Gates::default(), Groups::default(), Tickets::default());
-        let inner = Inner { pool, sql, hub, gates, groups, tickets, options, begin, begin_in_passing, tasks };
+        let waiters = Semaphore::new((options.max_connections / 2).max(1) as usize);
+        let inner =
+            Inner { pool, sql, hub, gates, waiters, groups, tickets, options, begin, begin_in_passing, tasks };
         Ok(Self { inner: Arc::new(inner) })
     }
 

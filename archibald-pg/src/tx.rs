@@ -216,7 +216,9 @@ impl Inner {
         let _turn = match how.wait {
             Wait::Bounded => {
                 let turn = tokio::time::timeout_at(tries.deadline, self.gates.enter(agent)).await;
-                Some(turn.map_err(|elapsed| StoreError::unavailable(how.what, elapsed))?)
+                let turn = turn.map_err(|elapsed| StoreError::unavailable(how.what, elapsed))?;
+                let room = tokio::time::timeout_at(tries.deadline, self.waiters.acquire()).await;
+                Some((turn, room.map_err(|elapsed| StoreError::unavailable(how.what, elapsed))?))
             }
             Wait::No => None,
         };
