@@ -170,7 +170,10 @@ impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { acknowledged, settled, unanswered, lost, .. } = self;
         let count = acknowledged.len();
-        write!(f, "{count} acknowledged, {settled} settled, {unanswered} calls unanswered, {lost} leases lost")
+        write!(
+            f,
+            "{count} acknowledged, {settled} settled, {unanswered} calls unanswered, {lost} leases lost"
+        )
     }
 }
 

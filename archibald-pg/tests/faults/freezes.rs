@@ -53,7 +53,8 @@ async fn after_a_standstill_either_the_holder_goes_on_or_the_rival_does() {
     let (here, there) = (open(&private).await, open(&private).await);
     let names: Vec<_> = (0..12).map(|n| agent(&format!("a{n}"))).collect();
     let records =
-        join_all(names.iter().map(|name| async { here.enqueue(submit(name, "k")).await.unwrap().record })).await;
+        join_all(names.iter().map(|name| async { here.enqueue(submit(name, "k")).await.unwrap().record }))
+            .await;
     let leases = join_all(records.iter().map(|record| lease(&here, record, "holder"))).await;
     let frozen = private.freeze();
     let asked: Vec<_> = leases

@@ -12,6 +12,7 @@ mod fleet;
 mod judge;
 mod ledger;
 mod private;
+mod proxy;
 
 mod conflicts;
 mod connections;
@@ -19,3 +20,4 @@ mod freezes;
 mod full;
 mod left_open;
 mod restarts;
+mod silent;
