@@ -156,12 +156,14 @@ fn pool(options: &PgOptions) -> PgPoolOptions {
             Box::pin(async move { connection.execute("set client_min_messages = error").await.map(drop) })
         })
         .test_before_acquire(false)
-        .before_acquire(|connection, _| Box::pin(moves(connection.ping().map_ok(|()| true))))
-        .after_release(|connection, _| Box::pin(moves(connection.execute("rollback").map_ok(|_| true))))
+        .before_acquire(|connection, _| Box::pin(answered(connection.ping().map_ok(|()| true))))
+        .after_release(|connection, _| Box::pin(answered(connection.execute("rollback").map_ok(|_| true))))
 }
 
 /// What the server answers at once unless the connection is lost.
-async fn moves<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+pub(crate) async fn answered<T>(
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
     timeout(UNANSWERED, answer).await.unwrap_or_else(|_| Err(gone_silent()))
 }
 

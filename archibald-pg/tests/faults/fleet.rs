@@ -131,7 +131,7 @@ impl Fleet {
     /// Returns once each process hears what another commits, and has nothing but notifications for it.
     pub async fn hears(&self) {
         for (n, listening) in self.stores.iter().enumerate() {
-            until_heard(listening, &self.stores[(n + 1) % self.stores.len()], n).await;
+            until_heard(listening, &self.stores[(n + 1) % self.stores.len()]).await;
         }
     }
 
@@ -178,8 +178,7 @@ impl fmt::Display for Told {
 }
 
 /// Notifications alone: whoever listens was not told by his own commit.
-async fn until_heard(listening: &PgStore, telling: &PgStore, number: usize) {
-    let probe = agent(&format!("a{number}"));
+pub async fn until_heard(listening: &PgStore, telling: &PgStore) {
     let mut wakes = listening.subscribe_worker();
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -189,7 +188,7 @@ async fn until_heard(listening: &PgStore, telling: &PgStore, number: usize) {
         if timeout(UNWOKEN, heard).await.is_ok() {
             return;
         }
-        assert!(Instant::now() < deadline, "{probe} is never heard of");
+        assert!(Instant::now() < deadline, "it hears nothing");
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::fleet::until_heard;
 use crate::private::Private;
 use crate::proxy::Proxy;
 use crate::support::{agent, options, request, submit};
@@ -61,4 +62,18 @@ async fn leases_outlive_connections_that_went_silent() {
     assert_eq!(store.head(&agent("nancy")).await.unwrap().head, 2);
     let done = Disposition::Complete { result: json!({}) };
     store.settle(&lease, done.into()).await.unwrap();
+}
+
+/// The listening one among them: within a minute wake-ups come again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_went_silent_listens_again() {
+    let private = Private::start();
+    let proxy = Proxy::start(&private).await;
+    // Nothing but notifications tells it.
+    let deaf = PgOptions { poll_every: LONG, ..options() };
+    let listening = PgStore::connect(proxy.url(), deaf).await.unwrap();
+    let telling = PgStore::connect(&private.url(), options()).await.unwrap();
+    until_heard(&listening, &telling).await;
+    proxy.silence();
+    until_heard(&listening, &telling).await;
 }
