@@ -148,7 +148,7 @@ async fn alone(inner: Arc<Inner>, job: Box<dyn Job>, mut maybe_done_before: bool
         return job.answer(Some(StoreError::unavailable(how.what(), busy)));
     };
     let Ok(_room) = timeout_at(job.deadline(), inner.waiters.acquire()).await else {
-        let busy = "too many others wait for locked rows";
+        let busy = "too many calls before it are not over";
         return job.answer(Some(StoreError::unavailable(how.what(), busy)));
     };
     let mut jobs = vec![job];
