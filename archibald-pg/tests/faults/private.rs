@@ -16,6 +16,8 @@ pub enum Restart {
     Fast,
     /// As by a crash.
     Immediate,
+    /// The postmaster alone is gone, and its sessions find that out by themselves.
+    Killed,
 }
 
 impl Private {
@@ -37,16 +39,22 @@ impl Private {
     }
 
     pub fn restart(&self, how: Restart) {
-        if let (Restart::Fast, Some(postmaster)) = (how, self.0.postmaster()) {
-            let noted = self.0.directory().join("data/postmaster.pid");
-            signal("INT", &[postmaster]);
-            let deadline = Instant::now() + PATIENCE;
-            while noted.exists() {
-                assert!(Instant::now() < deadline, "a fast stop takes too long");
-                std::thread::sleep(Duration::from_millis(10));
-            }
+        match how {
+            Restart::Fast => self.stop_fast(),
+            Restart::Immediate => {}
+            Restart::Killed => self.0.kill().unwrap(),
         }
         self.0.restart().unwrap();
+    }
+
+    fn stop_fast(&self) {
+        let noted = self.0.directory().join("data/postmaster.pid");
+        interrupt(self.0.postmaster().unwrap());
+        let deadline = Instant::now() + PATIENCE;
+        while noted.exists() {
+            assert!(Instant::now() < deadline, "a fast stop takes too long");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// The server stands still, as on a disk that does not answer, until the value is dropped.
@@ -91,11 +99,9 @@ impl Drop for Frozen {
     }
 }
 
-/// Only ever of what the test has started.
-fn signal(name: &str, processes: &[u32]) {
-    let processes = processes.iter().map(ToString::to_string);
-    let script = format!("kill -{name} \"$@\"");
-    assert!(Command::new("sh").args(["-c", &script, "sh"]).args(processes).status().unwrap().success());
+fn interrupt(process: u32) {
+    let told = Command::new("sh").args(["-c", "kill -INT \"$1\"", "sh", &process.to_string()]).status();
+    assert!(told.unwrap().success());
 }
 
 fn children_of(parent: u32) -> Vec<u32> {

@@ -8,7 +8,7 @@ use crate::private::{Private, Restart};
 async fn a_restart_amid_work_loses_nothing_and_wake_ups_come_back() {
     let private = Private::start();
     let fleet = Fleet::start(&private, Plan::default()).await;
-    for how in [Restart::Fast, Restart::Immediate, Restart::Fast, Restart::Immediate] {
+    for how in [Restart::Fast, Restart::Immediate, Restart::Killed, Restart::Fast, Restart::Killed] {
         fleet.settles(20).await;
         block_in_place(|| private.restart(how));
         fleet.settles(20).await;
