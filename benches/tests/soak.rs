@@ -40,13 +40,13 @@ const WORKERS: usize = 4;
 /// Operations that a worker runs at a time.
 const CONCURRENCY: usize = 4;
 /// What an operation takes at the ERP.
-const TAKES: Duration = Duration::from_millis(200);
+const TAKES: Duration = Duration::from_millis(100);
 /// So many are killed each second,
 const KILLED: usize = 2;
-/// for as many seconds as this share of the operations needs to end.
-const SECONDS: usize = OPERATIONS / 50;
-/// Twice what it takes on a busy machine, for a hundred operations.
-const LIMIT_A_HUNDRED: Duration = Duration::from_secs(20);
+/// for a second per so many operations, about as long as they take; then there is peace.
+const OPERATIONS_A_SECOND: usize = 75;
+/// Twice what a hundred operations take on a busy machine.
+const LIMIT_A_HUNDRED: Duration = Duration::from_secs(25);
 
 /// Set for the copies of this test that are workers: who, the store's URL, the ledger.
 const WORKER: &str = "ARCHIBALD_SOAK_WORKER";
@@ -84,7 +84,7 @@ async fn killed_workers_and_databases_lose_nothing_and_do_nothing_twice() {
                 cluster.restart().unwrap();
             });
         }
-        if seconds < SECONDS * operations / OPERATIONS {
+        if seconds < operations.div_ceil(OPERATIONS_A_SECOND) {
             soak.kill_some(seconds).await;
             seconds += 1;
         }
