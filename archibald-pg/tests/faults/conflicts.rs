@@ -19,7 +19,9 @@ use crate::support::{agent, options, request, submit};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadlock_with_somebody_else_is_tried_again_and_done_once() {
     let private = Private::start();
-    private.sql("alter database postgres set deadlock_timeout = '50ms'");
+    // Who waits looks for a deadlock once, after this time: the other has to have come by then.
+    private.sql("alter database postgres set deadlock_timeout = '4s'");
+    let mut looks = PgConnection::connect(&private.url()).await.unwrap();
     let patient = PgOptions { lock_wait: PATIENCE, retry_for: PATIENCE, ..options() };
     let store = PgStore::connect(&private.url(), patient).await.unwrap();
     for (name, also_paused) in [("nancy", false), ("andrew", true)] {
@@ -38,7 +40,7 @@ async fn a_deadlock_with_somebody_else_is_tried_again_and_done_once() {
             let done = Disposition::Complete { result: json!({}) };
             caller.settle(&settled, done.into()).await.map(drop).map_err(|error| error.to_string())
         });
-        until_somebody_waits(&private).await;
+        until_somebody_waits(&mut looks).await;
         timeout(PATIENCE, lock(&mut foreign, "agents", name.as_str())).await.expect("it gets the row");
         assert!(!call.is_finished(), "who is tried again waits for the row");
         execute(&mut foreign, "commit").await;
@@ -119,10 +121,10 @@ async fn execute(foreign: &mut PgConnection, statements: &str) {
     sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(foreign).await.unwrap();
 }
 
-async fn until_somebody_waits(private: &Private) {
+async fn until_somebody_waits(looks: &mut PgConnection) {
     let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'";
     let deadline = Instant::now() + PATIENCE;
-    while private.sql(waiting) == "0" {
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *looks).await.unwrap() == 0 {
         assert!(Instant::now() < deadline, "nobody waits for a lock");
         sleep(Duration::from_millis(10)).await;
     }
