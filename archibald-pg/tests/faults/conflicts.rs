@@ -69,7 +69,7 @@ async fn serialisable_transactions_beside_and_by_default_stop_nobody() {
     fleet.settles(5).await;
     let stop = Arc::new(AtomicBool::new(false));
     let (committed, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let others: Vec<_> = (0..3)
+    let others: Vec<_> = (0..2)
         .map(|n| {
             let (url, stop) = (private.url(), stop.clone());
             let (committed, refused) = (committed.clone(), refused.clone());
@@ -85,7 +85,7 @@ async fn serialisable_transactions_beside_and_by_default_stop_nobody() {
             })
         })
         .collect();
-    fleet.settles(60).await;
+    fleet.settles(20).await;
     let deadline = Instant::now() + PATIENCE;
     while committed.load(Relaxed) == 0 || refused.load(Relaxed) == 0 {
         assert!(Instant::now() < deadline, "{committed:?} committed, {refused:?} refused");
