@@ -5,7 +5,6 @@
 //! has locked is taken out and waits by itself, so that nobody waits for another agent's trouble.
 
 use std::collections::{HashSet, VecDeque};
-use std::io;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,7 +18,7 @@ use tokio::time::{timeout, timeout_at};
 use crate::batch::{Locks, Outcome, transact};
 use crate::call::Job;
 use crate::store::Inner;
-use crate::tx::{Stop, Tries};
+use crate::tx::{SILENCE, Stop, Tries, gone_silent};
 
 /// Transactions that run together: while one waits for the disk the other works.
 const LANES: usize = 2;
@@ -27,8 +26,6 @@ const LANES: usize = 2;
 const BATCH: usize = 256;
 /// How long a batch waits for a connection before its calls are left to look for their own.
 const CONNECTION: Duration = Duration::from_secs(1);
-/// When a connection counts as lost on which nothing moves: the server itself ends what takes a minute.
-const SILENCE: Duration = Duration::from_secs(65);
 
 type Jobs = Vec<Box<dyn Job>>;
 
@@ -150,6 +147,10 @@ async fn alone(inner: Arc<Inner>, job: Box<dyn Job>, mut maybe_done_before: bool
         let busy = "calls of the same agent before it are not over";
         return job.answer(Some(StoreError::unavailable(how.what(), busy)));
     };
+    let Ok(_room) = timeout_at(job.deadline(), inner.waiters.acquire()).await else {
+        let busy = "too many calls before it are not over";
+        return job.answer(Some(StoreError::unavailable(how.what(), busy)));
+    };
     let mut jobs = vec![job];
     let failed = loop {
         let done = match inner.pool.acquire().await {
@@ -198,7 +199,6 @@ async fn bounded(
     let done = timeout(SILENCE, transact(inner, connection, locks, jobs, maybe_done_before)).await;
     done.unwrap_or_else(|_| {
         connection.close_on_drop();
-        let silent = io::Error::new(io::ErrorKind::TimedOut, "the connection has gone silent");
-        Err(Stop::Unknown(sqlx::Error::Io(silent)))
+        Err(Stop::Unknown(gone_silent()))
     })
 }

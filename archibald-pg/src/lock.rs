@@ -16,7 +16,7 @@ use crate::call::{Ask, Needs};
 use crate::codec::{At, to_i64, to_u64};
 use crate::records::{AgentRow, Locked};
 use crate::sql::Sql;
-use crate::store::PgStore;
+use crate::store::{PgStore, UNANSWERED};
 use crate::tx::{How, Runs, Stop, Tx, Wait};
 use crate::writes::{Candidate, Found, Holder, Writes};
 
@@ -52,8 +52,11 @@ impl AgentLock for PgStore {
             return Ok(vec![]);
         }
         let asked = leases.to_vec();
-        let kept =
-            self.read("renewing leases", asked, |conn, sql, leases| renew(conn, sql, leases).boxed()).await?;
+        let kept = self
+            .read_within(UNANSWERED, "renewing leases", asked, |conn, sql, leases| {
+                renew(conn, sql, leases).boxed()
+            })
+            .await?;
         let kept: BTreeSet<_> = kept.into_iter().collect();
         let (kept, lost): (Vec<_>, Vec<_>) =
             leases.iter().partition(|lease| kept.contains(&(lease.agent.to_string(), lease.token)));
@@ -76,8 +79,9 @@ impl AgentLock for PgStore {
     }
 
     async fn reap(&self) -> Result<Reaped, StoreError> {
-        let (now, ended) =
-            self.read("looking for ended leases", (), |conn, sql, ()| ended(conn, sql).boxed()).await?;
+        let (now, ended) = self
+            .read_within(UNANSWERED, "looking for ended leases", (), |conn, sql, ()| ended(conn, sql).boxed())
+            .await?;
         let mut tickets = vec![];
         for agent in ended {
             match self.expire(&agent, Wait::No).await {

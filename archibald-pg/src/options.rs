@@ -7,7 +7,8 @@ pub struct PgOptions {
     /// '_', not beginning with a digit.
     pub schema: String,
     /// Connections for reading and writing; one more listens. Who finds all of them taken waits, and is told
-    /// that the store is unavailable after [`PgOptions::retry_for`].
+    /// that the store is unavailable after [`PgOptions::retry_for`]. Calls that wait for rows which somebody
+    /// else has locked take half of them at most, so that the renewals of leases always find one.
     pub max_connections: u32,
     /// How long a call goes on trying while the database is down, as long as nothing can have been written.
     pub retry_for: Duration,

@@ -2,9 +2,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryFutureExt;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Executor, PgPool, SqlSafeStr, SqlStr};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgPool, SqlSafeStr, SqlStr};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::gate::Gates;
 use crate::group::Groups;
@@ -13,10 +16,14 @@ use crate::migrate::migrate;
 use crate::options::{ConnectError, PgOptions};
 use crate::sql::Sql;
 use crate::tickets::Tickets;
+use crate::tx::gone_silent;
 use crate::wake;
 
 /// How long a write waits for a lock that is not worth waiting for: the next sweep comes by again.
 const IN_PASSING: Duration = Duration::from_millis(100);
+
+/// When a connection counts as lost that does not answer what takes no time.
+pub(crate) const UNANSWERED: Duration = Duration::from_secs(5);
 
 /// All store ports in one PostgreSQL schema. Clones share one pool.
 ///
@@ -48,6 +55,9 @@ pub(crate) struct Inner {
     pub(crate) sql: Arc<Sql>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) gates: Gates,
+    /// Room for those that may wait for locked rows with a connection in their hand: the other half of the
+    /// connections is for who waits for nobody, such as the renewals of all leases.
+    pub(crate) waiters: Semaphore,
     pub(crate) groups: Groups,
     pub(crate) tickets: Tickets,
     pub(crate) options: PgOptions,
@@ -92,7 +102,20 @@ impl PgStore {
         let tasks = wake::start(address, pool.clone(), &sql, &hub, &options);
         let (begin, begin_in_passing) = (begin(options.lock_wait, durable), begin(IN_PASSING, durable));
         let (gates, groups, tickets) = (Gates::default(), Groups::default(), Tickets::default());
-        let inner = Inner { pool, sql, hub, gates, groups, tickets, options, begin, begin_in_passing, tasks };
+        let waiters = Semaphore::new((options.max_connections / 2).max(1) as usize);
+        let inner = Inner {
+            pool,
+            sql,
+            hub,
+            gates,
+            waiters,
+            groups,
+            tickets,
+            options,
+            begin,
+            begin_in_passing,
+            tasks,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -122,7 +145,8 @@ impl Drop for Inner {
 }
 
 /// A pool that gives nobody a connection with a transaction left open in it: one whose `BEGIN` was cancelled
-/// on its way comes back as if nothing were open, and would swallow what its next user commits.
+/// on its way comes back as if nothing were open, and would swallow what its next user commits. Nor one on
+/// which nothing moves any more, as after a network that forgot it: no error ever tells of that.
 fn pool(options: &PgOptions) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(options.max_connections)
@@ -131,9 +155,16 @@ fn pool(options: &PgOptions) -> PgPoolOptions {
             // The ROLLBACK below warns where nothing is open.
             Box::pin(async move { connection.execute("set client_min_messages = error").await.map(drop) })
         })
-        .after_release(|connection, _| {
-            Box::pin(async move { connection.execute("rollback").await.map(|_| true) })
-        })
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(answered(connection.ping().map_ok(|()| true))))
+        .after_release(|connection, _| Box::pin(answered(connection.execute("rollback").map_ok(|_| true))))
+}
+
+/// What the server answers at once unless the connection is lost.
+pub(crate) async fn answered<T>(
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    timeout(UNANSWERED, answer).await.unwrap_or_else(|_| Err(gone_silent()))
 }
 
 /// Makes a commit wait for the disk where the database's default would not.

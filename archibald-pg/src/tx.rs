@@ -1,6 +1,7 @@
 //! How a write runs.
 
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +14,14 @@ use archibald_core::time::Timestamp;
 use futures::future::BoxFuture;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::{PgConnection, Postgres, Transaction};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::codec::{At, to_json};
 use crate::sql::Sql;
 use crate::store::{Inner, PgStore};
+
+/// When a connection counts as lost on which nothing moves: the server itself ends what takes a minute.
+pub(crate) const SILENCE: Duration = Duration::from_secs(65);
 
 /// One transaction of one agent, and whom its commit wakes.
 pub(crate) struct Tx {
@@ -185,12 +189,33 @@ impl PgStore {
         A: Send + Sync + 'static,
         T: Send + 'static,
     {
+        self.read_within(SILENCE, what, arguments, work).await
+    }
+
+    /// The same where a connection on which nothing moves counts as lost earlier.
+    pub(crate) async fn read_within<A, T>(
+        &self,
+        silence: Duration,
+        what: &'static str,
+        arguments: A,
+        work: Reading<A, T>,
+    ) -> Result<T, StoreError>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+    {
         let inner = self.inner.clone();
         let read = tokio::spawn(async move {
             let mut tries = Tries::new(what, inner.options.retry_for);
             loop {
                 let done = match inner.pool.acquire().await {
-                    Ok(mut connection) => work(&mut connection, &inner.sql, &arguments).await,
+                    Ok(mut connection) => {
+                        let read = timeout(silence, work(&mut connection, &inner.sql, &arguments)).await;
+                        read.unwrap_or_else(|_| {
+                            connection.close_on_drop();
+                            Err(Stop::Database(gone_silent()))
+                        })
+                    }
                     Err(error) => Err(error.into()),
                 };
                 match done {
@@ -215,13 +240,16 @@ impl Inner {
         let mut tries = Tries::new(how.what, self.options.retry_for);
         let _turn = match how.wait {
             Wait::Bounded => {
-                let turn = tokio::time::timeout_at(tries.deadline, self.gates.enter(agent)).await;
-                Some(turn.map_err(|elapsed| StoreError::unavailable(how.what, elapsed))?)
+                let turn = timeout_at(tries.deadline, self.gates.enter(agent)).await;
+                let turn = turn.map_err(|elapsed| StoreError::unavailable(how.what, elapsed))?;
+                let room = timeout_at(tries.deadline, self.waiters.acquire()).await;
+                Some((turn, room.map_err(|elapsed| StoreError::unavailable(how.what, elapsed))?))
             }
             Wait::No => None,
         };
         loop {
-            match self.write_once(how.wait, agent, arguments, work).await {
+            let done = timeout(SILENCE, self.write_once(how.wait, agent, arguments, work)).await;
+            match done.unwrap_or_else(|_| Err(Stop::Unknown(gone_silent()))) {
                 Ok(done) => return Ok(done),
                 Err(Stop::Said(error)) => return Err(error),
                 Err(Stop::Unknown(error)) if !how.repeats => {
@@ -335,6 +363,11 @@ impl Tries {
         self.pause = (self.pause * 2).min(Duration::from_millis(500));
         Ok(())
     }
+}
+
+/// Nothing came on a connection for longer than anything may take.
+pub(crate) fn gone_silent() -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the connection has gone silent"))
 }
 
 /// Errors of the moment: the connection, a server that starts or stops, two that stood in each other's way.

@@ -11,14 +11,16 @@ use std::time::Duration;
 
 use archibald_core::id::AgentId;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{PgPool, Row};
+use sqlx::{Executor, PgPool, Row};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::hub::{Hub, News};
 use crate::options::PgOptions;
 use crate::sql::Sql;
+use crate::store::answered;
+use crate::tx::{SILENCE, gone_silent};
 
 /// What is committed within this time of each other is told together.
 const GATHER: Duration = Duration::from_millis(5);
@@ -26,6 +28,8 @@ const GATHER: Duration = Duration::from_millis(5);
 const IDLE_POLL: Duration = Duration::from_secs(30);
 /// How soon it is tried again to listen.
 const RECONNECT: Duration = Duration::from_millis(200);
+/// After how long without a notification it is seen whether any could come.
+const QUIET: Duration = Duration::from_secs(30);
 /// PostgreSQL takes just under 8,000 bytes in one notification.
 const LONGEST: usize = 7_000;
 /// Everybody is to read everything.
@@ -56,7 +60,7 @@ pub(crate) async fn flush(pool: &PgPool, sql: &Sql, hub: &Hub, schema: &str) -> 
         return true;
     }
     let notify = sqlx::query(sql.notify.clone()).bind(channel(schema)).bind(payloads);
-    let told = notify.execute(pool).await;
+    let told = answered(notify.execute(pool)).await;
     if let Err(error) = &told {
         tracing::debug!(%error, "other processes could not be notified yet");
         hub.put_back(news);
@@ -75,14 +79,8 @@ async fn tell(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, schema: String) {
 }
 
 async fn listen(address: PgConnectOptions, hub: Arc<Hub>, channel: String, listening: Arc<AtomicBool>) {
-    // Not of the other pool: its connections are rolled back, listen to nothing and are soon needed.
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .max_lifetime(None)
-        .idle_timeout(None)
-        .connect_lazy_with(address);
     loop {
-        if let Err(error) = hear(&pool, &hub, &channel, &listening).await {
+        if let Err(error) = hear(&address, &hub, &channel, &listening).await {
             tracing::info!(%error, "not listening for other processes; trying again");
         }
         listening.store(false, Ordering::Relaxed);
@@ -92,17 +90,35 @@ async fn listen(address: PgConnectOptions, hub: Arc<Hub>, channel: String, liste
 
 /// Listens until the connection is lost. What was sent before it listened, or is lost with it, is made up for
 /// by waking everybody once it listens.
-async fn hear(pool: &PgPool, hub: &Hub, channel: &str, listening: &AtomicBool) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
+async fn hear(
+    address: &PgConnectOptions,
+    hub: &Hub,
+    channel: &str,
+    listening: &AtomicBool,
+) -> Result<(), sqlx::Error> {
+    // Not of the other pool: its connections are rolled back, listen to nothing and are soon needed. And a new
+    // one each time: a listener that was given up keeps its connection until the network says that it is lost.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connect_lazy_with(address.clone());
+    let mut listener = PgListener::connect_with(&pool).await?;
     listener.eager_reconnect(false);
     listener.listen(channel).await?;
     listening.store(true, Ordering::Relaxed);
     hub.wake_everybody();
-    // The other ways to receive hide that the connection was lost.
-    while let Some(notification) = listener.try_recv().await? {
-        heard(hub, notification.payload());
+    loop {
+        // The other ways to receive hide that the connection was lost.
+        match timeout(QUIET, listener.try_recv()).await {
+            Ok(received) => match received? {
+                Some(notification) => heard(hub, notification.payload()),
+                None => return Ok(()),
+            },
+            // A network that forgot the connection tells nobody.
+            Err(_) => answered(listener.execute("select 1")).await.map(|_| ())?,
+        }
     }
-    Ok(())
 }
 
 async fn look(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, every: Duration, listening: Arc<AtomicBool>) {
@@ -117,7 +133,8 @@ async fn look(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, every: Duration, liste
             continue;
         }
         let devices: Vec<_> = subscribed.devices.iter().map(AgentId::to_string).collect();
-        let heads = sqlx::query(sql.heads.clone()).bind(all).bind(devices).fetch_all(&pool).await;
+        let heads = sqlx::query(sql.heads.clone()).bind(all).bind(devices);
+        let heads = timeout(SILENCE, heads.fetch_all(&pool)).await.unwrap_or_else(|_| Err(gone_silent()));
         let Ok(heads) = heads else { continue };
         if all {
             since_all = Duration::ZERO;

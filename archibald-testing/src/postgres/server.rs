@@ -24,13 +24,12 @@ impl Server {
             let mut server = Self::spawn(install, directory)?;
             match server.wait_until_ready(directory, deadline) {
                 Ok(()) => return Ok(server),
-                // After a kill of the postmaster its backends hold the shared memory until they notice.
-                Err(log) if log.contains("still in use") && Instant::now() < deadline => {
+                Err(log) if is_held(&log) && Instant::now() < deadline => {
                     thread::sleep(Duration::from_millis(50));
                 }
-                Err(output) => {
+                Err(log) => {
                     server.kill().ok();
-                    return Err(ClusterError::Program { program: "postgres".into(), output });
+                    return Err(ClusterError::Program { program: "postgres".into(), output: tail(&log) });
                 }
             }
         }
@@ -39,7 +38,8 @@ impl Server {
     fn spawn(install: &Install, directory: &Path) -> Result<Self, ClusterError> {
         let log = directory.join("server.log");
         let failed = |cause| ClusterError::Io { what: "starting postgres".into(), cause };
-        let out = File::create(&log).map_err(failed)?;
+        // Emptied, and then only added to: backends of one that was killed may write to it yet.
+        let out = File::create(&log).and_then(|_| File::options().append(true).open(&log)).map_err(failed)?;
         let err = out.try_clone().map_err(failed)?;
         let mut postgres = install.command("postgres");
         postgres.arg("-D").arg(directory.join("data")).stdout(out).stderr(err).stdin(Stdio::null());
@@ -47,7 +47,7 @@ impl Server {
         postgres.process_group(0).spawn().map(Self).map_err(failed)
     }
 
-    /// The error is the end of the server's log.
+    /// The error is the server's log.
     fn wait_until_ready(&mut self, directory: &Path, deadline: Instant) -> Result<(), String> {
         let (status, pid) = (directory.join("data/postmaster.pid"), self.pid().to_string());
         loop {
@@ -58,7 +58,8 @@ impl Server {
                 return Ok(());
             }
             if self.0.try_wait().is_ok_and(|ended| ended.is_some()) || Instant::now() > deadline {
-                return Err(tail(&directory.join("server.log")));
+                let log = fs::read(directory.join("server.log")).unwrap_or_default();
+                return Err(String::from_utf8_lossy(&log).into_owned());
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -85,8 +86,28 @@ impl Server {
     }
 }
 
-fn tail(log: &Path) -> String {
-    let log = fs::read_to_string(log).unwrap_or_default();
+/// After a kill of the postmaster its backends hold the shared memory until they notice; what they say then
+/// comes after this in the log.
+fn is_held(log: &str) -> bool {
+    log.contains("still in use")
+}
+
+fn tail(log: &str) -> String {
     let lines: Vec<_> = log.lines().collect();
     lines[lines.len().saturating_sub(8)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_many_sessions_say_as_they_end_hides_nothing() {
+        let held =
+            "FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use\nHINT:  Terminate\n";
+        let log = held.to_owned() + &"FATAL:  terminating connection\n".repeat(40);
+        assert!(is_held(&log));
+        assert!(!is_held(&tail(&log)) && tail(&log).lines().count() == 8);
+        assert!(!is_held("FATAL:  data directory has wrong ownership\n"));
+    }
 }
