@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::Failure;
 use crate::statements::Names;
 use crate::store::{At, Opened};
+use crate::wait::rounded;
 
 /// Every plan is written to the server's log, as EXPLAIN (ANALYZE, BUFFERS) gives it, of all connections that
 /// are made after this.
@@ -30,12 +31,14 @@ pub struct Explained {
 }
 
 /// What a statement looked at, over several calls.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize)]
 pub struct Looked {
     /// How often it was made.
     pub calls: u64,
     /// Rows that its scans came across, whether or not they were wanted.
     pub rows: f64,
+    /// The same by their indexes, or by the tables that were read whole.
+    pub by: BTreeMap<String, f64>,
     /// Pages, in memory or on disk.
     pub pages: f64,
 }
@@ -80,10 +83,39 @@ impl Explained {
 }
 
 impl Looked {
+    /// The part of one of so many.
+    #[must_use]
+    pub fn share(&self, of: u64) -> Self {
+        let share = |whole: f64| rounded(whole / of as f64);
+        let by = self.by.iter().map(|(name, rows)| (name.clone(), share(*rows)));
+        Self {
+            calls: self.calls.div_ceil(of),
+            rows: share(self.rows),
+            by: by.collect(),
+            pages: share(self.pages),
+        }
+    }
+
     fn add(&mut self, plan: &Value) {
         self.calls += 1;
-        self.rows += rows(plan);
         self.pages += number(plan, "Shared Hit Blocks") + number(plan, "Shared Read Blocks");
+        self.add_scans(plan);
+    }
+
+    /// Of tables and indexes; what is made up within the statement is nobody's backlog.
+    fn add_scans(&mut self, plan: &Value) {
+        if let Some("Seq Scan" | "Index Scan" | "Index Only Scan" | "Bitmap Heap Scan" | "Tid Scan") =
+            plan["Node Type"].as_str()
+        {
+            let a_loop = number(plan, "Actual Rows")
+                + number(plan, "Rows Removed by Filter")
+                + number(plan, "Rows Removed by Index Recheck");
+            let rows = a_loop * number(plan, "Actual Loops");
+            let name = plan["Index Name"].as_str().or(plan["Relation Name"].as_str()).unwrap_or_default();
+            self.rows += rows;
+            *self.by.entry(name.to_owned()).or_default() += rows;
+        }
+        plan["Plans"].as_array().into_iter().flatten().for_each(|below| self.add_scans(below));
     }
 }
 
@@ -103,21 +135,6 @@ fn plans(log: &str) -> Vec<Value> {
     plans
 }
 
-/// Of tables and indexes; what is made up within the statement is nobody's backlog.
-fn rows(plan: &Value) -> f64 {
-    let own = match plan["Node Type"].as_str() {
-        Some("Seq Scan" | "Index Scan" | "Index Only Scan" | "Bitmap Heap Scan" | "Tid Scan") => {
-            let a_loop = number(plan, "Actual Rows")
-                + number(plan, "Rows Removed by Filter")
-                + number(plan, "Rows Removed by Index Recheck");
-            a_loop * number(plan, "Actual Loops")
-        }
-        _ => 0.0,
-    };
-    let below = plan["Plans"].as_array();
-    own + below.into_iter().flatten().map(rows).sum::<f64>()
-}
-
 fn number(plan: &Value, field: &str) -> f64 {
     plan[field].as_f64().unwrap_or(0.0)
 }
@@ -130,12 +147,14 @@ mod tests {
     fn a_plan_in_a_log_is_read_with_all_that_its_scans_came_across() {
         let log = "x LOG:  ready\nx LOG:  duration: 1 ms  plan:\n\t{ \"Query Text\": \"select 1\",\n\t\"Plan\": \
             { \"Node Type\": \"Limit\", \"Actual Rows\": 1, \"Actual Loops\": 1, \"Shared Hit Blocks\": 7,\n\t\
-            \"Shared Read Blocks\": 2, \"Plans\": [{ \"Node Type\": \"Index Scan\", \"Actual Rows\": 3,\n\t\
+            \"Shared Read Blocks\": 2, \"Plans\": [{ \"Node Type\": \"Index Scan\", \"Index Name\": \"i\", \"Actual Rows\": 3,\n\t\
             \"Rows Removed by Filter\": 4, \"Actual Loops\": 2 }] } }\nx LOG:  done\n";
         let plans = plans(log);
         assert_eq!(plans.len(), 1);
         let mut looked = Looked::default();
         looked.add(&plans[0]["Plan"]);
-        assert_eq!(looked, Looked { calls: 1, rows: 14.0, pages: 9.0 });
+        let by = |rows| BTreeMap::from([("i".to_owned(), rows)]);
+        assert_eq!(looked, Looked { calls: 1, rows: 14.0, by: by(14.0), pages: 9.0 });
+        assert_eq!(looked.share(2), Looked { calls: 1, rows: 7.0, by: by(7.0), pages: 4.5 });
     }
 }

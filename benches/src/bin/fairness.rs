@@ -78,6 +78,9 @@ struct Outcome {
     ideal_wait_others_p99_ms: Option<f64>,
     /// To that of the run of the same arrival without a backlog.
     wait_others_p99_ratio: Option<f64>,
+    /// Of all, from the worker's start.
+    start_p50_ms: Option<f64>,
+    start_p99_ms: Option<f64>,
     worker_cpu_s: f64,
     store_cpu_s: Option<f64>,
     statements_per_op: Option<f64>,
@@ -185,7 +188,7 @@ impl Run {
             }
         };
         let (all_before, broken) = (self.arrival == Arrival::Before, drained.ledger.broken());
-        let ended = drained.ledger.starts().len();
+        let (starts, ended) = (drained.waits(|_| true), drained.ledger.starts().len());
         let ideal = self.ideal_waits(options);
         let ideal_makespan = (options.operations.div_ceil(2) as u64 * options.takes) as f64 / 1e3;
         let seconds = drained.makespan.as_secs_f64();
@@ -206,6 +209,8 @@ impl Run {
             ideal_wait_others_p50_ms: ideal.percentile(50).filter(|_| all_before),
             ideal_wait_others_p99_ms: ideal.percentile(99).filter(|_| all_before),
             wait_others_p99_ratio: None,
+            start_p50_ms: starts.percentile(50),
+            start_p99_ms: starts.percentile(99),
             worker_cpu_s: rounded(drained.cpu),
             store_cpu_s: cost.cpu.map(rounded),
             statements_per_op: each(cost.statements),

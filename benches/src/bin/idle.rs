@@ -40,7 +40,7 @@ struct Outcome {
     /// Null where they cannot be counted, as within SQLite.
     statements: Option<f64>,
     statements_per_minute: Option<f64>,
-    /// As the database counts them, those of its other users too; of SQLite, commits.
+    /// As the database counts them, with those of its other users and of this look; of SQLite, commits.
     transactions: Option<f64>,
     wal_bytes: Option<f64>,
     worker_cpu_s: f64,

@@ -60,18 +60,28 @@ impl Measured {
         let parts = [("calls", &self.calls, &smaller.calls), ("a sweep", &self.sweep, &smaller.sweep)];
         for (part, now, then) in parts {
             for (name, now) in now.iter().flatten() {
-                let then = then.as_ref().and_then(|then| then.get(name)).copied().unwrap_or_default();
+                let then = then.as_ref().and_then(|then| then.get(name)).cloned().unwrap_or_default();
                 let enough = MORE * now.calls.min(then.calls.max(1)) as f64;
                 if has_grown(then.rows, now.rows, enough) || has_grown(then.pages, now.pages, enough) {
                     grown.push(format!(
-                        "{name} in {part}: {} to {} rows, {} to {} pages",
-                        then.rows, now.rows, then.pages, now.pages
+                        "{name} in {part}: {} to {} rows, most by {}, {} to {} pages",
+                        then.rows,
+                        now.rows,
+                        most(now),
+                        then.pages,
+                        now.pages
                     ));
                 }
             }
         }
         grown
     }
+}
+
+/// Which index came across the most rows.
+fn most(looked: &Looked) -> &str {
+    let most = looked.by.iter().max_by(|(_, one), (_, other)| one.total_cmp(other));
+    most.map_or("none", |(name, _)| name)
 }
 
 fn has_grown(then: f64, now: f64, enough: f64) -> bool {
@@ -85,7 +95,7 @@ mod tests {
 
     fn measured(millis: u64, rows: f64) -> Measured {
         let mut measured = Measured::of(BTreeMap::from([("enqueue", vec![Duration::from_millis(millis)])]));
-        let looked = Looked { calls: 2, rows, pages: 7.0 };
+        let looked = Looked { calls: 2, rows, by: BTreeMap::from([("a_pkey".to_owned(), rows)]), pages: 7.0 };
         measured.calls = Some(BTreeMap::from([("a.sql".to_owned(), looked)]));
         measured
     }
@@ -96,7 +106,7 @@ mod tests {
         assert!(measured(5, 49.0).grown(&small).is_empty(), "noise, and a level of an index");
         assert_eq!(
             measured(8, 1000.0).grown(&small),
-            ["enqueue: 2 to 8 ms", "a.sql in calls: 10 to 1000 rows, 7 to 7 pages"]
+            ["enqueue: 2 to 8 ms", "a.sql in calls: 10 to 1000 rows, most by a_pkey, 7 to 7 pages"]
         );
         assert_eq!(measured(8, 10.0).ratios(&small), BTreeMap::from([("enqueue", 4.0)]));
     }

@@ -208,18 +208,13 @@ async fn explain(opened: Opened, shape: Shape, measured: &mut Measured) -> Resul
     let of_calls = explained.read(began)?;
     sweep(&opened.ports, 1, Duration::from_secs(60)).await?;
     measured.calls = Some(of_calls);
-    measured.sweep = Some(a_sweep(explained.read(called)?));
+    measured.sweep = Some(a_sweep(&explained.read(called)?));
     caller.broken().check()?;
     Ok(opened)
 }
 
 /// Of one of several sweeps, each of which looks once for ended leases.
-fn a_sweep(mut looked: BTreeMap<String, Looked>) -> BTreeMap<String, Looked> {
+fn a_sweep(looked: &BTreeMap<String, Looked>) -> BTreeMap<String, Looked> {
     let sweeps = looked.get("ended.sql").map_or(1, |ended| ended.calls).max(1);
-    for looked in looked.values_mut() {
-        looked.calls = looked.calls.div_ceil(sweeps);
-        looked.rows = rounded(looked.rows / sweeps as f64);
-        looked.pages = rounded(looked.pages / sweeps as f64);
-    }
-    looked
+    looked.iter().map(|(name, looked)| (name.clone(), looked.share(sweeps))).collect()
 }
