@@ -7,9 +7,9 @@
 //! | `backlog` | `arrival` | what |
 //! | --- | --- | --- |
 //! | 0 | `before` | all wait when the worker starts; until all have ended |
-//! | N | `before` | the same behind N more of the hot agent; until the others' have ended |
+//! | N | `before` | the hot agent has N instead of its half, in front of all others; until the others' have ended |
 //! | 0 | `while` | the others' are asked for while the hot agent's run; their waits begin when they are asked for |
-//! | N | `while` | the same, with N more of the hot agent waiting |
+//! | N | `while` | the same, with N of the hot agent waiting instead of its half |
 //!
 //! One JSON line a run; a run that was not alone, in order and once for every operation fails.
 use std::sync::Arc;
@@ -44,7 +44,7 @@ struct Options {
     /// Milliseconds that each takes
     #[arg(long, default_value_t = 20)]
     takes: u64,
-    /// Further operations of the hot agent that wait, in the runs that have them; 0 leaves these runs out
+    /// Operations of the hot agent that wait instead of its half, in a second run; 0 leaves these runs out
     #[arg(long, default_value_t = 100_000)]
     backlog: usize,
     /// Seconds after which a run is given up
@@ -165,7 +165,10 @@ impl Run {
             (0..count).map(|number| Ok((whose(number), operation(agent(whose(number))?, number, takes)?)));
         let all: Vec<(usize, NewOperation)> = all.collect::<Result<_, Failure>>()?;
         let is_first = |agent: usize| agent == 0 || self.arrival == Arrival::Before;
-        let (first, later): (Vec<_>, Vec<_>) = all.into_iter().partition(|(agent, _)| is_first(*agent));
+        // To ask for its half behind such a backlog may take longer than everything else.
+        let is_wanted = |agent: usize| agent != 0 || self.backlog == 0;
+        let all = all.into_iter().filter(|(agent, _)| is_wanted(*agent));
+        let (first, later): (Vec<_>, Vec<_>) = all.partition(|(agent, _)| is_first(*agent));
         let alone = |all: Vec<(usize, NewOperation)>| all.into_iter().map(|(_, new)| new).collect();
         Ok((alone(first), alone(later)))
     }
