@@ -7,8 +7,9 @@
 //! | shape | what |
 //! | --- | --- |
 //! | `spread` | ten each of many agents |
-//! | `hot` | 99 of 100 of one agent |
-//! | `target` | the same, all for one thing, so that one goes after the other |
+//! | `hot` | 99 of 100 of one agent, the others of 59 |
+//! | `alone` | all of one agent: what others have is not in the database's statistics |
+//! | `target` | as `hot`, and all for one thing, so that one goes after the other |
 //! | `finished` | none waits: those of one agent and for one thing have ended and are kept |
 //!
 //! | call | of whom |
@@ -16,7 +17,7 @@
 //! | `front` | the agent who has most: what of his a worker reads to go on |
 //! | `enqueue`, `enqueue_background` | the same |
 //! | `lease_settle` | the same: two calls, together |
-//! | `enqueue_other`, `lease_settle_other` | an agent who has nothing else |
+//! | `front_other`, `enqueue_other`, `lease_settle_other` | an agent who has nothing else |
 //!
 //! One JSON line a run; a run that was not alone, in order and once for every operation fails.
 mod growth;
@@ -53,7 +54,7 @@ struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000")]
     sizes: Vec<usize>,
     /// How they lie over the agents
-    #[arg(long, value_delimiter = ',', default_value = "spread,hot,target,finished")]
+    #[arg(long, value_delimiter = ',', default_value = "spread,hot,alone,target,finished")]
     shapes: Vec<Shape>,
     /// Calls of each kind
     #[arg(long, default_value_t = 50)]
@@ -71,6 +72,7 @@ struct Options {
 enum Shape {
     Spread,
     Hot,
+    Alone,
     Target,
     Finished,
 }
@@ -158,7 +160,7 @@ impl Shape {
         let whose = match self {
             Self::Spread => Whose::Of(count.div_ceil(10)),
             Self::Hot | Self::Target => Whose::NearlyAllOfOne,
-            Self::Finished => Whose::Of(1),
+            Self::Alone | Self::Finished => Whose::Of(1),
         };
         Backlog {
             count,
@@ -190,6 +192,7 @@ async fn calls(caller: &mut Caller, shape: Shape, count: usize) -> Result<Calls,
         note("enqueue_other", caller.ask(&other, Class::Interactive, None).await?);
         note("enqueue_background", caller.ask(&most, Class::Background, None).await?);
         note("front", caller.front(&most).await?.0);
+        note("front_other", caller.front(&other).await?.0);
         let nothing = "nothing waited where something was asked for";
         note("lease_settle", caller.turn(&most).await?.ok_or(nothing)?);
         note("lease_settle_other", caller.turn(&other).await?.ok_or(nothing)?);
