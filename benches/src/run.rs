@@ -20,7 +20,7 @@ const DRAIN: Duration = Duration::from_secs(60);
 /// A worker in this process.
 pub struct Running {
     ledger: Arc<Ledger>,
-    /// Kept, for with it the worker's door would close.
+    /// Kept as long as the worker, whose inbox it feeds.
     _archibald: Archibald,
     worker: Worker,
     began: Instant,
