@@ -6,14 +6,28 @@
 //!
 //! | where | what |
 //! | --- | --- |
-//! | [`store`] | the store under test, by its URL, and what it costs: processor time, statements, log |
+//! | [`store`] | the store under test, by its URL |
+//! | [`meter`] | what it costs: processor time, statements, rows, pages, log |
+//! | [`statements`] | statements by the names of their files |
+//! | [`plan`] | what statements look at, as the database explains it |
 //! | [`machine`] | processor time of processes, and what others leave of the machine |
 //! | [`work`] | the operations that are run, and the ledger that proves that each ran once, in order and alone |
+//! | [`fill`] | very many operations that wait, written past the store |
+//! | [`run`] | a worker that runs them, and what it needed |
+//! | [`call`] | calls of the store one by one, timed and checked |
+//! | [`sweep`] | how long a worker's sweeps take |
 //! | [`wait`] | times in order, for percentiles |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+pub mod call;
+pub mod fill;
 pub mod machine;
+pub mod meter;
+pub mod plan;
+pub mod run;
+pub mod statements;
 pub mod store;
+pub mod sweep;
 pub mod wait;
 pub mod work;
 

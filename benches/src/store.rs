@@ -1,4 +1,4 @@
-//! The store under test, by its URL, and what it costs.
+//! The store under test, by its URL.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::Failure;
-use crate::machine::cpu_with_children;
+use crate::meter::{Cost, Meter, Statement};
 
 /// Where operations are kept in a bench.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// `postgres`, `postgres://…`, `sqlite:`, `sqlite:PATH` or `memory`.
+    /// `postgres`, `postgres://…`, `sqlite`, `sqlite:PATH` or `memory`.
     ///
     /// # Errors
     /// Where the cluster cannot be started, or the name is none of these.
@@ -60,37 +60,40 @@ impl Place {
         }
     }
 
-    /// An empty store.
+    /// An empty store; a file that was named is as empty as it is, and those of later calls are numbered.
     ///
     /// # Errors
     /// What the store says.
     pub async fn open(&self) -> Result<Opened, Failure> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Relaxed);
-        match self {
+        let at = match self {
             Self::Private(cluster) => {
                 let url = cluster.create_database(&format!("bench_{number}"))?;
-                let mut meter = PgConnection::connect(&url).await?;
-                sqlx::query("create extension pg_stat_statements").execute(&mut meter).await?;
-                let meter = Meter::Ours { postmaster: cluster.postmaster().unwrap_or_default(), meter };
-                Opened::postgres(&url, PgOptions::default(), meter).await
+                let mut connection = PgConnection::connect(&url).await?;
+                sqlx::query("create extension pg_stat_statements").execute(&mut connection).await?;
+                connection.close().await?;
+                let ours = Ours {
+                    postmaster: cluster.postmaster().unwrap_or_default(),
+                    log: cluster.directory().join("server.log"),
+                };
+                At::Postgres { url, schema: PgOptions::default().schema, ours: Some(ours) }
             }
             Self::Given(url) => {
                 let schema = format!("bench_{}_{number}", std::process::id());
-                let meter = Meter::Wal(PgConnection::connect(url).await?);
-                Opened::postgres(url, PgOptions { schema, ..PgOptions::default() }, meter).await
+                At::Postgres { url: url.clone(), schema, ours: None }
             }
             Self::Sqlite(path, folder) => {
                 let fresh = || folder.path().join(format!("bench-{number}.db"));
-                let path = path.clone().unwrap_or_else(fresh);
-                let store = Arc::new(SqliteStore::open(path, SqliteOptions::default()).await?);
-                Ok(Opened { ports: Three::of(store.clone()), meter: Meter::None, open: Open::Sqlite(store) })
+                let numbered = |path: &PathBuf| match number {
+                    0 => path.clone(),
+                    _ => path.with_added_extension(number.to_string()),
+                };
+                At::Sqlite(path.as_ref().map_or_else(fresh, numbered))
             }
-            Self::Memory => {
-                let store = Arc::new(MemoryStore::default());
-                Ok(Opened { ports: Three::of(store), meter: Meter::None, open: Open::Memory })
-            }
-        }
+            Self::Memory => At::Memory(Arc::new(MemoryStore::default())),
+        };
+        Opened::at(at).await
     }
 }
 
@@ -133,8 +136,24 @@ impl Three {
 pub struct Opened {
     /// What to work with.
     pub ports: Three,
+    at: At,
     meter: Meter,
     open: Open,
+}
+
+/// Where a store is.
+#[derive(Clone)]
+pub(crate) enum At {
+    Postgres { url: String, schema: String, ours: Option<Ours> },
+    Sqlite(PathBuf),
+    Memory(Arc<MemoryStore>),
+}
+
+/// What is known of a server that is ours alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Ours {
+    postmaster: u32,
+    pub(crate) log: PathBuf,
 }
 
 enum Open {
@@ -143,44 +162,47 @@ enum Open {
     Memory,
 }
 
-enum Meter {
-    /// Everything can be seen.
-    Ours {
-        postmaster: u32,
-        meter: PgConnection,
-    },
-    /// Somebody else's server: what it wrote to its log, for whomever.
-    Wal(PgConnection),
-    None,
-}
+/// A store that is not open now.
+pub(crate) struct Shut(At);
 
-/// What a store cost up to a moment; what cannot be known is 0.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Cost {
-    /// Processor time of its processes, in seconds.
-    pub cpu: f64,
-    /// Statements, as `pg_stat_statements` counts them, also those that begin and end transactions.
-    pub statements: f64,
-    /// Bytes written to its log.
-    pub wal: f64,
-}
-
-impl Cost {
-    /// From then to now.
-    #[must_use]
-    pub fn since(&self, then: &Self) -> Self {
-        Self {
-            cpu: self.cpu - then.cpu,
-            statements: self.statements - then.statements,
-            wal: self.wal - then.wal,
-        }
+impl Shut {
+    pub(crate) async fn open(self) -> Result<Opened, Failure> {
+        Opened::at(self.0).await
     }
 }
 
 impl Opened {
-    async fn postgres(url: &str, options: PgOptions, meter: Meter) -> Result<Self, Failure> {
-        let store = PgStore::connect(url, options).await?;
-        Ok(Self { ports: Three::of(Arc::new(store.clone())), meter, open: Open::Postgres(store) })
+    async fn at(at: At) -> Result<Self, Failure> {
+        let (ports, meter, open) = match &at {
+            At::Postgres { url, schema, ours } => {
+                let meter = PgConnection::connect(url).await?;
+                let meter = Meter::postgres(meter, ours.as_ref().map(|ours| ours.postmaster)).await;
+                let options = PgOptions { schema: schema.clone(), ..PgOptions::default() };
+                let store = PgStore::connect(url, options).await?;
+                (Three::of(Arc::new(store.clone())), meter, Open::Postgres(store))
+            }
+            At::Sqlite(path) => {
+                let store = Arc::new(SqliteStore::open(path, SqliteOptions::default()).await?);
+                (Three::of(store.clone()), Meter::Sqlite(store.clone()), Open::Sqlite(store))
+            }
+            At::Memory(store) => (Three::of(store.clone()), Meter::None, Open::Memory),
+        };
+        Ok(Self { ports, at, meter, open })
+    }
+
+    /// Closes it and opens it again, as another process would.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn reopen(self) -> Result<Self, Failure> {
+        self.shut().await.open().await
+    }
+
+    /// Closes it for a while.
+    pub(crate) async fn shut(self) -> Shut {
+        let at = self.at.clone();
+        self.close().await;
+        Shut(at)
     }
 
     /// What it cost so far.
@@ -188,34 +210,35 @@ impl Opened {
     /// # Errors
     /// Where the database does not say.
     pub async fn cost(&mut self) -> Result<Cost, Failure> {
-        match &mut self.meter {
-            Meter::Ours { postmaster, meter } => Ok(Cost {
-                cpu: cpu_with_children(*postmaster),
-                statements: statements(meter).await?,
-                wal: wal(meter).await?,
-            }),
-            Meter::Wal(meter) => Ok(Cost { wal: wal(meter).await?, ..Cost::default() }),
-            Meter::None => Ok(Cost::default()),
-        }
+        self.meter.cost().await
     }
 
-    /// The statements that were made most often, for those who look for what can be saved.
+    /// The statements so far, the most frequent first; none where they cannot be known.
     ///
     /// # Errors
     /// Where the database does not say.
-    pub async fn statements(&mut self) -> Result<Vec<(i64, f64, String)>, Failure> {
-        let Meter::Ours { meter, .. } = &mut self.meter else { return Ok(vec![]) };
-        let most = "select calls, total_exec_time, left(regexp_replace(query, '\\s+', ' ', 'g'), 110) \
-            from pg_stat_statements where dbid = (select oid from pg_database where datname = current_database()) \
-            order by calls desc limit 40";
-        Ok(sqlx::query_as(most).fetch_all(meter).await?)
+    pub async fn statements(&mut self) -> Result<Vec<Statement>, Failure> {
+        self.meter.statements().await
     }
 
-    /// A connection to the database, where there is one that is ours.
-    pub fn database(&mut self) -> Option<&mut PgConnection> {
+    pub(crate) fn place(&self) -> &At {
+        &self.at
+    }
+
+    /// A connection to the database, where there is one.
+    pub(crate) fn database(&mut self) -> Option<&mut PgConnection> {
         match &mut self.meter {
-            Meter::Ours { meter, .. } | Meter::Wal(meter) => Some(meter),
-            Meter::None => None,
+            Meter::Postgres { connection, .. } => Some(connection),
+            Meter::Sqlite(_) | Meter::None => None,
+        }
+    }
+
+    /// The schema of the store's tables in a database, as its statements name it.
+    #[must_use]
+    pub fn schema(&self) -> &str {
+        match &self.at {
+            At::Postgres { schema, .. } => schema,
+            At::Sqlite(_) | At::Memory(_) => "",
         }
     }
 
@@ -227,17 +250,4 @@ impl Opened {
             Open::Memory => {}
         }
     }
-}
-
-async fn statements(meter: &mut PgConnection) -> Result<f64, sqlx::Error> {
-    let calls = "select coalesce(sum(calls), 0)::float8 from pg_stat_statements where dbid = (select oid from \
-        pg_database where datname = current_database()) and query not like '%pg_stat_statements%' and query \
-        not like '%pg_current_wal%'";
-    sqlx::query_scalar(calls).fetch_one(meter).await
-}
-
-async fn wal(meter: &mut PgConnection) -> Result<f64, sqlx::Error> {
-    sqlx::query_scalar("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8")
-        .fetch_one(meter)
-        .await
 }

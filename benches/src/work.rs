@@ -56,35 +56,56 @@ pub fn operation(agent: AgentId, key: usize, takes: Duration) -> Result<NewOpera
     })
 }
 
-/// Enqueues all, by fifty callers at once, each agent's in order. Returns how long it took.
+/// When operations were asked for.
+#[derive(Debug)]
+pub struct Asked {
+    /// Each one.
+    pub at: HashMap<OperationId, Instant>,
+    /// From the first request to the last answer.
+    pub took: Duration,
+}
+
+/// Enqueues all, by fifty callers at once, each agent's in order.
 ///
 /// # Errors
 /// What the store says.
-pub async fn enqueue(store: &Three, all: Vec<NewOperation>) -> Result<Duration, Failure> {
+pub async fn enqueue(store: &Three, all: Vec<NewOperation>) -> Result<Asked, Failure> {
     let mut lines: HashMap<AgentId, Vec<NewOperation>> = HashMap::new();
     all.into_iter().for_each(|new| lines.entry(new.agent.clone()).or_default().push(new));
     let started = Instant::now();
     let mut lines = futures::stream::iter(lines.into_values().map(|line| {
         let store = store.store.clone();
         async move {
+            let mut asked = vec![];
             for new in line {
+                asked.push((new.id, Instant::now()));
                 store.enqueue(new).await?;
             }
-            Ok::<_, Failure>(())
+            Ok::<_, Failure>(asked)
         }
     }))
     .buffer_unordered(CALLERS);
+    let mut at = HashMap::new();
     while let Some(line) = lines.next().await {
-        line?;
+        at.extend(line?);
     }
-    Ok(started.elapsed())
+    Ok(Asked { at, took: started.elapsed() })
 }
 
 /// What was seen of the operations while they ran.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ledger {
+    /// Whose operations are not among the others'.
+    apart: Option<AgentId>,
     state: Mutex<State>,
-    ended: watch::Sender<usize>,
+    ended: watch::Sender<Ended>,
+}
+
+/// How many have ended.
+#[derive(Debug, Default, Clone, Copy)]
+struct Ended {
+    all: usize,
+    others: usize,
 }
 
 #[derive(Debug, Default)]
@@ -106,13 +127,13 @@ pub struct Broken {
     pub double_starts: u64,
 }
 
-impl Default for Ledger {
-    fn default() -> Self {
-        Self { state: Mutex::default(), ended: watch::channel(0).0 }
-    }
-}
-
 impl Ledger {
+    /// One that counts apart what ends of an agent.
+    #[must_use]
+    pub fn with_apart(agent: AgentId) -> Self {
+        Self { apart: Some(agent), ..Self::default() }
+    }
+
     /// The action whose runs it notes.
     #[must_use]
     pub fn action(self: &Arc<Self>) -> Action {
@@ -124,12 +145,30 @@ impl Ledger {
     /// # Errors
     /// When the time is over before.
     pub async fn until(&self, count: usize, limit: Duration) -> Result<(), Failure> {
+        self.until_of(|ended| ended.all, count, limit).await
+    }
+
+    /// Waits until so many have ended that are not of the agent apart.
+    ///
+    /// # Errors
+    /// When the time is over before.
+    pub async fn until_others(&self, count: usize, limit: Duration) -> Result<(), Failure> {
+        self.until_of(|ended| ended.others, count, limit).await
+    }
+
+    async fn until_of(
+        &self,
+        which: fn(&Ended) -> usize,
+        count: usize,
+        limit: Duration,
+    ) -> Result<(), Failure> {
         let mut ended = self.ended.subscribe();
-        let all = tokio::time::timeout(limit, ended.wait_for(|ended| *ended >= count)).await;
-        match all {
+        let enough = tokio::time::timeout(limit, ended.wait_for(|ended| which(ended) >= count)).await;
+        match enough {
             Ok(_) => Ok(()),
             Err(_) => {
-                Err(format!("{} of {count} operations ended within {limit:?}", *self.ended.borrow()).into())
+                let so_far = which(&self.ended.borrow());
+                Err(format!("{so_far} of {count} operations ended within {limit:?}").into())
             }
         }
     }
@@ -161,7 +200,11 @@ impl Ledger {
 
     fn end(&self, agent: &AgentId) {
         self.state().running.remove(agent);
-        self.ended.send_modify(|ended| *ended += 1);
+        let is_other = self.apart.as_ref() != Some(agent);
+        self.ended.send_modify(|ended| {
+            ended.all += 1;
+            ended.others += usize::from(is_other);
+        });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -49,8 +49,8 @@ struct Bench {
     /// What cargo is told to build for it.
     build: &'static [&'static str],
     arguments: &'static [&'static str],
-    /// What makes it so small that it only shows that it works.
-    short: &'static [&'static str],
+    /// What makes it so small that it only shows that it works; one after the other.
+    short: &'static [&'static [&'static str]],
 }
 
 /// For release, since nothing else is worth measuring.
@@ -63,7 +63,7 @@ const BENCHES: &[Bench] = &[
         program: "journal",
         build: MEASURED,
         arguments: &[],
-        short: &["--operations", "1000"],
+        short: &[&["--operations", "1000"]],
     },
     Bench {
         name: "scheduler",
@@ -71,15 +71,17 @@ const BENCHES: &[Bench] = &[
         program: "scale",
         build: &["--release", "-p", "archibald-core", "--example", "scale"],
         arguments: &[],
-        short: &["--agents", "1000", "--ops", "10000", "--from", "100", "--round", "1000", "--rounds", "2"],
+        short: &[&[
+            "--agents", "1000", "--ops", "10000", "--from", "100", "--round", "1000", "--rounds", "2",
+        ]],
     },
     Bench {
         name: "throughput",
-        about: "operations that wait, drained by a worker: no-ops of many agents, and one agent with half of all",
+        about: "operations that wait, drained by a worker: no-ops of very many agents, and of a thousand",
         program: "throughput",
         build: MEASURED,
         arguments: &[],
-        short: &["--store", "memory", "--operations", "60"],
+        short: &[&["--store", "memory", "--operations", "60"]],
     },
     Bench {
         name: "latency",
@@ -87,7 +89,45 @@ const BENCHES: &[Bench] = &[
         program: "latency",
         build: MEASURED,
         arguments: &[],
-        short: &["--store", "sqlite:", "--operations", "10"],
+        short: &[&["--store", "sqlite:", "--operations", "10"]],
+    },
+    Bench {
+        name: "fairness",
+        about: "one agent with half of all operations, and a backlog besides: how long the others wait for it",
+        program: "fairness",
+        build: MEASURED,
+        arguments: &[],
+        short: &[&["--store", "sqlite:", "--operations", "120", "--concurrency", "10", "--backlog", "2000"]],
+    },
+    Bench {
+        name: "idle",
+        about: "a worker that has nothing to do, --seconds N: statements, and processor time",
+        program: "idle",
+        build: MEASURED,
+        arguments: &[],
+        short: &[&["--store", "postgres", "--seconds", "5", "--settle", "1"]],
+    },
+    Bench {
+        name: "backlog",
+        about: "calls, sweeps and statements with --sizes N,N,… operations waiting: what grows with them",
+        program: "backlog",
+        build: MEASURED,
+        arguments: &[],
+        short: &[
+            &[
+                "--store",
+                "postgres",
+                "--shapes",
+                "hot",
+                "--sizes",
+                "10,100",
+                "--samples",
+                "2",
+                "--sweeps",
+                "1",
+            ],
+            &["--store", "sqlite:", "--sizes", "10,100", "--samples", "2", "--sweeps", "1"],
+        ],
     },
     Bench {
         name: "simulation",
@@ -95,7 +135,7 @@ const BENCHES: &[Bench] = &[
         program: "simulate",
         build: &["--release", "-p", "archibald-core", "--example", "simulate"],
         arguments: &["bench"],
-        short: &["--seconds", "1"],
+        short: &[&["--seconds", "1"]],
     },
     Bench {
         name: "crash-matrix",
@@ -103,7 +143,7 @@ const BENCHES: &[Bench] = &[
         program: "matrix",
         build: &["-p", "archibald-examples", "--bins"],
         arguments: &["--json", "--cells", "200"],
-        short: &["--cells", "4", "--store", "sqlite"],
+        short: &[&["--cells", "4", "--store", "sqlite"]],
     },
 ];
 
@@ -126,9 +166,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 /// All of them, only to show that they work; they are told apart from measurements by being silent.
 pub(crate) fn in_short(programs: &Programs) -> Result<(), Failure> {
     for bench in BENCHES {
-        let short: Vec<OsString> = bench.short.iter().map(Into::into).collect();
-        eprintln!("--> {} {}", bench.name, bench.short.join(" "));
-        bench.run(programs, &short)?;
+        for short in bench.short {
+            eprintln!("--> {} {}", bench.name, short.join(" "));
+            let arguments: Vec<OsString> = short.iter().map(Into::into).collect();
+            bench.run(programs, &arguments)?;
+        }
     }
     Ok(())
 }

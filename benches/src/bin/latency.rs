@@ -43,9 +43,11 @@ struct Outcome {
     start_p50_ms: Option<f64>,
     start_p99_ms: Option<f64>,
     worker_cpu_s: f64,
-    store_cpu_s: f64,
-    statements_per_op: f64,
-    wal_bytes_per_op: f64,
+    store_cpu_s: Option<f64>,
+    statements_per_op: Option<f64>,
+    rows_per_op: Option<f64>,
+    pages_per_op: Option<f64>,
+    wal_bytes_per_op: Option<f64>,
     load: f64,
 }
 
@@ -80,7 +82,7 @@ async fn main() -> Result<(), Failure> {
     let started = |asked: &Asked| starts.get(&asked.operation).map(|(_, at)| at.duration_since(asked.at));
     let starts = Waits::of(asked.iter().filter_map(started));
     let answers = Waits::of(asked.iter().map(|asked| asked.answered));
-    let each = |value: f64| rounded(value / asked.len() as f64);
+    let each = |value: Option<f64>| value.map(|value| rounded(value / asked.len() as f64));
     let outcome = Outcome {
         workload: "W5",
         store: place.name(),
@@ -90,10 +92,12 @@ async fn main() -> Result<(), Failure> {
         start_p50_ms: starts.percentile(50),
         start_p99_ms: starts.percentile(99),
         worker_cpu_s: rounded(cpu),
-        store_cpu_s: rounded(cost.cpu),
+        store_cpu_s: cost.cpu.map(rounded),
         statements_per_op: each(cost.statements),
+        rows_per_op: each(cost.rows),
+        pages_per_op: each(cost.pages),
         wal_bytes_per_op: each(cost.wal),
-        load: rounded(busy.of_others(cpu + cost.cpu)),
+        load: rounded(busy.of_others(cpu + cost.cpu.unwrap_or(0.0))),
     };
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())

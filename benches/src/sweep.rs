@@ -1,0 +1,162 @@
+//! How long a worker's sweeps take: ended leases, who is paused, and whatever it reads anew.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use archibald_core::error::{FenceError, FieldError, StoreError};
+use archibald_core::id::{AgentId, FencingToken, OperationKind, Target};
+use archibald_core::lease::Lease;
+use archibald_core::operation::Class;
+use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
+use archibald_core::scheduler::Ticket;
+use archibald_runtime::{Action, ActionContext, Archibald, Completion, Interrupted, ReadAction};
+use archibald_testing::credentials::FixedCredentials;
+use archibald_testing::fake_erp::FakeErp;
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::Failure;
+use crate::run::config;
+use crate::store::Three;
+use crate::wait::Waits;
+use crate::work::kind;
+
+/// Between two sweeps: as little as can be, so that the time from one to the next is that of the first.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What was seen.
+#[derive(Debug)]
+pub struct Swept {
+    /// From the worker's start to the start of its first operation; `None` where nothing waited.
+    pub first_start: Option<Duration>,
+    /// The first sweep, which reads what the worker did not know.
+    pub first: Duration,
+    /// Those after it.
+    pub later: Waits,
+}
+
+/// Starts a worker whose only slot is taken by the first operation, so that it does nothing but sweep; as many
+/// times as are wanted, or as often as it gets round to until `limit`, but once.
+///
+/// # Errors
+/// Where not even the first sweep ended in that time.
+pub async fn sweep(ports: &Three, count: usize, limit: Duration) -> Result<Swept, Failure> {
+    let (sweeps, slot) = (Arc::new(Sweeps::around(ports.lock.clone())), Arc::new(Slot::default()));
+    let ports = Three { lock: sweeps.clone(), ..ports.clone() };
+    let ports = ports.ports(FakeErp::new(1), Arc::new(FixedCredentials::new()));
+    let mut config = config(1);
+    config.sweep = PAUSE;
+    let archibald = Archibald::builder(ports)
+        .config(config)
+        .action(Action::Read(Arc::new(Taken(slot.clone()))))
+        .build()?;
+    let began = Instant::now();
+    let worker = archibald.start().ok_or("the worker was started before")?;
+    let mut seen = sweeps.began.subscribe();
+    let enough = tokio::time::timeout(limit, seen.wait_for(|seen| seen.len() > count + 1)).await.is_ok();
+    if !enough {
+        tokio::time::timeout(limit, seen.wait_for(|seen| seen.len() > 1))
+            .await
+            .map_err(|_| format!("no sweep ended within {:?}", limit * 2))??;
+    }
+    let seen: Vec<_> = seen.borrow().windows(2).map(|two| two[1].duration_since(two[0])).collect();
+    let whole =
+        tokio::join!(worker.drain(Duration::from_secs(60)), async { slot.is_free.send_replace(true) }).0;
+    if !whole {
+        return Err("what ran was not settled in time".into());
+    }
+    let first_start = slot.started.borrow().map(|at| at.duration_since(began));
+    Ok(Swept { first_start, first: seen[0], later: Waits::of(seen[1..].to_vec()) })
+}
+
+/// Holds the slot until it is told not to.
+#[derive(Debug)]
+struct Slot {
+    started: watch::Sender<Option<Instant>>,
+    is_free: watch::Sender<bool>,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self { started: watch::channel(None).0, is_free: watch::channel(false).0 }
+    }
+}
+
+struct Taken(Arc<Slot>);
+
+#[async_trait]
+impl ReadAction for Taken {
+    fn kind(&self) -> OperationKind {
+        kind().expect("letters alone")
+    }
+
+    fn class(&self) -> Class {
+        Class::Interactive
+    }
+
+    fn validate(&self, _: &Value) -> Result<Option<Target>, Vec<FieldError>> {
+        Ok(None)
+    }
+
+    async fn run(&self, _: &ActionContext<'_>) -> Result<Completion, Interrupted> {
+        self.0.started.send_modify(|started| *started = started.or_else(|| Some(Instant::now())));
+        // Its sender lives as long as we do.
+        self.0.is_free.subscribe().wait_for(|is_free| *is_free).await.ok();
+        Ok(Completion { result: json!({}), rows: vec![] })
+    }
+}
+
+/// Notes when each sweep begins, which is by looking for ended leases.
+struct Sweeps {
+    lock: Arc<dyn AgentLock>,
+    began: watch::Sender<Vec<Instant>>,
+}
+
+impl Sweeps {
+    fn around(lock: Arc<dyn AgentLock>) -> Self {
+        Self { lock, began: watch::channel(vec![]).0 }
+    }
+}
+
+#[async_trait]
+impl AgentLock for Sweeps {
+    async fn lease(&self, request: &LeaseRequest) -> Result<Leased, LeaseError> {
+        self.lock.lease(request).await
+    }
+
+    async fn renew(&self, leases: &[Lease]) -> Result<Vec<(AgentId, FencingToken)>, StoreError> {
+        self.lock.renew(leases).await
+    }
+
+    async fn hand_back(&self, lease: &Lease) -> Result<(), FenceError> {
+        self.lock.hand_back(lease).await
+    }
+
+    async fn revoke(&self, agent: &AgentId) -> Result<Option<Ticket>, StoreError> {
+        self.lock.revoke(agent).await
+    }
+
+    async fn reap(&self) -> Result<Reaped, StoreError> {
+        self.began.send_modify(|began| began.push(Instant::now()));
+        self.lock.reap().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Place;
+    use crate::work::{agent, enqueue, operation};
+
+    #[tokio::test]
+    async fn a_worker_with_its_slot_taken_sweeps_on_and_ends_whole() {
+        let opened = Place::find("memory").unwrap().open().await.unwrap();
+        let swept = sweep(&opened.ports, 3, Duration::from_secs(10)).await.unwrap();
+        assert!(swept.first_start.is_none(), "nothing waited");
+        let waiting = (0..5).map(|n| operation(agent(n).unwrap(), n, Duration::ZERO).unwrap()).collect();
+        enqueue(&opened.ports, waiting).await.unwrap();
+        let swept = sweep(&opened.ports, 3, Duration::from_secs(10)).await.unwrap();
+        assert!(swept.first_start.is_some() && swept.later.percentile(50) > Some(0.0), "{swept:?}");
+    }
+}
