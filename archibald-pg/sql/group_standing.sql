@@ -1,5 +1,7 @@
 -- What may stand in the way of several new operations, whose agents' counters are locked, and their places.
--- Indexes: operations_agent_key_key, operations_of_target, operations_unfinished.
+-- Indexes: operations_agent_key_key, operations_of_target, operations_waiting_of_kind, operations_unfinished. An
+-- order that no index has keeps the planner from walking all operations of an agent in it for the first of a
+-- target.
 select t.agent, nextval('archibald.positions') as position, clock_timestamp() as now,
     of_key.payload::text as key_payload, of_key.record::text as key_record,
     of_target.payload::text as target_payload, of_target.record::text as target_record,
@@ -16,10 +18,10 @@ left join lateral (
     select o.payload, o.record from archibald.operations o
     where o.agent = t.agent and o.target = t.claim and o.kind = t.kind and o.id <> t.id
         and o.state not in ('rejected', 'failed', 'cancelled')
-    order by o.position limit 1
+    order by o.position + 0 limit 1
 ) of_target on t.claim is not null
 left join lateral (
     select o.payload, o.record from archibald.operations o
-    where o.agent = t.agent and not o.is_final and o.state = 'available' and o.kind = t.kind
-    order by o.position limit 1
+    where o.agent = t.agent and o.state = 'available' and o.kind = t.kind
+    order by o.kind, o.position limit 1
 ) of_kind on t.is_background

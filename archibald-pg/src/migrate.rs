@@ -8,6 +8,7 @@ use crate::sql::in_schema;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../migrations/0001_first.sql")),
     (2, "targets", include_str!("../migrations/0002_targets.sql")),
+    (3, "kinds", include_str!("../migrations/0003_kinds.sql")),
 ];
 
 /// Brings the schema up to date, unless it is already.

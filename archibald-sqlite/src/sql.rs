@@ -5,8 +5,11 @@
 pub(crate) const APPLICATION_ID: i64 = 0x4172_6368;
 
 /// The schema, one script a version; each ends by setting `user_version` to its own.
-pub(crate) const MIGRATIONS: &[&str] =
-    &[include_str!("sql/0001_schema.sql"), include_str!("sql/0002_targets.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("sql/0001_schema.sql"),
+    include_str!("sql/0002_targets.sql"),
+    include_str!("sql/0003_kinds.sql"),
+];
 
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(crate) const COMMIT: &str = "COMMIT";
@@ -61,7 +64,7 @@ pub(crate) const PRUNE_EVENTS: &str = "DELETE FROM events WHERE agent = ?1 AND s
 
 pub(crate) const OPERATION: &str = "SELECT doc FROM operations WHERE id = ?1 AND agent = ?2";
 pub(crate) const BY_KEY: &str = "SELECT doc FROM operations WHERE agent = ?1 AND key = ?2";
-// operations_waiting_of_agent
+// operations_waiting_of_kind
 pub(crate) const WAITING_OF_KIND: &str = "SELECT doc FROM operations
     WHERE agent = ?1 AND state = 'available' AND kind = ?2 ORDER BY position LIMIT 1";
 // operations_unfinished; counts no further than the limit
