@@ -37,6 +37,24 @@ async fn the_end_of_one_and_the_start_of_the_next_are_one_moment() {
     assert_eq!(house.erp.orders().len(), 2);
 }
 
+/// Before its commit or after it: the end is settled once, and the next one is charged no try for it.
+#[tokio::test]
+async fn a_hand_on_whose_answer_is_lost_costs_nobody_anything() {
+    for point in ["store.settle.before:cut", "store.settle.after:cut"] {
+        let file = std::env::temp_dir().join(format!("archibald-{}", uuid::Uuid::now_v7()));
+        let house = House::with_point(&Failpoint::armed(point.parse().unwrap(), file.clone()));
+        paused(&house).await;
+        let orders = [house.submit("nancy", "k1").await, house.submit("nancy", "k2").await];
+        resumed(&house).await;
+        for id in orders {
+            let operation = house.finished("nancy", id).await.operation;
+            assert_eq!((operation.state.name(), operation.attempts), ("completed", 1), "{point}");
+        }
+        assert_eq!(house.erp.orders().len(), 2, "{point}");
+        std::fs::remove_file(&file).unwrap();
+    }
+}
+
 /// A settlement that is held after its commit; what waits then is not started by a guess.
 struct Held {
     house: House,
