@@ -8,7 +8,7 @@ with locked as materialized (
     order by o.id
     for update of o skip locked
 )
-select id, payload, record, clock_timestamp() as now, case when asks and target is not null then (
+select payload, record, clock_timestamp() as now, case when asks and target is not null then (
     select b.id from archibald.operations b
     where b.agent = locked.agent and b.target = locked.target and not b.is_final and b.position < locked.position
         and b.id is distinct from locked.ends

@@ -95,7 +95,8 @@ struct Batch<'a> {
 #[derive(Default)]
 struct Seen {
     agents: HashMap<AgentId, AgentRow>,
-    operations: HashMap<OperationId, Candidate>,
+    /// Of their own agents alone, whoever asks.
+    operations: HashMap<(AgentId, OperationId), Candidate>,
     streams: HashMap<AgentId, LogPlace>,
     standing: HashMap<AgentId, Standing>,
     rows: HashMap<AgentId, BTreeMap<Place, Value>>,
@@ -106,7 +107,7 @@ impl Seen {
     /// either, which is only known of what was waited for.
     fn has(&self, agent: &AgentId, needs: &Needs<'_>) -> bool {
         (!needs.agent || self.agents.contains_key(agent))
-            && needs.operation.is_none_or(|id| self.operations.contains_key(&id))
+            && needs.operation.is_none_or(|id| self.operations.contains_key(&(agent.clone(), id)))
             && (!needs.stream || self.streams.contains_key(agent))
     }
 
@@ -124,8 +125,8 @@ impl Seen {
         }
         Some(Found {
             agent: self.agents.remove(agent),
-            operation: needs.operation.and_then(|id| self.operations.remove(&id)),
-            next: needs.next.and_then(|id| self.operations.remove(&id)),
+            operation: needs.operation.and_then(|id| self.operations.remove(&(agent.clone(), id))),
+            next: needs.next.and_then(|id| self.operations.remove(&(agent.clone(), id))),
             standing: self.standing.remove(agent).unwrap_or_default(),
             rows: self.rows.remove(agent).unwrap_or_default(),
             place: self.streams.remove(agent),
@@ -143,8 +144,8 @@ impl Batch<'_> {
         self.lock_agents(&all, &mut seen).await?;
         let all = self.still_open(all, |agent, needs| !needs.agent || seen.agents.contains_key(agent));
         self.lock_operations(&all, &mut seen).await?;
-        let is_there = |id| seen.operations.contains_key(&id);
-        let all = self.still_open(all, |_, needs| needs.operation.is_none_or(is_there));
+        let is_there = |agent: &AgentId, id| seen.operations.contains_key(&(agent.clone(), id));
+        let all = self.still_open(all, |agent, needs| needs.operation.is_none_or(|id| is_there(agent, id)));
         self.lock_streams(&all, &mut seen).await?;
         let all = self.still_open(all, |agent, needs| !needs.stream || seen.streams.contains_key(agent));
         self.look_for_standing(&all, &mut seen).await?;
@@ -205,8 +206,9 @@ impl Batch<'_> {
         for row in query.fetch_all(&mut *self.tx).await? {
             let blocker = row.try_get::<Option<Uuid>, _>("blocker")?.map(OperationId);
             self.now = self.now.max(row.try_get::<At, _>("now")?.0);
-            let candidate = Candidate { record: decode(&row)?, blocker };
-            seen.operations.insert(OperationId(row.try_get("id")?), candidate);
+            let record = decode(&row)?;
+            let whose = (record.operation.agent.clone(), record.operation.id);
+            seen.operations.insert(whose, Candidate { record, blocker });
         }
         Ok(())
     }

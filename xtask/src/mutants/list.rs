@@ -136,11 +136,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "same-target rule off",
-        file: "archibald-testing/src/memory/lock.rs",
-        changes: &[(
-            ".find(|other| other.operation.target.as_ref() == Some(target))",
-            ".find(|other| other.operation.target.as_ref() == Some(target) && false)",
-        )],
+        file: "archibald-core/src/record.rs",
+        changes: &[("&& this.target == other.target", "&& this.target != other.target")],
         package: "archibald-testing",
         tests: MEMORY,
     },
