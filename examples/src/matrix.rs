@@ -17,6 +17,7 @@ mod verdict;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -70,7 +71,8 @@ async fn run_or_list(args: &Args) -> Result<ExitCode, DemoError> {
     let seed = args.seed.unwrap_or_else(from_the_clock);
     let (cells, left_out) = chosen(args);
     if args.list {
-        list(&cells, &left_out);
+        // Whoever reads a part of it is done with the rest.
+        let _ = io::stdout().write_all(list(&cells, &left_out).as_bytes());
         return Ok(ExitCode::SUCCESS);
     }
     if cells.is_empty() {

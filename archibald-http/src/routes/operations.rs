@@ -53,8 +53,10 @@ pub(crate) struct Operations {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResolveBody {
+    /// `applied`: it happened, and is completed with the receipt as it is given, unasked; `not_applied`: started
+    /// again with a look at the ERP, and acted again where nothing bears its mark; `abandon`: failed.
     outcome: OutcomeName,
-    /// What the ERP called the effect: needed with `applied`, not allowed without.
+    /// What the ERP called the effect, for example `{"order": "1042"}`: needed with `applied`, not allowed without.
     #[serde(default)]
     receipt: Option<Value>,
     /// For the audit.

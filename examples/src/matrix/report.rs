@@ -109,7 +109,8 @@ pub(super) struct About {
 }
 
 /// Every cell, and what is left out and why: by action and store a line for each point.
-pub(super) fn list(cells: &[Cell], left_out: &[LeftOut]) {
+pub(super) fn list(cells: &[Cell], left_out: &[LeftOut]) -> String {
+    let mut list = String::new();
     let mut rows: BTreeMap<[&str; 3], Vec<(&str, Option<&str>)>> = BTreeMap::new();
     for cell in cells {
         let row = [cell.action.kind, cell.store.name(), cell.point.name];
@@ -121,14 +122,14 @@ pub(super) fn list(cells: &[Cell], left_out: &[LeftOut]) {
     }
     for ([action, store, point], kinds) in rows {
         let run: Vec<&str> = kinds.iter().filter(|(_, why)| why.is_none()).map(|(kind, _)| *kind).collect();
-        println!("{action:<16} {store:<8} {point:<28} {}", run.join(" "));
+        list += &format!("{action:<16} {store:<8} {point:<28} {}\n", run.join(" "));
         let mut not: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (kind, why) in kinds {
             not.entry(why.unwrap_or_default()).or_default().push(kind);
         }
         for (why, kinds) in not.into_iter().filter(|(why, _)| !why.is_empty()) {
-            println!("{:>54}not {}: {why}", "", kinds.join(" "));
+            list += &format!("{:>54}not {}: {why}\n", "", kinds.join(" "));
         }
     }
-    println!("{} cells, {} left out", cells.len(), left_out.len());
+    list + &format!("{} cells, {} left out\n", cells.len(), left_out.len())
 }

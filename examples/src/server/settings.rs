@@ -107,7 +107,7 @@ const SETTINGS: &[Setting] = &[
         default: Some("30s"),
         aliases: &[],
         value: "TIME",
-        help: "How long an unanswered request may still take effect at the ERP",
+        help: "How long an unanswered request may still take effect at the ERP, counted from the end of its act budget",
     },
     Setting {
         key: "list-lag",
