@@ -107,8 +107,12 @@ impl Seen {
     /// either, which is only known of what was waited for.
     fn has(&self, agent: &AgentId, needs: &Needs<'_>) -> bool {
         (!needs.agent || self.agents.contains_key(agent))
-            && needs.operation.is_none_or(|id| self.operations.contains_key(&(agent.clone(), id)))
+            && self.has_operation(agent, needs)
             && (!needs.stream || self.streams.contains_key(agent))
+    }
+
+    fn has_operation(&self, agent: &AgentId, needs: &Needs<'_>) -> bool {
+        needs.operation.is_none_or(|id| self.operations.contains_key(&(agent.clone(), id)))
     }
 
     /// Everything of one call; `None` where it is left out.
@@ -144,8 +148,7 @@ impl Batch<'_> {
         self.lock_agents(&all, &mut seen).await?;
         let all = self.still_open(all, |agent, needs| !needs.agent || seen.agents.contains_key(agent));
         self.lock_operations(&all, &mut seen).await?;
-        let is_there = |agent: &AgentId, id| seen.operations.contains_key(&(agent.clone(), id));
-        let all = self.still_open(all, |agent, needs| needs.operation.is_none_or(|id| is_there(agent, id)));
+        let all = self.still_open(all, |agent, needs| seen.has_operation(agent, needs));
         self.lock_streams(&all, &mut seen).await?;
         let all = self.still_open(all, |agent, needs| !needs.stream || seen.streams.contains_key(agent));
         self.look_for_standing(&all, &mut seen).await?;

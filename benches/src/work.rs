@@ -10,6 +10,7 @@ use archibald_core::operation::{Class, NewOperation};
 use archibald_runtime::{Action, ActionContext, Completion, Interrupted, ReadAction};
 use async_trait::async_trait;
 use futures::StreamExt;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -117,7 +118,7 @@ struct State {
 }
 
 /// How often a promise was broken.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Broken {
     /// Two of an agent at once.
     pub overlaps: u64,

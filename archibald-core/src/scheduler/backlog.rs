@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Ticket;
 use super::index::{self, Index};
 use super::kept::{Kept, Place};
-use super::line::Lines;
+use super::line::{Line, Lines};
 use super::queue::{Queue, goes_first};
 use super::slab::{Key, NONE, Slab};
 use super::timer::{Alarm, BLOCKED_RETRY, Timers};
@@ -221,10 +221,7 @@ impl Backlog {
 
     /// The earliest unfinished ticket of the same target, if it is another one.
     pub(super) fn leader_of(&self, key: Key) -> Option<OperationId> {
-        let line = match self.tickets[key].line {
-            NONE => return None,
-            line => self.lines.get(line),
-        };
+        let line = self.line_of(key)?;
         // Whoever was taken is passed only by what came later and goes first.
         let first = if line.lead == NONE { line.taken } else { line.lead };
         (first != key && first != NONE).then(|| self.tickets[first].operation)
@@ -232,10 +229,7 @@ impl Backlog {
 
     /// What is next of the same target once a taken ticket is done.
     pub(super) fn follower_of(&self, taken: Key) -> Option<Key> {
-        let line = match self.tickets[taken].line {
-            NONE => return None,
-            line => self.lines.get(line),
-        };
+        let line = self.line_of(taken)?;
         let first = line.behind.first(&self.tickets);
         (first != NONE && line.lead == NONE).then_some(first)
     }
@@ -247,6 +241,13 @@ impl Backlog {
             Class::Background => {
                 pile.interactive.len(&self.tickets) + pile.background.ahead_of(&self.tickets, key)
             }
+        }
+    }
+
+    fn line_of(&self, key: Key) -> Option<&Line> {
+        match self.tickets[key].line {
+            NONE => None,
+            line => Some(self.lines.get(line)),
         }
     }
 

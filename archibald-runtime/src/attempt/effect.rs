@@ -52,7 +52,7 @@ impl Attempt {
 
     /// What there was before the first act stays the baseline of every later one.
     fn journaled(&self, action: &dyn EffectAction) -> Option<Value> {
-        let effect = self.record.effects.iter().find(|effect| effect.name == action.effect())?;
+        let effect = self.journal(&action.effect())?;
         effect.released_at.map(|_| effect.baseline.clone())
     }
 
@@ -108,7 +108,7 @@ impl Attempt {
 
     /// A repair was carried out, or was sent and what is there is not what was there before it.
     fn was_repaired(&self, name: &EffectName, found: &Value) -> bool {
-        let repair = self.record.effects.iter().find(|effect| effect.name == *name);
+        let repair = self.journal(name);
         repair.is_some_and(|repair| {
             let changed = repair.released_at.is_some() && repair.baseline != *found;
             changed || repair.state == EffectState::Recorded
@@ -118,7 +118,7 @@ impl Attempt {
     /// A repair that did nothing may be sent again, as often as an operation may be tried: what is at the ERP
     /// already is not given up for what it took to find out.
     fn repairs_are_spent(&self, name: &EffectName) -> bool {
-        let repair = self.record.effects.iter().find(|effect| effect.name == *name);
+        let repair = self.journal(name);
         repair.is_some_and(|repair| repair.acts >= self.action.policy().max_attempts)
     }
 
@@ -208,7 +208,7 @@ impl Attempt {
         action: &dyn EffectAction,
         context: &ActionContext<'_>,
     ) -> Result<Settlement, Lost> {
-        let Some(effect) = self.record.effects.iter().find(|effect| effect.name == action.effect()) else {
+        let Some(effect) = self.journal(&action.effect()) else {
             return self.act(action, context, IntentBasis::NothingReleased).await;
         };
         self.shared.stats.probes.fetch_add(1, Relaxed);
@@ -264,7 +264,12 @@ impl Attempt {
     }
 
     fn was_sent(&self, name: &EffectName) -> bool {
-        self.record.effects.iter().any(|effect| effect.name == *name && effect.released_at.is_some())
+        self.journal(name).is_some_and(|effect| effect.released_at.is_some())
+    }
+
+    /// The journal's entry of an effect.
+    fn journal(&self, name: &EffectName) -> Option<&EffectRecord> {
+        self.record.effects.iter().find(|effect| effect.name == *name)
     }
 
     /// Everything that was released and has no receipt, repairs first: while the effect itself is open, the
@@ -299,7 +304,7 @@ impl Attempt {
     }
 
     pub(super) fn commit(&self, action: &dyn EffectAction) -> Result<Settlement, Lost> {
-        let recorded = self.record.effects.iter().find(|effect| effect.name == action.effect());
+        let recorded = self.journal(&action.effect());
         match recorded.and_then(|effect| effect.receipt.as_ref()) {
             Some(receipt) => Ok(self.complete(action, receipt)),
             None => {

@@ -21,7 +21,7 @@ use archibald_benches::meter::Cost;
 use archibald_benches::run::{Drained, Running, config};
 use archibald_benches::store::Place;
 use archibald_benches::wait::{Waits, rounded};
-use archibald_benches::work::{Asked, Ledger, agent, enqueue, operation};
+use archibald_benches::work::{Asked, Broken, Ledger, agent, enqueue, operation};
 use archibald_core::id::OperationId;
 use archibald_core::operation::NewOperation;
 use clap::Parser;
@@ -85,9 +85,8 @@ struct Outcome {
     store_cpu_s: Option<f64>,
     statements_per_op: Option<f64>,
     wal_bytes_per_op: Option<f64>,
-    overlaps: u64,
-    order_breaks: u64,
-    double_starts: u64,
+    #[serde(flatten)]
+    broken: Broken,
     load: f64,
 }
 
@@ -218,9 +217,7 @@ impl Run {
             store_cpu_s: cost.cpu.map(rounded),
             statements_per_op: each(cost.statements),
             wal_bytes_per_op: each(cost.wal),
-            overlaps: broken.overlaps,
-            order_breaks: broken.order_breaks,
-            double_starts: broken.double_starts,
+            broken,
             load: rounded(drained.busy.of_others(drained.cpu + cost.cpu.unwrap_or(0.0))),
         })
     }

@@ -12,7 +12,7 @@ use archibald_benches::run::{Running, config};
 use archibald_benches::statements::Names;
 use archibald_benches::store::Place;
 use archibald_benches::wait::rounded;
-use archibald_benches::work::{Ledger, agent, enqueue, operation};
+use archibald_benches::work::{Broken, Ledger, agent, enqueue, operation};
 use clap::Parser;
 use serde::Serialize;
 
@@ -49,9 +49,8 @@ struct Outcome {
     store_cpu_s: Option<f64>,
     /// By their files, or as they begin.
     by_statement: BTreeMap<String, i64>,
-    overlaps: u64,
-    order_breaks: u64,
-    double_starts: u64,
+    #[serde(flatten)]
+    broken: Broken,
     load: f64,
 }
 
@@ -114,9 +113,7 @@ fn outcome(
         worker_cpu_percent: rounded(cpu * 100.0 / seconds),
         store_cpu_s: cost.cpu.map(rounded),
         by_statement,
-        overlaps: broken.overlaps,
-        order_breaks: broken.order_breaks,
-        double_starts: broken.double_starts,
+        broken,
         load: rounded(busy.of_others(cpu + cost.cpu.unwrap_or(0.0))),
     }
 }

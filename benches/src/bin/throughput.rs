@@ -15,7 +15,7 @@ use archibald_benches::run::{Drained, Running, config};
 use archibald_benches::statements::Names;
 use archibald_benches::store::{Opened, Place};
 use archibald_benches::wait::rounded;
-use archibald_benches::work::{Ledger, agent, enqueue, operation};
+use archibald_benches::work::{Broken, Ledger, agent, enqueue, operation};
 use archibald_core::operation::NewOperation;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
@@ -68,9 +68,8 @@ struct Outcome {
     pages_per_op: Option<f64>,
     transactions_per_op: Option<f64>,
     wal_bytes_per_op: Option<f64>,
-    overlaps: u64,
-    order_breaks: u64,
-    double_starts: u64,
+    #[serde(flatten)]
+    broken: Broken,
     load: f64,
 }
 
@@ -156,9 +155,7 @@ fn outcome(
         pages_per_op: each(cost.pages),
         transactions_per_op: each(cost.transactions),
         wal_bytes_per_op: each(cost.wal),
-        overlaps: broken.overlaps,
-        order_breaks: broken.order_breaks,
-        double_starts: broken.double_starts,
+        broken,
         load: rounded(drained.busy.of_others(drained.cpu + cost.cpu.unwrap_or(0.0))),
     }
 }

@@ -33,7 +33,7 @@ use archibald_benches::plan::{Explained, Looked};
 use archibald_benches::store::{Opened, Place};
 use archibald_benches::sweep::sweep;
 use archibald_benches::wait::{Waits, rounded};
-use archibald_benches::work::agent;
+use archibald_benches::work::{Broken, agent};
 use archibald_core::operation::Class;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
@@ -91,9 +91,8 @@ struct Outcome {
     ratio: BTreeMap<&'static str, f64>,
     /// What grew, with the statements' files.
     not_flat: Vec<String>,
-    overlaps: u64,
-    order_breaks: u64,
-    double_starts: u64,
+    #[serde(flatten)]
+    broken: Broken,
     load: f64,
 }
 
@@ -148,9 +147,7 @@ async fn run(options: &Options, place: &Place, shape: Shape, size: usize) -> Res
         measured,
         ratio: BTreeMap::new(),
         not_flat: vec![],
-        overlaps: broken.overlaps,
-        order_breaks: broken.order_breaks,
-        double_starts: broken.double_starts,
+        broken,
         load: rounded(busy.of_others(cpu_of_this_process() - cpu + store_cpu.unwrap_or(0.0))),
     })
 }
