@@ -37,7 +37,7 @@
 //!
 //! | between lanes | |
 //! | --- | --- |
-//! | turns | a lane that just had its turn in a class goes behind the others: while one waits, every other starts at most once, or as often as its weight says |
+//! | turns | a lane that just had its turn in a class goes behind the others: while one waits, every other has at most one, in which it starts once, or as often as its weight says, or for its quantum |
 //! | classes | interactive lanes first; background never has more than `slots - reserved_interactive` |
 //! | commits | a lane whose next step is `Commit` needs no slot |
 //!
@@ -105,6 +105,8 @@ pub struct Scheduler {
     /// When the holds of lanes end.
     holds: Timers,
     slots: Slots,
+    /// The time of the input.
+    now: Timestamp,
     /// Why nothing starts, until it is resumed.
     halted: Option<String>,
     draining: bool,
@@ -128,6 +130,7 @@ impl Scheduler {
             holds: Timers::default(),
             slots: Slots::new(&config),
             config,
+            now: Timestamp::EPOCH,
             halted: None,
             draining: false,
             preemptions: 0,
@@ -139,6 +142,7 @@ impl Scheduler {
     ///
     /// `now` is the store's time as the caller knows it; one that went back makes nothing due.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
+        self.now = now;
         self.take_in(now, input);
         self.ring_alarms(now);
         if !self.draining && self.halted.is_none() {

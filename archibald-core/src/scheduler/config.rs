@@ -17,6 +17,11 @@ pub struct SchedulerConfig {
     /// A run of an operation that was asked for this long ago does not give way; its id, a UUIDv7, says when.
     #[serde(default = "age_by_default")]
     pub protect_after_age: Duration,
+    /// How long a turn lasts at least: what could start within this time of its beginning still belongs to it,
+    /// although others wait. So an agent with very short operations goes on with the next one in the transaction
+    /// that ends the last; where they take longer than this it means nothing. With 0 every start is counted.
+    #[serde(default = "quantum_by_default")]
+    pub quantum: Duration,
     /// How many operations of an agent may start in one turn, where it is not 1; 0 counts as 1.
     #[serde(default)]
     pub weights: BTreeMap<AgentId, u32>,
@@ -26,6 +31,10 @@ fn age_by_default() -> Duration {
     Duration::from_secs(15 * 60)
 }
 
+fn quantum_by_default() -> Duration {
+    Duration::from_millis(50)
+}
+
 impl Default for SchedulerConfig {
     fn default() -> Self {
         Self {
@@ -33,6 +42,7 @@ impl Default for SchedulerConfig {
             reserved_interactive: 2,
             protect_after_preemptions: 3,
             protect_after_age: age_by_default(),
+            quantum: quantum_by_default(),
             weights: BTreeMap::new(),
         }
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::backlog::{Backlog, Pile};
 use super::kept::Kept;
 use super::ready::{Ready, Standing, Turn};
@@ -17,17 +19,28 @@ pub(super) struct Lane {
     /// `None` for a place that nobody has.
     pub(super) agent: Option<AgentId>,
     pub(super) pile: Pile,
-    pub(super) interactive_turn: Option<Turn>,
-    pub(super) background_turn: Option<Turn>,
-    /// How often it may start in one turn, and how often it still may.
+    interactive_turn: Turns,
+    background_turn: Turns,
+    /// How often it may start in one turn.
     pub(super) weight: u32,
-    interactive_left: u32,
-    background_left: u32,
     /// What it is taken for, or [`NONE`].
     pub(super) run: Key,
     /// Where it stands among the lanes that could start.
     pub(super) standing: Option<Standing>,
     pub(super) parked: Option<Box<Parked>>,
+}
+
+const _: () = assert!(size_of::<Lane>() == 128);
+
+/// The turn of a class.
+#[derive(Debug, Clone, Copy)]
+struct Turns {
+    turn: Option<Turn>,
+    /// How often it may still start. Spent, the turn may be had again before its quantum is over.
+    left: u32,
+    has_begun: bool,
+    /// When the first of this turn started.
+    began: Timestamp,
 }
 
 /// What few lanes have: a reason to start nothing, or one that was not long ago.
@@ -87,11 +100,9 @@ impl Default for Lane {
         Self {
             agent: None,
             pile: Pile::default(),
-            interactive_turn: None,
-            background_turn: None,
+            interactive_turn: Turns::NONE,
+            background_turn: Turns::NONE,
             weight: 1,
-            interactive_left: 0,
-            background_left: 0,
             run: NONE,
             standing: None,
             parked: None,
@@ -122,35 +133,47 @@ impl Lane {
     }
 
     pub(super) fn turn(&self, class: Class) -> Option<Turn> {
+        self.turns(class).now()
+    }
+
+    /// The turn that a class has once what runs is done.
+    pub(super) fn turn_then(&self, class: Class, now: Timestamp, quantum: Duration) -> Option<Turn> {
+        let turns = self.turns(class);
+        turns.now().or_else(|| turns.again(now, quantum))
+    }
+
+    fn turns(&self, class: Class) -> &Turns {
         match class {
-            Class::Interactive => self.interactive_turn,
-            Class::Background => self.background_turn,
+            Class::Interactive => &self.interactive_turn,
+            Class::Background => &self.background_turn,
         }
     }
 
-    /// One start of its turn is spent; with the last one the turn is over.
-    fn spend(&mut self, class: Class) {
-        let (turn, left) = match class {
-            Class::Interactive => (&mut self.interactive_turn, &mut self.interactive_left),
-            Class::Background => (&mut self.background_turn, &mut self.background_left),
-        };
-        *left = left.saturating_sub(1);
-        *turn = turn.filter(|_| *left > 0);
+    fn turns_mut(&mut self, class: Class) -> &mut Turns {
+        match class {
+            Class::Interactive => &mut self.interactive_turn,
+            Class::Background => &mut self.background_turn,
+        }
     }
 
-    /// A class gets a turn when it could start, unless the agent just has one of that class.
-    fn take_turns(&mut self, runs: Option<Class>, ready: &mut Ready) {
-        let weight = self.weight;
-        let mut take = |turn: &mut Option<Turn>, left: &mut u32, waits, class| match (&turn, waits) {
-            (None, true) if runs != Some(class) => (*turn, *left) = (Some(ready.next_turn()), weight),
-            (Some(_), false) => *turn = None,
-            _ => {}
-        };
-        let (interactive, background) = (Class::Interactive, Class::Background);
-        let waits = self.pile.has_due(interactive);
-        take(&mut self.interactive_turn, &mut self.interactive_left, waits, interactive);
-        let waits = self.pile.has_due(background);
-        take(&mut self.background_turn, &mut self.background_left, waits, background);
+    /// A class gets a turn when it could start, unless the agent just has one of that class: the one that it
+    /// had, where that is not over yet.
+    fn take_turns(&mut self, runs: Option<Class>, ready: &mut Ready, now: Timestamp, quantum: Duration) {
+        for class in [Class::Interactive, Class::Background] {
+            let (waits, weight) = (self.pile.has_due(class), self.weight);
+            let turns = self.turns_mut(class);
+            if runs == Some(class) && turns.left == 0 {
+                continue;
+            }
+            match (turns.now(), waits) {
+                (None, true) => match turns.again(now, quantum) {
+                    Some(_) => turns.left = 1,
+                    None => *turns = Turns { turn: Some(ready.next_turn()), left: weight, ..Turns::NONE },
+                },
+                (_, false) => *turns = Turns::NONE,
+                (Some(_), true) => {}
+            }
+        }
     }
 
     /// What it waits for, if it is free and could start.
@@ -169,6 +192,27 @@ impl Lane {
 
     fn parked_mut(&mut self) -> &mut Parked {
         self.parked.get_or_insert_default()
+    }
+}
+
+impl Turns {
+    const NONE: Self = Self { turn: None, left: 0, has_begun: false, began: Timestamp::EPOCH };
+
+    fn now(&self) -> Option<Turn> {
+        self.turn.filter(|_| self.left > 0)
+    }
+
+    /// The turn that is spent, unless it is over.
+    fn again(&self, now: Timestamp, quantum: Duration) -> Option<Turn> {
+        self.turn.filter(|_| self.has_begun && now.since(self.began) < quantum)
+    }
+
+    /// One start of it is spent.
+    fn spend(&mut self, now: Timestamp) {
+        self.left = self.left.saturating_sub(1);
+        if !self.has_begun {
+            (self.has_begun, self.began) = (true, now);
+        }
     }
 }
 
@@ -202,7 +246,7 @@ impl Scheduler {
         let entry = &mut self.lanes[lane];
         let Some(key) = self.backlog.take(&mut entry.pile) else { return };
         let &Kept { operation, class, step, preemptions, .. } = self.backlog.get(key);
-        entry.spend(class);
+        entry.turns_mut(class).spend(now);
         let is_old = || made(operation).is_some_and(|made| now.since(made) >= self.config.protect_after_age);
         let protected =
             preemptions >= self.config.protect_after_preemptions || (class == Class::Background && is_old());
@@ -326,7 +370,7 @@ impl Scheduler {
             NONE => None,
             run => Some(self.runs[run].class),
         };
-        lane.take_turns(runs, &mut self.ready);
+        lane.take_turns(runs, &mut self.ready, self.now, self.config.quantum);
         let standing = if runs.is_none() { lane.standing(&self.backlog) } else { None };
         let after = standing.map(|standing| (standing, lane.turn(standing.class)));
         if before != after {

@@ -65,9 +65,18 @@ impl Ready {
             .or_else(|| with_room(&mut self.background, Class::Background)?.first(slot))
     }
 
-    /// Whether anybody waits for a slot of which one of this class would take the first.
-    pub(super) fn is_awaited(&self, class: Class) -> bool {
-        self.interactive.standing > 0 || (class == Class::Background && self.background.standing > 0)
+    /// Who waits first for a slot that one of this class could have, and with what.
+    pub(super) fn first(
+        &mut self,
+        class: Class,
+        stands: impl Fn(Key, Turn) -> Option<Standing>,
+    ) -> Option<(Class, Key)> {
+        let slot = |(turn, lane): Place| stands(lane, turn).is_some_and(|standing| !standing.commit);
+        let interactive = self.interactive.first(slot).map(|lane| (Class::Interactive, lane));
+        if interactive.is_some() || class == Class::Interactive {
+            return interactive;
+        }
+        self.background.first(slot).map(|lane| (Class::Background, lane))
     }
 
     /// The lane that starts so many turns after the next of its class, as far as it is known.

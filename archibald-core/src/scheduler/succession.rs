@@ -1,6 +1,6 @@
 use super::lane::Run;
-use super::slab::NONE;
-use super::{Scheduler, Slots};
+use super::slab::{Key, NONE};
+use super::{Scheduler, Slots, stands};
 use crate::id::{AgentId, OperationId};
 use crate::operation::{Class, Step};
 use crate::time::Timestamp;
@@ -14,12 +14,13 @@ impl Scheduler {
     /// was taken on the guess and is not asked for then has to be handed back.
     #[must_use]
     pub fn goes_on_with(
-        &self,
+        &mut self,
         now: Timestamp,
         agent: &AgentId,
         operation: OperationId,
     ) -> Option<OperationId> {
-        let lane = &self.lanes[self.lane_with(agent, operation)?];
+        let key = self.lane_with(agent, operation)?;
+        let lane = &self.lanes[key];
         if lane.run == NONE || self.draining || self.halted.is_some() || lane.is_parked() {
             return None;
         }
@@ -29,15 +30,28 @@ impl Scheduler {
         let first = self.backlog.first(&lane.pile).map(|key| self.backlog.get(key));
         let both = first.into_iter().chain(follower);
         let next = both.min_by_key(|ticket| (ticket.class, ticket.position, ticket.operation))?;
-        let may =
-            run.operation == operation && run.again.is_none() && self.would_have_a_slot(run, next.class);
-        may.then_some(next.operation)
+        let (next, class) = (next.operation, next.class);
+        let may = run.operation == operation
+            && run.again.is_none()
+            && self.would_have_a_slot(run, class)
+            && self.would_be_first(key, class, now);
+        may.then_some(next)
     }
 
-    /// Whether there is room once the run has given its slot back, and nobody stands before the next.
+    /// Whether there is room once the run has given its slot back.
     fn would_have_a_slot(&self, run: &Run, next: Class) -> bool {
         let freed = (run.step != Step::Commit).then_some(run.class);
-        self.slots.would_have_room(freed, next) && !self.ready.is_awaited(next)
+        self.slots.would_have_room(freed, next)
+    }
+
+    /// Whether nobody stands before the lane, with the turn that it would have.
+    fn would_be_first(&mut self, lane: Key, class: Class, now: Timestamp) -> bool {
+        let turn = self.lanes[lane].turn_then(class, now, self.config.quantum);
+        let first = self.ready.first(class, stands(&self.lanes));
+        first.is_none_or(|(of, first)| {
+            of == class
+                && self.lanes[first].turn(of).is_none_or(|first| turn.is_some_and(|turn| turn < first))
+        })
     }
 }
 

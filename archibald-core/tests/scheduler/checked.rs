@@ -54,7 +54,7 @@ impl Checked {
     }
 
     /// What the agent goes on with at once after this input, where no alarm and no block changes that.
-    fn goes_on(&self, now: Timestamp, input: &Input) -> Option<OperationId> {
+    fn goes_on(&mut self, now: Timestamp, input: &Input) -> Option<OperationId> {
         let Input::Settled { agent, operation, next: None } = input else { return None };
         let rings = self.scheduler.poll_timeout().is_some_and(|at| at <= now);
         let unblocks = self.model.as_ref().is_none_or(|model| model.blocks(agent, *operation));
@@ -62,7 +62,7 @@ impl Checked {
     }
 
     pub(crate) fn goes_on_with(
-        &self,
+        &mut self,
         now: Timestamp,
         agent: &AgentId,
         operation: OperationId,

@@ -22,6 +22,8 @@ pub(crate) struct Model {
     agents: BTreeMap<AgentId, Agent>,
     /// For each agent that waits for a slot in a class: who started in that class since.
     passed: BTreeMap<(AgentId, Class), BTreeMap<AgentId, u32>>,
+    /// When the last start that was counted was.
+    turns: BTreeMap<(AgentId, Class), Timestamp>,
     halted: bool,
     draining: bool,
 }
@@ -73,8 +75,8 @@ enum When {
 
 impl Model {
     pub(crate) fn new(config: SchedulerConfig) -> Self {
-        let (known, agents, passed) = Default::default();
-        Self { config, known, agents, passed, halted: false, draining: false }
+        let (known, agents, passed, turns) = Default::default();
+        Self { config, known, agents, passed, turns, halted: false, draining: false }
     }
 
     pub(crate) fn take_in(&mut self, now: Timestamp, input: &Input) {
@@ -315,7 +317,7 @@ impl Model {
             return Err("no slot is free for it".into());
         }
         if slot.is_some() {
-            self.note_turn(agent, ticket.class)?;
+            self.note_turn(now, agent, ticket.class)?;
         }
         self.known.remove(&(agent.clone(), operation));
         let open = step != Step::Act;
@@ -335,15 +337,22 @@ impl Model {
         Ok(())
     }
 
-    /// While one agent waits for a slot, every other one gets as many before it as its weight says.
-    fn note_turn(&mut self, agent: &AgentId, class: Class) -> Result<(), String> {
+    /// While one agent waits for a slot, every other one gets as many before it as its weight says; what starts
+    /// within the quantum of one belongs to it, and so does one that could have and got its slot later.
+    fn note_turn(&mut self, now: Timestamp, agent: &AgentId, class: Class) -> Result<(), String> {
+        let began = self.turns.get(&(agent.clone(), class));
+        if began.is_some_and(|began| now.since(*began) < self.config.quantum) {
+            return Ok(());
+        }
+        self.turns.insert((agent.clone(), class), now);
         for ((waits, its_class), passed) in &mut self.passed {
             if waits == agent || *its_class != class {
                 continue;
             }
             let times = passed.entry(agent.clone()).or_default();
             *times += 1;
-            if *times > self.config.weights.get(agent).copied().unwrap_or(1).max(1) {
+            let weight = self.config.weights.get(agent).copied().unwrap_or(1).max(1);
+            if *times > weight + u32::from(!self.config.quantum.is_zero()) {
                 return Err(format!("{times} turns while {waits} waits"));
             }
         }

@@ -95,12 +95,15 @@ fn acts() -> impl Strategy<Value = Act> {
 
 fn configs() -> impl Strategy<Value = SchedulerConfig> {
     let weights = prop::collection::btree_map(agents(), 0u32..4, 0..2);
-    (1usize..4, 0usize..3, 0u32..3, weights).prop_map(
-        |(slots, reserved, protect_after_preemptions, weights)| SchedulerConfig {
+    let quanta =
+        prop_oneof![Just(Duration::ZERO), Just(Duration::from_millis(50)), Just(Duration::from_secs(2))];
+    (1usize..4, 0usize..3, 0u32..3, quanta, weights).prop_map(
+        |(slots, reserved, protect_after_preemptions, quantum, weights)| SchedulerConfig {
             slots,
             reserved_interactive: reserved.min(slots - 1),
             protect_after_preemptions,
             protect_after_age: Duration::from_secs(3),
+            quantum,
             weights,
         },
     )

@@ -1,6 +1,8 @@
 //! Each rule as a story. Every step says all that comes of it, at once: nothing waits for a timer that
 //! need not.
 
+use std::time::Duration;
+
 use archibald_core::id::OperationId;
 use archibald_core::operation::Step;
 use archibald_core::port::{NotPreempted, Why};
@@ -262,6 +264,30 @@ fn an_agent_that_just_had_its_turn_goes_behind_the_others() {
 }
 
 #[test]
+fn a_turn_lasts_for_its_quantum() {
+    let mut story = story(SchedulerConfig { quantum: Duration::from_secs(2), ..one_slot() });
+    let hot: Vec<_> = (0..5).map(|n| order("nancy", n)).collect();
+    let janet = order("janet", 0);
+    story.comes(&hot[0]).starts(&hot[0]);
+    for ticket in hot[1..].iter().chain([&janet]) {
+        story.comes(ticket).nothing();
+    }
+    story.settles(&hot[0]).starts(&hot[1]);
+    story.time_is(1);
+    story.settles(&hot[1]).starts(&hot[2]);
+    assert_eq!(story.goes_on_with(&hot[2]), Some(hot[3].operation));
+    story.time_is(2);
+    assert_eq!(story.goes_on_with(&hot[2]), None, "the quantum is over and janet waits");
+    story.settles(&hot[2]).starts(&janet);
+    story.settles(&janet).starts(&hot[3]);
+    story.settles(&hot[3]).starts(&hot[4]);
+}
+
+fn one_slot() -> SchedulerConfig {
+    SchedulerConfig { slots: 1, reserved_interactive: 0, ..SchedulerConfig::default() }
+}
+
+#[test]
 fn with_every_slot_taken_an_order_of_another_agent_goes_before_a_sync_that_waits_longer() {
     let mut story = slots(1);
     let (running, waiting, order) = (sync("nancy", 0), sync("andrew", 0), order("janet", 0));
@@ -275,8 +301,7 @@ fn with_every_slot_taken_an_order_of_another_agent_goes_before_a_sync_that_waits
 #[test]
 fn an_agent_with_a_weight_starts_that_often_in_its_turn() {
     let weights = [(order("nancy", 0).agent, 2)].into();
-    let mut story =
-        story(SchedulerConfig { slots: 1, reserved_interactive: 0, weights, ..Default::default() });
+    let mut story = story(SchedulerConfig { weights, quantum: Duration::ZERO, ..one_slot() });
     let nancy: Vec<_> = (0..4).map(|n| order("nancy", n)).collect();
     let andrew: Vec<_> = (0..2).map(|n| order("andrew", n)).collect();
     story.comes(&andrew[0]).starts(&andrew[0]);

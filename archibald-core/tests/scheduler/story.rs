@@ -28,6 +28,7 @@ pub(crate) fn slots(slots: usize) -> Story {
         slots,
         reserved_interactive: 0,
         protect_after_preemptions: 2,
+        quantum: Duration::ZERO,
         ..SchedulerConfig::default()
     })
 }
@@ -116,7 +117,7 @@ impl Story {
     }
 
     /// What the agent would go on with if this one ended.
-    pub(crate) fn goes_on_with(&self, running: &Ticket) -> Option<OperationId> {
+    pub(crate) fn goes_on_with(&mut self, running: &Ticket) -> Option<OperationId> {
         self.checked.goes_on_with(self.now, &running.agent, running.operation)
     }
 
