@@ -14,10 +14,12 @@ create table archibald.agents (
     operation uuid,
     worker text,
     expires_at timestamptz,
+    is_held boolean generated always as (operation is not null) stored,
     paused_why text,
     paused_since timestamptz
-) with (fillfactor = 50);
-create index agents_ends on archibald.agents (expires_at) where operation is not null;
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+-- Not by the end of the lease: a row that is held on, or held again, is then renewed in its page alone.
+create index agents_held on archibald.agents (agent) where is_held;
 create index agents_paused on archibald.agents (agent) where paused_since is not null;
 
 -- Renewals of leases whose row somebody else had locked. Only ever inserted, so that nobody waits; a lease
@@ -35,8 +37,10 @@ create table archibald.streams (
     agent text primary key,
     epoch uuid not null,
     head bigint not null default 0,
-    floor bigint not null default 0
-) with (fillfactor = 50);
+    floor bigint not null default 0,
+    -- Rows of `queue`, as the writers add them up. A hint: where a queue seems to be full they are counted.
+    queued bigint not null default 0
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 
 create table archibald.events (
     agent text not null,
@@ -52,6 +56,9 @@ create sequence archibald.positions;
 -- `record` is the whole record but for its payload, which never changes. What else is a column is there to be
 -- searched by and is written from the record. json and not jsonb: it gives back what it was given, also
 -- numbers, and so the same request twice stays the same.
+--
+-- No index has anything that changes, so that an attempt rewrites its operation within its page. What changes
+-- has tables of its own: what is unfinished and not running is in `queue`, what is finished in `finished`.
 create table archibald.operations (
     id uuid primary key,
     agent text not null,
@@ -62,17 +69,38 @@ create table archibald.operations (
     position bigint not null,
     created_at timestamptz not null,
     state text not null,
-    is_final boolean not null,
     finished_at timestamptz,
-    ticket json,
     payload json not null,
     record json not null,
     unique (agent, key),
     unique (agent, position)
-) with (fillfactor = 70);
-create index operations_waiting on archibald.operations (position) where state = 'available';
-create index operations_unfinished on archibald.operations (agent, position) where not is_final;
-create index operations_finished on archibald.operations (agent, finished_at, position) where is_final;
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
+create index operations_of_target on archibald.operations (agent, target, kind, position)
+    where target is not null;
+
+-- Operations that wait or are in doubt. One that runs is not here: the agent's row names it, and an agent runs
+-- one at a time. `ticket` is what a worker has to know of one that waits, null of one in doubt.
+create table archibald.queue (
+    agent text not null,
+    is_background boolean not null,
+    position bigint not null,
+    operation uuid not null,
+    kind text not null,
+    target text,
+    ticket json,
+    primary key (agent, is_background, position)
+) with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+create index queue_of_target on archibald.queue (agent, target, position) where target is not null;
+create index queue_of_kind on archibald.queue (agent, kind, position) where is_background;
+
+create table archibald.finished (
+    agent text not null,
+    finished_at timestamptz not null,
+    position bigint not null,
+    operation uuid not null,
+    primary key (agent, finished_at, position)
+);
+create index finished_at on archibald.finished (finished_at);
 
 create table archibald.evidence (
     operation uuid not null,

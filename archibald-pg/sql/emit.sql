@@ -1,7 +1,8 @@
 -- The last statement of a transaction: places are given in the order of commits, without a hole.
 -- Indexes: streams_pkey, events_pkey.
 with place as (
-    update archibald.streams set head = head + cardinality($2::text[]) where agent = $1
+    update archibald.streams set head = head + cardinality($2::text[]), queued = queued + $4
+    where agent = $1
     returning epoch, head - cardinality($2::text[]) as before
 )
 insert into archibald.events (agent, epoch, seq, at, event)

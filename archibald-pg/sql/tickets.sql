@@ -1,4 +1,2 @@
--- What waits, of all agents. Index: operations_waiting.
-select ticket::text from archibald.operations
-where state = 'available' and position > $1
-order by position limit $2
+-- What waits, of all agents. Every row.
+select ticket::text from archibald.queue where ticket is not null and position > $1 order by position limit $2

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, Collection, OperationId};
-use archibald_core::operation::Class;
+use archibald_core::operation::{Class, NewOperation};
 use archibald_core::record::LocalRow;
 use archibald_core::time::Timestamp;
 use serde_json::Value;
@@ -115,6 +115,13 @@ impl Seen {
         needs.operation.is_none_or(|id| self.operations.contains_key(&(agent.clone(), id)))
     }
 
+    /// What is unfinished of the agent is counted where there may be too much for a new one: what runs is not in
+    /// the queue.
+    fn count_up_to(&self, new: &NewOperation) -> Option<i64> {
+        let queued = self.streams.get(&new.agent).map_or(0, |place| place.queued);
+        (queued + 1 >= new.queue_limit).then(|| to_i64(new.queue_limit))
+    }
+
     /// Everything of one call; `None` where it is left out.
     fn found(
         &mut self,
@@ -190,22 +197,21 @@ impl Batch<'_> {
         all: &[(AgentId, Needs<'_>)],
         seen: &mut Seen,
     ) -> Result<(), TxError> {
-        let (mut ids, mut agents, mut ask, mut end) = (vec![], vec![], vec![], vec![]);
+        let (mut ids, mut agents, mut ask) = (vec![], vec![], vec![]);
         for (agent, needs) in all {
-            let this = needs.operation.map(|id| (id, needs.blocker, None));
-            let next = needs.next.map(|id| (id, true, needs.operation));
-            for (id, asks, ends) in this.into_iter().chain(next) {
+            let this = needs.operation.map(|id| (id, needs.blocker));
+            let next = needs.next.map(|id| (id, true));
+            for (id, asks) in this.into_iter().chain(next) {
                 ids.push(id.0);
                 agents.push(agent.to_string());
                 ask.push(asks);
-                end.push(ends.map(|id| id.0));
             }
         }
         if ids.is_empty() {
             return Ok(());
         }
         let text = self.choose(&self.sql.group_operations, &self.sql.group_operations_waited);
-        let query = sqlx::query(text).bind(ids).bind(agents).bind(ask).bind(end);
+        let query = sqlx::query(text).bind(ids).bind(agents).bind(ask);
         for row in query.fetch_all(&mut *self.tx).await? {
             let blocker = row.try_get::<Option<Uuid>, _>("blocker")?.map(OperationId);
             self.now = self.now.max(row.try_get::<At, _>("now")?.0);
@@ -240,7 +246,11 @@ impl Batch<'_> {
     async fn try_lock_streams(&mut self, agents: &[String], seen: &mut Seen) -> Result<(), TxError> {
         let text = self.choose(&self.sql.group_streams, &self.sql.group_streams_waited);
         for row in sqlx::query(text).bind(agents).fetch_all(&mut *self.tx).await? {
-            let place = LogPlace { epoch: row.try_get("epoch")?, head: to_u64(row.try_get("head")?) };
+            let place = LogPlace {
+                epoch: row.try_get("epoch")?,
+                head: to_u64(row.try_get("head")?),
+                queued: to_u64(row.try_get("queued")?),
+            };
             self.now = self.now.max(row.try_get::<At, _>("now")?.0);
             seen.streams.insert(named(row.try_get("agent")?)?, place);
         }
@@ -263,13 +273,13 @@ impl Batch<'_> {
             .bind(new.iter().map(|new| new.kind.to_string()).collect::<Vec<_>>())
             .bind(new.iter().map(|new| new.claim().map(ToString::to_string)).collect::<Vec<_>>())
             .bind(new.iter().map(|new| new.class == Class::Background).collect::<Vec<_>>())
-            .bind(new.iter().map(|new| to_i64(new.queue_limit)).collect::<Vec<_>>());
+            .bind(new.iter().map(|new| seen.count_up_to(new)).collect::<Vec<_>>());
         for row in query.fetch_all(&mut *self.tx).await? {
             let standing = Standing {
                 of_key: decode_of(&row, "key_payload", "key_record")?,
                 of_target: decode_of(&row, "target_payload", "target_record")?,
                 of_kind: decode_of(&row, "kind_payload", "kind_record")?,
-                unfinished: to_u64(row.try_get("unfinished")?),
+                unfinished: row.try_get::<Option<i64>, _>("unfinished")?.map(to_u64),
                 position: to_u64(row.try_get("position")?),
             };
             self.now = self.now.max(row.try_get::<At, _>("now")?.0);

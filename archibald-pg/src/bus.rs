@@ -115,7 +115,7 @@ fn event(row: &PgRow) -> Result<Option<Event>, TxError> {
     Ok(Some(Event { seq: to_u64(seq), at: row.try_get::<At, _>("at")?.0, event }))
 }
 
-async fn prune(tx: &mut Tx, up_to: u64) -> Result<Head, Stop<StoreError>> {
+async fn prune(tx: &mut Tx<'_>, up_to: u64) -> Result<Head, Stop<StoreError>> {
     tx.lock_stream().await?;
     let query = sqlx::query(tx.sql.events_prune.clone()).bind(tx.agent.to_string()).bind(to_i64(up_to));
     let row = query.fetch_one(tx.connection()).await?;

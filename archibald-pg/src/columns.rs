@@ -8,7 +8,7 @@ use sqlx::{Postgres, SqlStr};
 use uuid::Uuid;
 
 use crate::codec::{At, to_i64};
-use crate::writes::{Encoded, Holder, New};
+use crate::writes::{Encoded, Entry, Holder, New};
 
 /// The columns of `sql/group_write.sql`.
 #[derive(Default)]
@@ -16,7 +16,10 @@ pub(crate) struct GroupWrite {
     saved: Saved,
     held: Held,
     accepted: Accepted,
-    told: (Vec<String>, Vec<i64>),
+    unqueued: Entries,
+    queued: Entries,
+    finished: Entries,
+    told: (Vec<String>, Vec<i64>, Vec<i64>),
     events: Events,
 }
 
@@ -24,9 +27,7 @@ pub(crate) struct GroupWrite {
 struct Saved {
     id: Vec<Uuid>,
     state: Vec<&'static str>,
-    is_final: Vec<bool>,
     finished_at: Vec<Option<At>>,
-    ticket: Vec<Option<String>>,
     record: Vec<String>,
 }
 
@@ -50,9 +51,20 @@ struct Accepted {
     position: Vec<i64>,
     created_at: Vec<At>,
     state: Vec<&'static str>,
-    ticket: Vec<Option<String>>,
     payload: Vec<String>,
     record: Vec<String>,
+}
+
+#[derive(Default)]
+struct Entries {
+    agent: Vec<String>,
+    is_background: Vec<bool>,
+    position: Vec<i64>,
+    operation: Vec<Uuid>,
+    kind: Vec<String>,
+    target: Vec<Option<String>>,
+    ticket: Vec<Option<String>>,
+    finished_at: Vec<Option<At>>,
 }
 
 #[derive(Default)]
@@ -74,12 +86,22 @@ impl GroupWrite {
     }
 
     fn add(&mut self, agent: &AgentId, writes: Encoded) {
+        if let Some((head, grown)) = writes.told() {
+            self.told.0.push(agent.to_string());
+            self.told.1.push(head);
+            self.told.2.push(grown);
+        }
+        for (to, entries) in [
+            (&mut self.unqueued, writes.unqueued),
+            (&mut self.queued, writes.queued),
+            (&mut self.finished, writes.finished),
+        ] {
+            entries.into_iter().for_each(|entry| to.add(agent, entry));
+        }
         for (id, columns) in writes.saved {
             self.saved.id.push(id);
             self.saved.state.push(columns.state);
-            self.saved.is_final.push(columns.is_final);
             self.saved.finished_at.push(columns.finished_at);
-            self.saved.ticket.push(columns.ticket);
             self.saved.record.push(columns.record);
         }
         if let Some(holder) = writes.agent {
@@ -87,10 +109,6 @@ impl GroupWrite {
         }
         if let Some(new) = writes.accepted {
             self.accepted.add(new);
-        }
-        if let Some((_, last, _)) = writes.events.last() {
-            self.told.0.push(agent.to_string());
-            self.told.1.push(*last);
         }
         for (epoch, seq, event) in writes.events {
             self.events.agent.push(agent.to_string());
@@ -102,13 +120,11 @@ impl GroupWrite {
     }
 
     pub(crate) fn bind(self, text: SqlStr) -> Query<'static, Postgres, PgArguments> {
-        let Self { saved, held, accepted, told, events } = self;
+        let Self { saved, held, accepted, unqueued, queued, finished, told, events } = self;
         sqlx::query(text)
             .bind(saved.id)
             .bind(saved.state)
-            .bind(saved.is_final)
             .bind(saved.finished_at)
-            .bind(saved.ticket)
             .bind(saved.record)
             .bind(held.agent)
             .bind(held.token)
@@ -124,16 +140,43 @@ impl GroupWrite {
             .bind(accepted.position)
             .bind(accepted.created_at)
             .bind(accepted.state)
-            .bind(accepted.ticket)
             .bind(accepted.payload)
             .bind(accepted.record)
+            .bind(unqueued.agent)
+            .bind(unqueued.is_background)
+            .bind(unqueued.position)
+            .bind(queued.agent)
+            .bind(queued.is_background)
+            .bind(queued.position)
+            .bind(queued.operation)
+            .bind(queued.kind)
+            .bind(queued.target)
+            .bind(queued.ticket)
+            .bind(finished.agent)
+            .bind(finished.finished_at)
+            .bind(finished.position)
+            .bind(finished.operation)
             .bind(told.0)
             .bind(told.1)
+            .bind(told.2)
             .bind(events.agent)
             .bind(events.epoch)
             .bind(events.seq)
             .bind(events.at)
             .bind(events.event)
+    }
+}
+
+impl Entries {
+    fn add(&mut self, agent: &AgentId, entry: Entry) {
+        self.agent.push(agent.to_string());
+        self.is_background.push(entry.is_background);
+        self.position.push(entry.position);
+        self.operation.push(entry.operation);
+        self.kind.push(entry.kind);
+        self.target.push(entry.target);
+        self.ticket.push(entry.ticket);
+        self.finished_at.push(entry.finished_at);
     }
 }
 
@@ -165,7 +208,6 @@ impl Accepted {
         self.position.push(to_i64(operation.position));
         self.created_at.push(At(operation.created_at));
         self.state.push(columns.state);
-        self.ticket.push(columns.ticket);
         self.payload.push(payload);
         self.record.push(columns.record);
     }

@@ -79,9 +79,9 @@ impl Groups {
     }
 }
 
-/// One batch after the other, as long as there is something to do.
+/// One batch after the other, as long as there is something to do, on one connection.
 async fn lane(inner: Arc<Inner>) {
-    let mut done = HashSet::new();
+    let (mut done, mut connection) = (HashSet::new(), None);
     loop {
         let jobs = inner.groups.take(&inner, &done);
         if jobs.is_empty() {
@@ -89,27 +89,48 @@ async fn lane(inner: Arc<Inner>) {
         }
         done = jobs.iter().map(|job| job.agent().clone()).collect();
         // In a task of its own: a panic ends the batch and not the lane.
-        let carried_out = tokio::spawn(together(inner.clone(), jobs)).await;
-        if let Err(error) = carried_out {
-            tracing::error!(%error, "a batch of calls ended badly");
-        }
+        connection = match tokio::spawn(together(inner.clone(), connection, jobs)).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::error!(%error, "a batch of calls ended badly");
+                None
+            }
+        };
     }
 }
 
-/// One transaction for all; what it cannot do goes alone.
-async fn together(inner: Arc<Inner>, mut jobs: Jobs) {
-    let connection = timeout(CONNECTION, inner.pool.acquire()).await;
-    let done = match connection {
-        Ok(Ok(mut connection)) => bounded(&inner, &mut connection, Locks::Free, &mut jobs, false).await,
-        Ok(Err(error)) => Err(Stop::Database(error)),
-        Err(_) => Err(Stop::Database(sqlx::Error::PoolTimedOut)),
+/// One transaction for all; what it cannot do goes alone. Returns the connection if nothing is wrong with it.
+async fn together(
+    inner: Arc<Inner>,
+    connection: Option<PoolConnection<Postgres>>,
+    mut jobs: Jobs,
+) -> Option<PoolConnection<Postgres>> {
+    let connection = match connection {
+        Some(connection) => Ok(connection),
+        None => match timeout(CONNECTION, inner.pool.acquire()).await {
+            Ok(acquired) => acquired,
+            Err(_) => Err(sqlx::Error::PoolTimedOut),
+        },
     };
+    let (done, connection) = match connection {
+        Ok(mut connection) => {
+            let done = bounded(&inner, &mut connection, Locks::Free, &mut jobs, false).await;
+            let is_well = done.is_ok();
+            (done, Some(connection).filter(|_| is_well))
+        }
+        Err(error) => (Err(Stop::Database(error)), None),
+    };
+    answer(&inner, jobs, done);
+    connection
+}
+
+fn answer(inner: &Arc<Inner>, jobs: Jobs, done: Result<Vec<Outcome>, Stop<StoreError>>) {
     match done {
         Ok(outcomes) => {
             for (job, outcome) in jobs.into_iter().zip(outcomes) {
                 match outcome {
                     Outcome::Decided(effects) => {
-                        effects.tell(&inner, job.agent());
+                        effects.tell(inner, job.agent());
                         job.answer(None);
                     }
                     Outcome::Blocked => drop(tokio::spawn(alone(inner.clone(), job, false))),

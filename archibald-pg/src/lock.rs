@@ -130,7 +130,7 @@ fn lease(request: &LeaseRequest, found: Found) -> Result<(Leased, Writes), NoLea
     }
     let (leased, events) = grant(request, agent, found.operation, found.now)?;
     let writes = Writes {
-        saved: Some(leased.record.clone()),
+        next: Some(leased.record.clone()),
         agent: Some(Holder::Is(leased.lease.clone())),
         runs: Some(Runs::Started(request.operation)),
         events,
@@ -190,7 +190,7 @@ fn hand_back(lease: &Lease, mut found: Found) -> Result<((), Writes), FenceError
     Ok(((), writes))
 }
 
-async fn end_lease(tx: &mut Tx, only_if_over: bool) -> Result<Option<Ticket>, Stop<StoreError>> {
+async fn end_lease(tx: &mut Tx<'_>, only_if_over: bool) -> Result<Option<Ticket>, Stop<StoreError>> {
     let Some(agent) = tx.lock_agent().await? else { return Ok(None) };
     let (Some(operation), Some(ends)) = (agent.operation, agent.ends) else { return Ok(None) };
     if only_if_over && ends > agent.now {

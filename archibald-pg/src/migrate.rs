@@ -4,12 +4,9 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlStr};
 use crate::options::ConnectError;
 use crate::sql::in_schema;
 
-/// In order, and only ever added to: what a database has once is not changed here any more.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "first", include_str!("../migrations/0001_first.sql")),
-    (2, "targets", include_str!("../migrations/0002_targets.sql")),
-    (3, "kinds", include_str!("../migrations/0003_kinds.sql")),
-];
+/// In order, and only ever added to: what a database has once is not changed here any more. Each leaves alone what
+/// workers of the version before read and write, so that both run side by side while a deployment rolls on.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "tables", include_str!("../migrations/0001_tables.sql"))];
 
 /// Brings the schema up to date, unless it is already.
 ///
@@ -52,7 +49,11 @@ async fn bring_up_to_date(connection: &mut PgConnection, schema: &str) -> Result
     let (newest, name, _) = MIGRATIONS[MIGRATIONS.len() - 1];
     let failed = |cause| ConnectError::Migration { version: newest, name, cause };
     // Without a lock first: who may not create anything can still use what is there.
-    if version(connection, schema).await.map_err(failed)? >= newest {
+    let present = version(connection, schema).await.map_err(failed)?;
+    if present > 0 {
+        check_beginning(connection, schema).await?;
+    }
+    if present >= newest {
         return Ok(());
     }
     let mut tx = connection.begin().await.map_err(failed)?;
@@ -67,6 +68,24 @@ async fn bring_up_to_date(connection: &mut PgConnection, schema: &str) -> Result
         apply(&mut tx, schema, *version, name, in_schema(schema, text)).await.map_err(failed)?;
     }
     tx.commit().await.map_err(failed)
+}
+
+/// Before the first release the tables were made by other migrations.
+async fn check_beginning(connection: &mut PgConnection, schema: &str) -> Result<(), ConnectError> {
+    let (version, name, _) = MIGRATIONS[0];
+    let asked = format!("select name from {schema}.migrations where version = $1");
+    let first: Option<String> = sqlx::query_scalar(AssertSqlSafe(asked))
+        .bind(version)
+        .fetch_optional(connection)
+        .await
+        .map_err(|cause| ConnectError::Migration { version, name, cause })?;
+    if first.as_deref() == Some(name) {
+        return Ok(());
+    }
+    Err(ConnectError::Unsuitable(format!(
+        "have a schema {schema} that this version or a later one made, or none: this one was made before the first \
+         release and cannot be brought up to date"
+    )))
 }
 
 async fn apply(

@@ -291,7 +291,7 @@ fn enqueue(new: &NewOperation, mut found: Found) -> Result<(Enqueued, Writes), E
         let replayed = !(found.maybe_done_before && record.operation.id == new.id);
         return Ok((Enqueued { record, replayed }, Writes::default()));
     }
-    if unfinished >= new.queue_limit {
+    if unfinished.is_some_and(|unfinished| unfinished >= new.queue_limit) {
         return Err(EnqueueError::QueueFull { agent: new.agent.clone(), limit: new.queue_limit });
     }
     let (record, events) = OperationRecord::accept(new.clone(), position, found.now);
@@ -394,7 +394,7 @@ fn hand_on(
 /// What it brings back has to find its target free; the event counter is taken before that is looked at, as
 /// [`enqueue`] does.
 async fn administer<A>(
-    tx: &mut Tx,
+    tx: &mut Tx<'_>,
     id: OperationId,
     arguments: &A,
     change: Change<A>,
@@ -415,14 +415,14 @@ async fn administer<A>(
     Ok(record)
 }
 
-async fn pause(tx: &mut Tx, why: &str) -> Result<(), Stop<StoreError>> {
+async fn pause(tx: &mut Tx<'_>, why: &str) -> Result<(), Stop<StoreError>> {
     tx.make_rows().await?;
     let now = tx.lock_agent().await?.map_or(Timestamp::EPOCH, |agent| agent.now);
     tx.set_pause(Some((why, now))).await?;
     Ok(tx.emit(&[NewEvent::paused(why)], now).await?)
 }
 
-async fn resume(tx: &mut Tx) -> Result<(), Stop<StoreError>> {
+async fn resume(tx: &mut Tx<'_>) -> Result<(), Stop<StoreError>> {
     tx.lock_agent().await?;
     tx.set_pause(None).await?;
     tx.wakes_workers = true;

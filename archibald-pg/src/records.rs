@@ -4,6 +4,7 @@ use std::mem;
 
 use archibald_core::error::StoreError;
 use archibald_core::id::{OperationId, OperationKind, Target};
+use archibald_core::operation::OperationState;
 use archibald_core::record::OperationRecord;
 use archibald_core::time::Timestamp;
 use serde_json::Value;
@@ -33,7 +34,7 @@ pub(crate) struct Locked {
     pub(crate) now: Timestamp,
 }
 
-impl Tx {
+impl Tx<'_> {
     /// Locks the agent's lease row. `None` where it has none yet.
     pub(crate) async fn lock_agent(&mut self) -> Result<Option<AgentRow>, TxError> {
         let query = sqlx::query(self.sql.agent_lock.clone()).bind(self.agent.to_string());
@@ -106,14 +107,14 @@ impl Tx {
     /// Writes back what became of an operation.
     pub(crate) async fn save(&mut self, record: &OperationRecord) -> Result<(), TxError> {
         let (columns, _) = Columns::of(record.clone())?;
-        let query = sqlx::query(self.sql.operation_save.clone())
+        let query = sqlx::query_scalar::<_, i64>(self.sql.operation_save.clone())
             .bind(record.operation.id.0)
             .bind(columns.state)
-            .bind(columns.is_final)
             .bind(columns.finished_at)
+            .bind(columns.record)
             .bind(columns.ticket)
-            .bind(columns.record);
-        query.execute(self.connection()).await?;
+            .bind(columns.is_queued);
+        self.queued += query.fetch_one(self.connection()).await?;
         Ok(())
     }
 
@@ -136,7 +137,8 @@ impl Tx {
 /// What of a record changes, as the table has it.
 pub(crate) struct Columns {
     pub(crate) state: &'static str,
-    pub(crate) is_final: bool,
+    /// Neither running nor finished.
+    pub(crate) is_queued: bool,
     pub(crate) finished_at: Option<At>,
     pub(crate) ticket: Option<String>,
     pub(crate) record: String,
@@ -149,13 +151,17 @@ impl Columns {
         let operation = &record.operation;
         let columns = Self {
             state: operation.state.name(),
-            is_final: operation.is_final(),
+            is_queued: is_queued(&operation.state),
             finished_at: operation.finished_at.map(At),
             ticket: record.ticket().map(|ticket| to_json("a ticket", &ticket)).transpose()?,
             record: to_json("an operation", &record)?,
         };
         Ok((columns, payload))
     }
+}
+
+fn is_queued(state: &OperationState) -> bool {
+    !state.is_final() && !matches!(state, OperationState::Running { .. })
 }
 
 /// A lease row, from the columns that `sql/agent_lock.sql` has.

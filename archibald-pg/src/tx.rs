@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use archibald_core::port::{AdminError, LeaseError};
 use archibald_core::time::Timestamp;
 use futures::future::BoxFuture;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::codec::{At, to_json};
@@ -24,8 +25,8 @@ use crate::store::{Inner, PgStore};
 pub(crate) const SILENCE: Duration = Duration::from_secs(65);
 
 /// One transaction of one agent, and whom its commit wakes.
-pub(crate) struct Tx {
-    inner: Transaction<'static, Postgres>,
+pub(crate) struct Tx<'c> {
+    inner: Transaction<'c, Postgres>,
     pub(crate) sql: Arc<Sql>,
     pub(crate) agent: AgentId,
     /// Something of the agent may have become available.
@@ -33,6 +34,8 @@ pub(crate) struct Tx {
     /// What this process runs, or does not run any more, once this is committed.
     pub(crate) runs: Option<Runs>,
     wakes_devices: bool,
+    /// By how much more is in the queue than before.
+    pub(crate) queued: i64,
 }
 
 /// A start or an end of an attempt.
@@ -103,7 +106,7 @@ said! {
 }
 
 /// The work of one transaction. It may run several times, each time in a new one.
-pub(crate) type Work<A, T, E> = for<'t> fn(&'t mut Tx, &'t A) -> BoxFuture<'t, Result<T, Stop<E>>>;
+pub(crate) type Work<A, T, E> = for<'t, 'c> fn(&'t mut Tx<'c>, &'t A) -> BoxFuture<'t, Result<T, Stop<E>>>;
 
 /// What is read from one connection. It may run several times.
 pub(crate) type Reading<A, T> =
@@ -248,8 +251,18 @@ impl Inner {
             Wait::No => None,
         };
         loop {
-            let done = timeout(SILENCE, self.write_once(how.wait, agent, arguments, work)).await;
-            match done.unwrap_or_else(|_| Err(Stop::Unknown(gone_silent()))) {
+            let done = match self.pool.acquire().await {
+                Ok(mut connection) => {
+                    let written = self.write_once(&mut connection, how.wait, agent, arguments, work);
+                    let written = timeout(SILENCE, written).await;
+                    written.unwrap_or_else(|_| {
+                        connection.close_on_drop();
+                        Err(Stop::Unknown(gone_silent()))
+                    })
+                }
+                Err(error) => Err(error.into()),
+            };
+            match done {
                 Ok(done) => return Ok(done),
                 Err(Stop::Said(error)) => return Err(error),
                 Err(Stop::Unknown(error)) if !how.repeats => {
@@ -262,6 +275,7 @@ impl Inner {
 
     async fn write_once<A, T, E>(
         &self,
+        connection: &mut PgConnection,
         wait: Wait,
         agent: &AgentId,
         arguments: &A,
@@ -272,12 +286,13 @@ impl Inner {
             Wait::No => self.begin_in_passing.clone(),
         };
         let mut tx = Tx {
-            inner: self.pool.begin_with(begin).await?,
+            inner: connection.begin_with(begin).await?,
             sql: self.sql.clone(),
             agent: agent.clone(),
             wakes_workers: false,
             wakes_devices: false,
             runs: None,
+            queued: 0,
         };
         let done = work(&mut tx, arguments).await?;
         let Tx { inner, runs, wakes_devices, wakes_workers, .. } = tx;
@@ -287,7 +302,7 @@ impl Inner {
     }
 }
 
-impl Tx {
+impl Tx<'_> {
     pub(crate) fn connection(&mut self) -> &mut PgConnection {
         &mut self.inner
     }
@@ -300,6 +315,7 @@ impl Tx {
         }
         let texts: Result<Vec<_>, _> = events.iter().map(|event| to_json("an event", event)).collect();
         let emit = sqlx::query(self.sql.emit.clone()).bind(self.agent.as_str()).bind(texts?).bind(At(now));
+        let emit = emit.bind(mem::take(&mut self.queued));
         let written = emit.execute(&mut *self.inner).await?.rows_affected();
         if written != events.len() as u64 {
             let what = format!("agent {} has no event counter", self.agent);

@@ -6,13 +6,13 @@ use archibald_core::error::{FenceError, StoreError};
 use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, Collection, OperationId};
 use archibald_core::lease::Lease;
-use archibald_core::operation::Operation;
+use archibald_core::operation::{Class, Operation};
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::codec::{printable, to_i64, to_json};
+use crate::codec::{At, printable, to_i64, to_json};
 use crate::records::{AgentRow, Columns};
 use crate::tx::Runs;
 
@@ -44,8 +44,8 @@ pub(crate) struct Standing {
     pub(crate) of_key: Option<OperationRecord>,
     pub(crate) of_target: Option<OperationRecord>,
     pub(crate) of_kind: Option<OperationRecord>,
-    /// Counted no further than to the queue's limit.
-    pub(crate) unfinished: u64,
+    /// Counted where the queue may be full, and no further than to its limit.
+    pub(crate) unfinished: Option<u64>,
     /// The place of the new one in the order of all operations.
     pub(crate) position: u64,
 }
@@ -58,13 +58,16 @@ pub(crate) type Place = (Collection, String);
 pub(crate) struct LogPlace {
     pub(crate) epoch: Uuid,
     pub(crate) head: u64,
+    /// What is in the agent's queue, about.
+    pub(crate) queued: u64,
 }
 
 /// What a call writes.
 #[derive(Default)]
 pub(crate) struct Writes {
+    /// What ran before.
     pub(crate) saved: Option<OperationRecord>,
-    /// What the agent goes on with.
+    /// What was in the queue and runs now.
     pub(crate) next: Option<OperationRecord>,
     pub(crate) accepted: Option<OperationRecord>,
     pub(crate) agent: Option<Holder>,
@@ -89,10 +92,40 @@ pub(crate) struct RowWrites(BTreeMap<Place, Option<Value>>);
 /// A new operation, and what is kept apart of it: its payload as text.
 pub(crate) type New = (Operation, Columns, String);
 
+/// What is in the queue, or among the finished, of one operation.
+pub(crate) struct Entry {
+    pub(crate) operation: Uuid,
+    pub(crate) is_background: bool,
+    pub(crate) position: i64,
+    pub(crate) kind: String,
+    pub(crate) target: Option<String>,
+    pub(crate) ticket: Option<String>,
+    pub(crate) finished_at: Option<At>,
+    is_queued: bool,
+}
+
+impl Entry {
+    fn of(operation: &Operation, columns: &Columns) -> Self {
+        Self {
+            operation: operation.id.0,
+            is_background: operation.class == Class::Background,
+            position: to_i64(operation.position),
+            kind: operation.kind.to_string(),
+            target: operation.target.as_ref().map(ToString::to_string),
+            ticket: columns.ticket.clone(),
+            finished_at: columns.finished_at,
+            is_queued: columns.is_queued,
+        }
+    }
+}
+
 /// The same as the tables have it.
 pub(crate) struct Encoded {
     pub(crate) saved: Vec<(Uuid, Columns)>,
     pub(crate) accepted: Option<New>,
+    pub(crate) queued: Vec<Entry>,
+    pub(crate) unqueued: Vec<Entry>,
+    pub(crate) finished: Vec<Entry>,
     pub(crate) agent: Option<Holder>,
     /// Collection, id, content, what is searched.
     pub(crate) rows_written: Vec<[String; 4]>,
@@ -100,6 +133,8 @@ pub(crate) struct Encoded {
     pub(crate) evidence: Vec<(Uuid, i64, Evidence)>,
     /// Epoch, place and text.
     pub(crate) events: Vec<(Uuid, i64, String)>,
+    /// Where the log ended before.
+    pub(crate) head: Option<i64>,
     pub(crate) now: Timestamp,
     pub(crate) wakes_workers: bool,
     pub(crate) runs: Option<Runs>,
@@ -156,21 +191,35 @@ impl Writes {
         let mut encoded = Encoded {
             evidence: evidence.map(|(evidence, n)| (of, n, evidence)).collect(),
             events: places(agent, place, &self.events)?,
+            head: place.map(|place| to_i64(place.head)),
             agent: self.agent,
             saved: vec![],
             accepted: None,
+            queued: vec![],
+            unqueued: vec![],
+            finished: vec![],
             rows_written: vec![],
             rows_removed: vec![],
             now,
             wakes_workers: self.wakes_workers,
             runs: self.runs,
         };
-        for record in self.saved.into_iter().chain(self.next) {
-            encoded.saved.push((record.operation.id.0, Columns::of(record)?.0));
+        if let Some(record) = self.saved {
+            let entry = encoded.save(record)?;
+            if entry.finished_at.is_some() {
+                encoded.finished.push(entry);
+            } else if entry.is_queued {
+                encoded.queued.push(entry);
+            }
+        }
+        if let Some(record) = self.next {
+            let entry = encoded.save(record)?;
+            encoded.unqueued.push(entry);
         }
         if let Some(record) = self.accepted {
             let operation = record.operation.clone();
             let (columns, payload) = Columns::of(record)?;
+            encoded.queued.push(Entry::of(&operation, &columns));
             encoded.accepted = Some((operation, columns, to_json("a payload", &payload)?));
         }
         for ((collection, id), doc) in self.rows.0 {
@@ -184,6 +233,23 @@ impl Writes {
             }
         }
         Ok(encoded)
+    }
+}
+
+impl Encoded {
+    fn save(&mut self, record: OperationRecord) -> Result<Entry, StoreError> {
+        let operation = record.operation.clone();
+        let (columns, _) = Columns::of(record)?;
+        let entry = Entry::of(&operation, &columns);
+        self.saved.push((operation.id.0, columns));
+        Ok(entry)
+    }
+
+    /// Where the log ends and by how much the queue has grown, if anything of that has changed.
+    pub(crate) fn told(&self) -> Option<(i64, i64)> {
+        let grown = self.queued.len() as i64 - self.unqueued.len() as i64;
+        let head = self.events.last().map(|(_, seq, _)| *seq);
+        if head.is_none() && grown == 0 { None } else { Some((head.or(self.head)?, grown)) }
     }
 }
 

@@ -22,6 +22,8 @@ use crate::work::{agent, operation};
 const CHUNK: usize = 100_000;
 /// What all are for, where they are for one thing.
 const TARGET: &str = "target-of-all";
+/// Where PostgreSQL keeps an operation.
+const TABLES: [&str; 3] = ["operations", "queue", "finished"];
 /// The template's key; the copies are `b1`, `b2`, ….
 const KEY: &str = "b0";
 
@@ -169,14 +171,14 @@ struct Copying<'a> {
 }
 
 impl Copying<'_> {
-    /// Operations `from` to `to`, the latter left out.
-    fn operations(&self, columns: &[String], from: usize, to: usize) -> String {
+    /// The rows that operations `from` to `to`, the latter left out, have in a table.
+    fn operations(&self, table: &str, columns: &[String], from: usize, to: usize) -> String {
         let values: Vec<_> = columns.iter().map(|column| self.value(column)).collect();
         let (schema, template) = (self.schema, self.template);
         format!(
-            "{with} insert into {schema}.operations ({into}) select {values} from {schema}.operations t \
+            "{with} insert into {schema}.{table} ({into}) select {values} from {schema}.{table} t \
              cross join (select n, {id} as id, {agent} as agent, {base} + n as position from {series}) f \
-             where t.id = '{of}'",
+             where t.{key} = '{of}'",
             with = self.with(from, to),
             into = columns.join(", "),
             values = values.join(", "),
@@ -185,6 +187,7 @@ impl Copying<'_> {
             base = template.position,
             series = self.series(from, to),
             of = template.id,
+            key = if columns.iter().any(|column| column == "id") { "id" } else { "operation" },
         )
     }
 
@@ -207,7 +210,7 @@ impl Copying<'_> {
         let cast =
             |to: &str| if self.dialect == Dialect::Postgres { format!("::{to}") } else { String::new() };
         match column {
-            "id" => format!("f.id{}", cast("uuid")),
+            "id" | "operation" => format!("f.id{}", cast("uuid")),
             "agent" => "f.agent".to_owned(),
             "position" => "f.position".to_owned(),
             "key" => "'b' || f.n".to_owned(),
@@ -265,11 +268,15 @@ impl Copying<'_> {
 }
 
 async fn fill_postgres(database: &mut PgConnection, sql: &Copying<'_>, last: u64) -> Result<(), Failure> {
-    let columns = "select column_name::text from information_schema.columns where table_schema = $1 and \
-        table_name = 'operations' and is_generated = 'NEVER'";
-    let columns: Vec<String> = sqlx::query_scalar(columns).bind(sql.schema).fetch_all(&mut *database).await?;
-    for (from, to) in sql.chunks() {
-        sqlx::raw_sql(AssertSqlSafe(sql.operations(&columns, from, to))).execute(&mut *database).await?;
+    for table in TABLES {
+        let columns = "select column_name::text from information_schema.columns where table_schema = $1 and \
+            table_name = $2 and is_generated = 'NEVER'";
+        let columns = sqlx::query_scalar(columns).bind(sql.schema).bind(table);
+        let columns: Vec<String> = columns.fetch_all(&mut *database).await?;
+        for (from, to) in sql.chunks() {
+            let copy = sql.operations(table, &columns, from, to);
+            sqlx::raw_sql(AssertSqlSafe(copy)).execute(&mut *database).await?;
+        }
     }
     for (table, epoch) in [("agents", ""), ("streams", "epoch")] {
         sqlx::raw_sql(AssertSqlSafe(sql.agents(table, epoch))).execute(&mut *database).await?;
@@ -278,7 +285,7 @@ async fn fill_postgres(database: &mut PgConnection, sql: &Copying<'_>, last: u64
     let place = format!("select setval('{schema}.positions', {last})");
     sqlx::raw_sql(AssertSqlSafe(place)).execute(&mut *database).await?;
     // As if the database had had the time to look at what it has.
-    for table in ["operations", "agents", "streams"] {
+    for table in TABLES.into_iter().chain(["agents", "streams"]) {
         let look = format!("vacuum (analyze) {schema}.{table}");
         sqlx::raw_sql(AssertSqlSafe(look)).execute(&mut *database).await?;
     }
@@ -290,7 +297,9 @@ async fn fill_sqlite(file: &mut SqliteConnection, sql: &Copying<'_>) -> Result<(
     let columns = "select name from pragma_table_info('operations')";
     let columns: Vec<String> = sqlx::query_scalar(columns).fetch_all(&mut *file).await?;
     for (from, to) in sql.chunks() {
-        sqlx::raw_sql(AssertSqlSafe(sql.operations(&columns, from, to))).execute(&mut *file).await?;
+        sqlx::raw_sql(AssertSqlSafe(sql.operations("operations", &columns, from, to)))
+            .execute(&mut *file)
+            .await?;
     }
     sqlx::raw_sql(AssertSqlSafe(sql.agents("agents", ""))).execute(&mut *file).await?;
     sqlx::raw_sql("pragma wal_checkpoint(truncate)").execute(&mut *file).await?;

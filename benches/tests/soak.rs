@@ -105,7 +105,7 @@ fn count(name: &str, usual: usize) -> usize {
 
 fn unfinished(cluster: &Cluster) -> usize {
     cluster
-        .sql("postgres", "select count(*) from archibald.operations where not is_final")
+        .sql("postgres", "select count(*) from archibald.operations where finished_at is null")
         .unwrap()
         .parse()
         .unwrap()

@@ -146,7 +146,7 @@ impl Fleet {
         for device in self.devices {
             timeout(PATIENCE, device).await.expect("a device ends").unwrap();
         }
-        let open = "select count(*) from archibald.operations where not is_final";
+        let open = "select count(*) from archibald.operations where finished_at is null";
         let deadline = Instant::now() + PATIENCE;
         while private.sql(open) != "0" {
             assert!(Instant::now() < deadline, "{} operations do not end", private.sql(open));

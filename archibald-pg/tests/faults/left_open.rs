@@ -19,9 +19,9 @@ const MEDDLES: &str = "begin;
     select 1 from archibald.operations where agent = 'nancy' for update;
     update archibald.streams set head = head where agent = 'nancy';
     insert into archibald.operations
-        (id, agent, key, kind, class, position, created_at, state, is_final, payload, record)
+        (id, agent, key, kind, class, position, created_at, state, payload, record)
     select gen_random_uuid(), agent, 'foreign', kind, class, nextval('archibald.positions'), created_at,
-        state, is_final, payload, record from archibald.operations where agent = 'nancy'";
+        state, payload, record from archibald.operations where agent = 'nancy'";
 
 /// Noise of the machine, on top of five times what it was before.
 const NOISE: Duration = Duration::from_millis(50);
