@@ -9,7 +9,7 @@ use archibald_core::operation::{Class, NewOperation};
 use archibald_core::record::LocalRow;
 use archibald_core::time::Timestamp;
 use serde_json::Value;
-use sqlx::{Connection, PgConnection, Postgres, Row, SqlStr, Transaction};
+use sqlx::{Connection, PgConnection, Row, SqlStr};
 use uuid::Uuid;
 
 use crate::call::{Job, Needs};
@@ -50,8 +50,21 @@ pub(crate) async fn transact(
         Locks::Free => inner.begin_in_passing.clone(),
         Locks::Waited => inner.begin.clone(),
     };
-    let tx = connection.begin_with(begin).await?;
-    let mut batch = Batch { tx, sql: &inner.sql, locks, now: Timestamp::EPOCH };
+    let mut tx = connection.begin_with(begin).await?;
+    let outcomes = carry_out(&inner.sql, &mut tx, locks, jobs, maybe_done_before).await?;
+    tx.commit().await.map_err(unless_refused)?;
+    Ok(outcomes)
+}
+
+/// The same in a transaction that somebody else began and ends.
+pub(crate) async fn carry_out(
+    sql: &Sql,
+    tx: &mut PgConnection,
+    locks: Locks,
+    jobs: &mut [Box<dyn Job>],
+    maybe_done_before: bool,
+) -> Result<Vec<Outcome>, Stop<StoreError>> {
+    let mut batch = Batch { tx, sql, locks, now: Timestamp::EPOCH };
     let mut seen = batch.see(jobs).await?;
     let (mut outcomes, mut writes) = (vec![], vec![]);
     for job in jobs {
@@ -79,12 +92,11 @@ pub(crate) async fn transact(
         outcomes.push(Outcome::Decided(effects));
     }
     batch.write(writes).await?;
-    batch.tx.commit().await.map_err(unless_refused)?;
     Ok(outcomes)
 }
 
 struct Batch<'a> {
-    tx: Transaction<'a, Postgres>,
+    tx: &'a mut PgConnection,
     sql: &'a Sql,
     locks: Locks,
     /// The latest that the database said after a lock.

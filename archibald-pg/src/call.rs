@@ -70,6 +70,22 @@ struct Call<A, T, E> {
     reply: oneshot::Sender<Result<T, E>>,
 }
 
+/// A call, and where its answer comes.
+pub(crate) fn single<A, T, E>(
+    how: How,
+    agent: &AgentId,
+    deadline: Instant,
+    ask: Ask<A, T, E>,
+) -> (Box<dyn Job>, oneshot::Receiver<Result<T, E>>)
+where
+    A: Send + Sync + 'static,
+    T: Send + Sync + 'static,
+    E: From<StoreError> + Send + Sync + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    (Box::new(Call { how, agent: agent.clone(), deadline, ask, outcome: None, reply }), answer)
+}
+
 impl PgStore {
     /// Has a call carried out with those of others, whatever becomes of the caller.
     pub(crate) async fn call<A, T, E>(&self, how: How, agent: &AgentId, ask: Ask<A, T, E>) -> Result<T, E>
@@ -78,10 +94,8 @@ impl PgStore {
         T: Send + Sync + 'static,
         E: From<StoreError> + Send + Sync + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let deadline = Instant::now() + self.inner.options.retry_for;
-        let call = Call { how, agent: agent.clone(), deadline, ask, outcome: None, reply };
-        self.inner.groups.submit(&self.inner, Box::new(call));
+        let (job, answer) = single(how, agent, Instant::now() + self.inner.options.retry_for, ask);
+        self.inner.groups.submit(&self.inner, job);
         answer.await.unwrap_or_else(|ended| Err(StoreError::unavailable(how.what(), ended).into()))
     }
 }

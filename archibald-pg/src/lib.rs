@@ -11,6 +11,7 @@
 //! | `batch.rs`, `writes.rs`, `columns.rs` | that transaction: lock, load, ask the record, write back |
 //! | `tx.rs` | how any other write runs: in a task of its own, one transaction, tried again where that is safe |
 //! | `operations.rs`, `lock.rs`, `bus.rs` | the three ports |
+//! | `within.rs` | the same in a transaction of the caller's own |
 //! | `records.rs`, `read.rs`, `tickets.rs` | what they load and write |
 //! | `hub.rs`, `wake.rs` | wake-ups within the process, and across processes |
 //!
@@ -41,6 +42,7 @@ mod store;
 mod tickets;
 mod tx;
 mod wake;
+mod within;
 mod writes;
 
 pub use self::options::{ConnectError, PgOptions};

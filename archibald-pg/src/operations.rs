@@ -29,16 +29,8 @@ use crate::writes::{Candidate, Found, Holder, Standing, Writes};
 #[async_trait]
 impl OperationStore for PgStore {
     async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
-        if let Some((pointer, detail)) = unstorable(&new.payload) {
-            return Err(EnqueueError::Invalid(vec![FieldError::new(pointer, detail)]));
-        }
         let agent = new.agent.clone();
-        let ask = Ask {
-            arguments: new,
-            needs: |new| Needs { stream: true, accept: Some(new), ..Needs::default() },
-            decide: enqueue,
-        };
-        self.call(How::repeatable("accepting an operation"), &agent, ask).await
+        self.call(How::repeatable("accepting an operation"), &agent, enqueuing(new)?).await
     }
 
     async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
@@ -126,11 +118,7 @@ impl OperationStore for PgStore {
     }
 
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
-        let ask = Ask {
-            arguments: (lease.clone(), settlement),
-            needs: |(lease, settlement)| Needs { rows: &settlement.rows, stream: true, ..Needs::of(lease) },
-            decide: settle,
-        };
+        let ask = settling(lease.clone(), settlement);
         self.call(How::once("settling an attempt"), &lease.agent, ask).await
     }
 
@@ -231,6 +219,30 @@ impl OperationStore for PgStore {
 
     async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
         self.read("reading who is paused", (), |conn, sql, ()| read::paused(conn, sql).boxed()).await
+    }
+}
+
+pub(crate) fn enqueuing(
+    new: NewOperation,
+) -> Result<Ask<NewOperation, Enqueued, EnqueueError>, EnqueueError> {
+    if let Some((pointer, detail)) = unstorable(&new.payload) {
+        return Err(EnqueueError::Invalid(vec![FieldError::new(pointer, detail)]));
+    }
+    Ok(Ask {
+        arguments: new,
+        needs: |new| Needs { stream: true, accept: Some(new), ..Needs::default() },
+        decide: enqueue,
+    })
+}
+
+pub(crate) fn settling(
+    lease: Lease,
+    settlement: Settlement,
+) -> Ask<(Lease, Settlement), OperationRecord, FenceError> {
+    Ask {
+        arguments: (lease, settlement),
+        needs: |(lease, settlement)| Needs { rows: &settlement.rows, stream: true, ..Needs::of(lease) },
+        decide: settle,
     }
 }
 

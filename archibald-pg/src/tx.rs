@@ -402,7 +402,7 @@ fn passes_by_itself(error: &sqlx::Error) -> bool {
 }
 
 /// Data that the database refuses, and tables that are not as they should be, do not get better by waiting.
-fn as_store_error(what: &str, error: sqlx::Error) -> StoreError {
+pub(crate) fn as_store_error(what: &str, error: sqlx::Error) -> StoreError {
     let damaged = match &error {
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| ["22", "23", "42"].iter().any(|class| code.starts_with(class)))
