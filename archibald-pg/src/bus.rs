@@ -2,6 +2,7 @@ use archibald_core::error::StoreError;
 use archibald_core::event::{Cursor, Event, Progress};
 use archibald_core::id::AgentId;
 use archibald_core::port::{EventBus, EventRead, Head, ResetReason, Snapshot, Wakeups, WorkerWakeups};
+use archibald_core::time::Timestamp;
 use async_trait::async_trait;
 use futures::FutureExt;
 use sqlx::postgres::PgRow;
@@ -13,6 +14,9 @@ use crate::read;
 use crate::sql::Sql;
 use crate::store::PgStore;
 use crate::tx::{How, Stop, Tx, TxError};
+
+/// Old events that are looked at, and so pruned, of an agent in one go.
+const IN_ONE_GO: i64 = 1_000;
 
 /// Progress stays within the process that runs the operation: devices that are connected to another one see
 /// its steps, which are events, and not what is between them.
@@ -44,6 +48,19 @@ impl EventBus for PgStore {
     async fn prune(&self, agent: &AgentId, up_to: u64) -> Result<Head, StoreError> {
         self.write(How::repeatable("pruning a log"), agent, up_to, |tx, up_to| prune(tx, *up_to).boxed())
             .await
+    }
+
+    async fn prunable(
+        &self,
+        before: Timestamp,
+        most: u64,
+        agents: u32,
+    ) -> Result<Vec<(AgentId, u64)>, StoreError> {
+        let asked = (before, most, agents);
+        PgStore::read(self, "looking for what may be pruned", asked, |conn, sql, (before, most, agents)| {
+            prunable(conn, sql, *before, *most, *agents).boxed()
+        })
+        .await
     }
 
     async fn new_epoch(&self) -> Result<(), StoreError> {
@@ -113,6 +130,26 @@ fn event(row: &PgRow) -> Result<Option<Event>, TxError> {
     let Some(seq) = row.try_get::<Option<i64>, _>("seq")? else { return Ok(None) };
     let event = from_json("an event", row.try_get("event")?)?;
     Ok(Some(Event { seq: to_u64(seq), at: row.try_get::<At, _>("at")?.0, event }))
+}
+
+async fn prunable(
+    conn: &mut PgConnection,
+    sql: &Sql,
+    before: Timestamp,
+    most: u64,
+    agents: u32,
+) -> Result<Vec<(AgentId, u64)>, Stop<StoreError>> {
+    let query = sqlx::query_as(sql.events_prunable.clone())
+        .bind(At(before))
+        .bind(to_i64(most))
+        .bind(i64::from(agents))
+        .bind(IN_ONE_GO);
+    let found: Vec<(String, i64)> = query.fetch_all(conn).await?;
+    let named = |(agent, up_to)| {
+        let agent = AgentId::new(agent).map_err(|error| StoreError::damaged("the agent of a log", error))?;
+        Ok((agent, to_u64(up_to)))
+    };
+    Ok(found.into_iter().map(named).collect::<Result<_, StoreError>>()?)
 }
 
 async fn prune(tx: &mut Tx<'_>, up_to: u64) -> Result<Head, Stop<StoreError>> {

@@ -46,6 +46,7 @@ statements! {
     epoch_set,
     epoch_streams,
     events,
+    events_prunable,
     events_prune,
     evidence_get,
     evidence_insert,

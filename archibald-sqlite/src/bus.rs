@@ -2,6 +2,7 @@ use archibald_core::error::StoreError;
 use archibald_core::event::{Cursor, Progress};
 use archibald_core::id::AgentId;
 use archibald_core::port::{EventBus, EventRead, Head, Snapshot, Wakeups, WorkerWakeups};
+use archibald_core::time::Timestamp;
 use async_trait::async_trait;
 
 use crate::code::{column_u64, failed, to_i64};
@@ -26,6 +27,15 @@ impl EventBus for SqliteStore {
         let pruned = agent.clone();
         self.write(move |tx| Box::pin(prune(tx, pruned, up_to))).await?;
         self.reader.head(agent).await
+    }
+
+    async fn prunable(
+        &self,
+        before: Timestamp,
+        most: u64,
+        agents: u32,
+    ) -> Result<Vec<(AgentId, u64)>, StoreError> {
+        self.reader.prunable(before, most, agents).await
     }
 
     async fn new_epoch(&self) -> Result<(), StoreError> {

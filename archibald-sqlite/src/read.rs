@@ -10,6 +10,7 @@ use archibald_core::port::{
 };
 use archibald_core::record::{Evidence, OperationRecord};
 use archibald_core::scheduler::Ticket;
+use archibald_core::time::Timestamp;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
@@ -141,6 +142,17 @@ impl Reader {
         let events: Vec<Event> = rows.iter().map(event).collect::<Result<_, _>>()?;
         let seq = events.last().map_or(after.seq, |last| last.seq);
         Ok(EventRead::Batch { from: after, to: Cursor { seq, ..after }, events })
+    }
+
+    pub(crate) async fn prunable(
+        &self,
+        before: Timestamp,
+        most: u64,
+        agents: u32,
+    ) -> Result<Vec<(AgentId, u64)>, StoreError> {
+        let query = sqlx::query(sql::PRUNABLE).bind(before.as_micros()).bind(to_i64(most)).bind(agents);
+        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
+        rows.iter().map(|row| Ok((parsed(column(row, 0)?)?, column_u64(row, 1)?))).collect()
     }
 
     pub(crate) async fn snapshot(&self, agent: &AgentId, finished: u32) -> Result<Snapshot, StoreError> {

@@ -60,6 +60,17 @@ pub(crate) const EVENTS_AFTER: &str =
     "SELECT seq, at, doc FROM events WHERE agent = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 pub(crate) const RAISE_FLOOR: &str =
     "UPDATE agents SET floor = max(floor, min(?2, head)) WHERE agent = ?1 RETURNING floor";
+/// Of what is old no more than is pruned in one go.
+pub(crate) const PRUNABLE: &str = "SELECT agent, up_to FROM (
+        SELECT agent, floor, max(head - ?2, coalesce(CASE WHEN (
+            SELECT at FROM events WHERE events.agent = agents.agent AND seq > floor ORDER BY seq LIMIT 1
+        ) < ?1 THEN (
+            SELECT max(seq) FROM (
+                SELECT seq, at FROM events WHERE events.agent = agents.agent AND seq > floor ORDER BY seq LIMIT 1000
+            ) WHERE at < ?1
+        ) END, 0)) AS up_to
+        FROM agents WHERE head > floor
+    ) WHERE up_to > floor LIMIT ?3";
 pub(crate) const PRUNE_EVENTS: &str = "DELETE FROM events WHERE agent = ?1 AND seq <= ?2";
 
 pub(crate) const OPERATION: &str = "SELECT doc FROM operations WHERE id = ?1 AND agent = ?2";

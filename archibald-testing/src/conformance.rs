@@ -142,6 +142,7 @@ macro_rules! store_conformance {
             events_are_numbered_without_a_hole,
             reading_goes_on_after_a_cursor,
             a_place_that_cannot_be_served_is_reset,
+            what_may_be_pruned_is_old_or_too_much,
             a_new_epoch_resets_everybody,
             a_snapshot_agrees_with_its_place,
             a_snapshot_shows_the_last_finished,

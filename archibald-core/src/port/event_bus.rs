@@ -6,6 +6,7 @@ use crate::error::StoreError;
 use crate::event::{Cursor, Event, Progress};
 use crate::id::AgentId;
 use crate::record::OperationRecord;
+use crate::time::Timestamp;
 
 /// The ends of an agent's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +137,21 @@ pub trait EventBus: Send + Sync {
     /// # Cancel safety
     /// Cancel safe.
     async fn prune(&self, agent: &AgentId, up_to: u64) -> Result<Head, StoreError>;
+
+    /// Whose logs have events from before a time, or more than `most` of them, and up to where each may be
+    /// pruned; of at most `agents` agents.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn prunable(
+        &self,
+        before: Timestamp,
+        most: u64,
+        agents: u32,
+    ) -> Result<Vec<(AgentId, u64)>, StoreError>;
 
     /// Begins a new history for every agent: all cursors are reset.
     ///

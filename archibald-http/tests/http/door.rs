@@ -15,6 +15,7 @@ use archibald_core::port::{
     Wakeups, Why, WorkerWakeups,
 };
 use archibald_core::record::{Disposition, Evidence, OperationRecord, Resolution, Settlement};
+use archibald_core::time::Timestamp;
 use archibald_testing::memory::MemoryStore;
 use async_trait::async_trait;
 use serde_json::json;
@@ -234,6 +235,15 @@ impl EventBus for Bus {
 
     async fn prune(&self, agent: &AgentId, up_to: u64) -> Result<Head, StoreError> {
         self.store.prune(agent, up_to).await
+    }
+
+    async fn prunable(
+        &self,
+        before: Timestamp,
+        most: u64,
+        agents: u32,
+    ) -> Result<Vec<(AgentId, u64)>, StoreError> {
+        self.store.prunable(before, most, agents).await
     }
 
     async fn new_epoch(&self) -> Result<(), StoreError> {

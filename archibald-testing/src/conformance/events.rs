@@ -118,6 +118,34 @@ pub async fn a_place_that_cannot_be_served_is_reset(under: &mut dyn StoreUnderTe
     assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [7], "numbers go on");
 }
 
+/// A log may be pruned up to its last event from before a time, and to as many as are to be kept at most.
+pub async fn what_may_be_pruned_is_old_or_too_much(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy, andrew) = (under.ports(), agent("nancy"), agent("andrew"));
+    for n in 0..6 {
+        ports.enqueue(submit(&nancy, &format!("k{n}"))).await;
+    }
+    ports.enqueue(submit(&andrew, "k")).await;
+    let events = ports.events_after(&nancy, Cursor { seq: 0, ..ports.head(&nancy).await }, 10).await;
+    let third = events[2].at;
+    let last = ports.events_after(&andrew, Cursor { seq: 0, ..ports.head(&andrew).await }, 10).await[0].at;
+    let prunable = async |before, most, agents| {
+        let mut found = ports.bus.prunable(before, most, agents).await.unwrap();
+        found.sort_unstable();
+        found
+    };
+    let older = events.iter().filter(|event| event.at < third).count() as u64;
+    let of_time = prunable(third, 100, 10).await;
+    assert_eq!(of_time, if older > 0 { vec![(nancy.clone(), older)] } else { vec![] });
+    assert_eq!(prunable(third, 4, 10).await, [(nancy.clone(), older.max(2))]);
+    let later = last + Duration::from_secs(1);
+    assert_eq!(prunable(later, 100, 10).await, [(andrew.clone(), 1), (nancy.clone(), 6)]);
+    assert_eq!(prunable(later, 100, 1).await.len(), 1);
+    ports.bus.prune(&nancy, 5).await.unwrap();
+    ports.bus.prune(&andrew, 1).await.unwrap();
+    assert_eq!(prunable(later, 100, 10).await, [(nancy.clone(), 6)], "nothing twice");
+    assert_eq!(prunable(third, 1, 10).await, [], "as much is kept as may be");
+}
+
 /// After a new epoch every cursor is reset, also of agents without events, and the log goes on.
 pub async fn a_new_epoch_resets_everybody(under: &mut dyn StoreUnderTest) {
     let ports = under.ports();

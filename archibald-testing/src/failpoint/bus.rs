@@ -6,6 +6,7 @@ use archibald_core::id::AgentId;
 use archibald_core::port::{
     BusClosed, EventBus, EventRead, Head, Snapshot, Wakeups, WorkerWake, WorkerWakeups,
 };
+use archibald_core::time::Timestamp;
 use async_trait::async_trait;
 
 use super::Failpoint;
@@ -37,6 +38,15 @@ impl EventBus for Pointed {
 
     async fn prune(&self, agent: &AgentId, up_to: u64) -> Result<Head, StoreError> {
         self.inner.prune(agent, up_to).await
+    }
+
+    async fn prunable(
+        &self,
+        before: Timestamp,
+        most: u64,
+        agents: u32,
+    ) -> Result<Vec<(AgentId, u64)>, StoreError> {
+        self.inner.prunable(before, most, agents).await
     }
 
     async fn new_epoch(&self) -> Result<(), StoreError> {

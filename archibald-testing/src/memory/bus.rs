@@ -4,6 +4,7 @@ use archibald_core::id::AgentId;
 use archibald_core::operation::OperationState;
 use archibald_core::port::{EventBus, EventRead, Head, ResetReason, Snapshot, Wakeups, WorkerWakeups};
 use archibald_core::record::OperationRecord;
+use archibald_core::time::Timestamp;
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -45,6 +46,23 @@ impl EventBus for MemoryStore {
             agent.floor = agent.floor.max(up_to.min(agent.head));
             agent.events = agent.events.split_off(&(agent.floor + 1));
             Ok(agent.head(epoch))
+        })
+    }
+
+    async fn prunable(
+        &self,
+        before: Timestamp,
+        most: u64,
+        agents: u32,
+    ) -> Result<Vec<(AgentId, u64)>, StoreError> {
+        self.write(|state, _| {
+            let found = state.agents.iter().filter_map(|(name, agent)| {
+                let old = agent.events.values().take_while(|event| event.at < before).last();
+                let old = old.map_or(0, |event| event.seq);
+                let up_to = old.max(agent.head.saturating_sub(most));
+                (up_to > agent.floor).then(|| (name.clone(), up_to))
+            });
+            Ok(found.take(agents as usize).collect())
         })
     }
 
