@@ -65,7 +65,8 @@ impl Server {
         url.set_path(&name);
         let mut connection = PgConnection::connect(url.as_str()).await?;
         let extension = sqlx::query("create extension if not exists pg_stat_statements");
-        let counts = extension.execute(&mut connection).await.is_ok() && counts(&mut connection).await.is_ok();
+        let counts =
+            extension.execute(&mut connection).await.is_ok() && counts(&mut connection).await.is_ok();
         let (server, postmaster) = (self.url.clone(), self.postmaster);
         Ok(Database { server, url, name, connection, postmaster, counts })
     }

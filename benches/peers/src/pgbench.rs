@@ -44,9 +44,7 @@ impl Complete {
     fn script(self) -> String {
         let complete = match self {
             Self::Delete => "delete from operation where id = any(:ids::bigint[]);",
-            Self::Update => {
-                "update operation set state = 2, worker = null where id = any(:ids::bigint[]);"
-            }
+            Self::Update => "update operation set state = 2, worker = null where id = any(:ids::bigint[]);",
         };
         format!("{CLAIM}\n{complete}\n")
     }

@@ -8,8 +8,8 @@ use archibald_benches::meter::Cost;
 use chrono::{TimeDelta, Utc};
 use clap::Args;
 use graphile_worker::{
-    IntoTaskHandlerResult, JobSpec, LocalQueueConfig, RawJobSpec, TaskHandler, Worker, WorkerContext,
-    WorkerOptions, WorkerUtils,
+    IntoTaskHandlerResult, JobSpec, LocalQueueConfig, RawJobSpec, RefetchDelayConfig, TaskHandler, Worker,
+    WorkerContext, WorkerOptions, WorkerUtils,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPoolOptions;
@@ -39,11 +39,29 @@ pub struct Settings {
     #[arg(long, default_value_t = 2)]
     pub complete_delay: u64,
     /// Milliseconds after which it looks for jobs that nobody told it of
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 1_000)]
     pub poll: u64,
+    /// Milliseconds that it waits after it found nothing, unless it is told of something. 0 is not at all: it asks
+    /// again at once, for ever, which is fastest, and so the default but in W4, where 1,000 costs least
+    #[arg(long)]
+    pub refetch_delay: Option<u64>,
     /// Connections that it may have
     #[arg(long, default_value_t = 20)]
     pub connections: u32,
+}
+
+impl Settings {
+    fn queue(&self) -> LocalQueueConfig {
+        let queue =
+            LocalQueueConfig::default().with_size(self.local_queue).with_queue_count(self.queue_count);
+        let wait = Duration::from_millis(self.refetch_delay.unwrap_or(0));
+        if wait.is_zero() {
+            return queue;
+        }
+        // The first that it is told of ends the wait.
+        queue
+            .with_refetch_delay(RefetchDelayConfig::default().with_duration(wait).with_max_abort_threshold(1))
+    }
 }
 
 /// An operation as a job.
@@ -123,13 +141,12 @@ impl Ready {
         let pool = PgPoolOptions::new().max_connections(settings.connections);
         let pool = pool.connect_with(database.options()?).await?;
         let ledger = Arc::new(Ledger::default());
-        let queue = LocalQueueConfig::default();
         let worker = WorkerOptions::default()
             .pg_pool(pool.clone())
             .schema(SCHEMA)
             .concurrency(concurrency)
             .poll_interval(Duration::from_millis(settings.poll))
-            .local_queue(queue.with_size(settings.local_queue).with_queue_count(settings.queue_count))
+            .local_queue(settings.queue())
             .complete_job_batch_delay(Duration::from_millis(settings.complete_delay))
             .listen_os_shutdown_signals(false)
             .add_extension(ledger.clone())
@@ -171,8 +188,7 @@ impl Ready {
         let (ready, cost) = (Arc::new(self), database.cost().await?);
         let (began, cpu, busy) = (Instant::now(), cpu_of_this_process(), Busy::now());
         let working = ready.clone();
-        let task =
-            tokio::spawn(async move { working.worker.run().await.map_err(|error| error.to_string()) });
+        let task = tokio::spawn(async move { working.worker.run().await.map_err(|error| error.to_string()) });
         Ok(Running { ready, task, began, cpu, busy, cost })
     }
 
