@@ -149,8 +149,10 @@ mod tests {
 
     #[test]
     fn only_the_arrival_that_others_run_too_is_compared() {
-        let of = |arrival: &str, makespan: f64| json!({ "workload": "W3", "concurrency": 10, "arrival": arrival,
-                "makespan_s": makespan, "wait_others_p99_ms": 5.0 });
+        let of = |arrival: &str, makespan: f64| {
+            json!({ "workload": "W3", "concurrency": 10, "arrival": arrival,
+                "makespan_s": makespan, "wait_others_p99_ms": 5.0 })
+        };
         let ours = outcomes(&[of("before", 20.0), of("while", 90.0)]);
         let results = Results { ours, theirs: outcomes(&[of("before", 25.0)]), limit: vec![] };
         let line = ratios(&results, 1);
