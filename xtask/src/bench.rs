@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: the workloads by name.
 
+mod peers;
+
 use std::ffi::OsString;
 
 use clap::Args;
@@ -153,9 +155,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         list();
         return Ok(());
     };
+    let (json, arguments) = options.split();
+    if name == peers::NAME {
+        return peers::run(json, &arguments);
+    }
     let bench = find(name)?;
     let programs = Programs::build(bench.build)?;
-    let (json, arguments) = options.split();
     let results = bench.run(&programs, &arguments)?;
     for (line, result) in results {
         println!("{}", if json { line } else { in_rows(&result) });
@@ -191,11 +196,12 @@ fn list() {
     for bench in BENCHES {
         println!("{:<16} {}", bench.name, bench.about);
     }
+    println!("{:<16} {}", peers::NAME, peers::ABOUT);
 }
 
 fn find(name: &str) -> Result<&'static Bench, Failure> {
     BENCHES.iter().find(|bench| bench.name == name).ok_or_else(|| {
-        let known: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
+        let known: Vec<_> = BENCHES.iter().map(|bench| bench.name).chain([peers::NAME]).collect();
         Failure::Wrong(format!("no bench is called `{name}`; there are: {}", known.join(", ")))
     })
 }
