@@ -1,10 +1,10 @@
--- What waits, of several agents. Index: operations_unfinished. The state is not asked for by its name alone: where
--- few agents have most of what waits, the planner would walk that of all agents in operations_waiting.
+-- The same of several agents. Index: operations_waiting_of_kind.
 select t.n, o.ticket::text as ticket
-from unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality as t (agent, after, most, n)
+from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) with ordinality as t (agent, class, position, most, n)
 cross join lateral (
-    select position, ticket from archibald.operations
-    where agent = t.agent and not is_final and state || '' = 'available' and position > t.after
-    order by position limit t.most
+    select class, position, ticket from archibald.operations
+    where agent = t.agent and state = 'available'
+        and (class = t.class and position > t.position or class < t.class)
+    order by class desc, position limit t.most
 ) o
-order by t.n, o.position
+order by t.n, o.class desc, o.position

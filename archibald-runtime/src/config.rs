@@ -36,7 +36,7 @@ pub struct RuntimeConfig {
     /// How long a finished operation is kept, with its key, journal and evidence: the same key sent later
     /// than this is a new operation.
     pub keep_finished: Duration,
-    /// How often expired leases are ended and everything is read again, in case a wake-up was lost.
+    /// How often expired leases are ended, and a page of what waits is read again in case a wake-up was lost.
     pub sweep: Duration,
 }
 
