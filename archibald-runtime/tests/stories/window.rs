@@ -134,7 +134,7 @@ async fn what_is_not_due_hides_nothing_that_is() {
     }
     let due = house.enqueue("nancy", "count-customers", "due", json!({})).await;
     house.completed("nancy", due).await;
-    drop(house.worker.take().map(archibald_runtime::Worker::kill));
+    house.worker.take().unwrap().kill();
     let due = fill(&house.store, (2_000..2_040).map(|n| count(&agent("andrew"), n))).await;
     house.restart();
     for id in due {
@@ -154,7 +154,7 @@ async fn what_is_blocked_hides_nothing_that_is_free_from_a_worker_that_starts() 
     let doubt = house.enqueue("nancy", "edit-order", "doubt", edit.clone()).await;
     let record = house.finished("nancy", doubt).await;
     assert_eq!(record.operation.state.name(), "in_doubt");
-    drop(house.worker.take().map(archibald_runtime::Worker::kill));
+    house.worker.take().unwrap().kill();
     let on = |target: Option<Target>, n| NewOperation {
         target,
         class: Class::Interactive,

@@ -328,10 +328,10 @@ fn existing(agent: &Agent, new: &NewOperation) -> Result<Option<OperationRecord>
         }
         return Err(EnqueueError::TargetTaken { target: target.clone(), operation: record.operation.id });
     }
-    if new.class == Class::Background {
-        if let Some(record) = agent.records_waiting().find(|record| record.is_same_request(new)) {
-            return Ok(Some(record.clone()));
-        }
+    if new.class == Class::Background
+        && let Some(record) = agent.records_waiting().find(|record| record.is_same_request(new))
+    {
+        return Ok(Some(record.clone()));
     }
     if agent.unfinished.len() as u64 >= new.queue_limit {
         return Err(EnqueueError::QueueFull { agent: new.agent.clone(), limit: new.queue_limit });
