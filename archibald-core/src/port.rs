@@ -25,7 +25,7 @@ pub use self::event_bus::{
 };
 pub use self::operation_store::{
     AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage,
-    RowQuery,
+    RowQuery, Survey, SurveyRequest,
 };
 pub use self::operations::{EnqueueRequest, NotPreempted, Operations, Overview, Why};
 

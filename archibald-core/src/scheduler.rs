@@ -50,7 +50,8 @@
 //! both would only be tickets.
 //!
 //! What the runtime owes: every [`Command::Lease`] is answered once, every `Leased` is followed by a
-//! `Settled`, and a sweep repeats what waits and who is paused, since wake-ups may be lost.
+//! `Settled`, and sweeps repeat what waits and who is paused, since wake-ups may be lost. Not all that waits
+//! has to be known here, but of each agent what goes first, as far as something that could start.
 //!
 //! # What it costs
 //! Every ticket, agent and line of a target has one place in memory, and all that leads there is a number: a

@@ -1,9 +1,10 @@
--- What waits, of several agents. Index: queue_pkey.
+-- The same of several agents. Index: queue_pkey.
 select t.n, o.ticket::text as ticket
-from unnest($1::text[], $2::bigint[], $3::bigint[]) with ordinality as t (agent, after, most, n)
+from unnest($1::text[], $2::boolean[], $3::bigint[], $4::bigint[])
+    with ordinality as t (agent, is_background, position, most, n)
 cross join lateral (
-    select position, ticket from archibald.queue
-    where agent = t.agent and ticket is not null and position > t.after
-    order by position limit t.most
+    select is_background, position, ticket from archibald.queue
+    where agent = t.agent and ticket is not null and (is_background, position) > (t.is_background, t.position)
+    order by is_background, position limit t.most
 ) o
-order by t.n, o.position
+order by t.n, o.is_background, o.position

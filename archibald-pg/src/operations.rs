@@ -8,7 +8,7 @@ use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, NewOperation};
 use archibald_core::port::{
     AdminError, Enqueued, HandedOn, LeaseRequest, OperationFilter, OperationPage, OperationStore,
-    PausedAgent, RowPage, RowQuery,
+    PausedAgent, RowPage, RowQuery, Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -22,7 +22,7 @@ use crate::codec::unstorable;
 use crate::lock::grant;
 use crate::read;
 use crate::records::Locked;
-use crate::store::PgStore;
+use crate::store::{PgStore, UNANSWERED};
 use crate::tx::{How, Runs, Stop, Tx};
 use crate::writes::{Candidate, Found, Holder, Standing, Writes};
 
@@ -51,17 +51,23 @@ impl OperationStore for PgStore {
 
     async fn waiting(
         &self,
-        agent: Option<AgentId>,
-        after: Option<u64>,
+        agent: &AgentId,
+        after: Option<(Class, u64)>,
         limit: u32,
     ) -> Result<Vec<Ticket>, StoreError> {
-        if let Some(agent) = &agent
-            && let Some(tickets) = self.inner.tickets.of(&self.inner, agent.clone(), after, limit).await
-        {
+        if let Some(tickets) = self.inner.tickets.of(&self.inner, agent.clone(), after, limit).await {
             return Ok(tickets);
         }
-        self.read("reading what waits", (agent, after, limit), |conn, sql, (agent, after, limit)| {
-            read::waiting(conn, sql, agent.as_ref(), *after, *limit).boxed()
+        let asked = (agent.clone(), after, limit);
+        self.read("reading what waits", asked, |conn, sql, (agent, after, limit)| {
+            read::waiting(conn, sql, agent, *after, *limit).boxed()
+        })
+        .await
+    }
+
+    async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
+        self.read_within(UNANSWERED, "a survey", request.clone(), |conn, sql, request| {
+            read::survey(conn, sql, request).boxed()
         })
         .await
     }

@@ -3,7 +3,10 @@
 use archibald_core::error::StoreError;
 use archibald_core::event::Cursor;
 use archibald_core::id::{AgentId, OperationId};
-use archibald_core::port::{Head, OperationFilter, OperationPage, PausedAgent, RowPage, RowQuery, Snapshot};
+use archibald_core::operation::Class;
+use archibald_core::port::{
+    Head, OperationFilter, OperationPage, PausedAgent, RowPage, RowQuery, Snapshot, Survey, SurveyRequest,
+};
 use archibald_core::record::{Evidence, OperationRecord};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
@@ -54,22 +57,60 @@ pub(crate) async fn operations(
     Ok(OperationPage { records, next })
 }
 
-/// What waits, by position, of one agent or of all.
+/// What waits of one agent, in order.
 pub(crate) async fn waiting(
     conn: &mut PgConnection,
     sql: &Sql,
-    agent: Option<&AgentId>,
-    after: Option<u64>,
+    agent: &AgentId,
+    after: Option<(Class, u64)>,
     limit: u32,
 ) -> Read<Vec<Ticket>> {
-    let statement = if agent.is_some() { sql.tickets_of_agent.clone() } else { sql.tickets.clone() };
-    let mut query =
-        sqlx::query_scalar(statement).bind(to_i64(after.unwrap_or(0))).bind(i64::from(limit.max(1)));
-    if let Some(agent) = agent {
-        query = query.bind(agent.to_string());
-    }
-    let tickets: Vec<String> = query.fetch_all(conn).await?;
-    Ok(tickets.iter().map(|text| from_json("a ticket", text)).collect::<Result<_, StoreError>>()?)
+    let (is_background, position) = place_after(after);
+    let query = sqlx::query_scalar(sql.tickets_of_agent.clone())
+        .bind(agent.to_string())
+        .bind(is_background)
+        .bind(position)
+        .bind(i64::from(limit.max(1)));
+    Ok(tickets(query.fetch_all(conn).await?)?)
+}
+
+/// The columns of a place in the order of an agent's tickets.
+pub(crate) fn place_after(after: Option<(Class, u64)>) -> (bool, i64) {
+    let (class, position) = after.unwrap_or((Class::Interactive, 0));
+    (class == Class::Background, to_i64(position))
+}
+
+fn tickets(texts: Vec<String>) -> Result<Vec<Ticket>, StoreError> {
+    texts.iter().map(|text| from_json("a ticket", text)).collect()
+}
+
+/// All in one statement.
+pub(crate) async fn survey(conn: &mut PgConnection, sql: &Sql, request: &SurveyRequest) -> Read<Survey> {
+    let query = sqlx::query(sql.survey.clone())
+        .bind(request.after.as_ref().map_or(String::new(), AgentId::to_string))
+        .bind(i64::from(request.agents.max(1)))
+        .bind(i64::from(request.each.max(1)));
+    let row = query.fetch_one(conn).await?;
+    let agents: Vec<String> = row.try_get("paused")?;
+    let (why, since): (Vec<String>, Vec<At>) = (row.try_get("paused_why")?, row.try_get("paused_since")?);
+    let paused = agents.into_iter().zip(why).zip(since);
+    let paused = paused.map(|((agent, why), since)| paused_agent(agent, why, since));
+    let next: Option<String> = row.try_get("next")?;
+    Ok(Survey {
+        now: row.try_get::<At, _>("now")?.0,
+        has_ended_leases: row.try_get("has_ended_leases")?,
+        paused: paused.collect::<Result<_, StoreError>>()?,
+        fronts: tickets(row.try_get("fronts")?)?,
+        next: next.map(|agent| named("an agent", agent)).transpose()?,
+    })
+}
+
+fn paused_agent(agent: String, why: String, since: At) -> Result<PausedAgent, StoreError> {
+    Ok(PausedAgent { agent: named("a paused agent", agent)?, why, since: since.0 })
+}
+
+fn named(what: &str, agent: String) -> Result<AgentId, StoreError> {
+    AgentId::new(agent).map_err(|error| StoreError::damaged(what, error))
 }
 
 /// Evidence, by its number.
@@ -108,10 +149,7 @@ pub(crate) async fn rows(conn: &mut PgConnection, sql: &Sql, agent: &str, query:
 /// Who is paused.
 pub(crate) async fn paused(conn: &mut PgConnection, sql: &Sql) -> Read<Vec<PausedAgent>> {
     let rows: Vec<(String, String, At)> = sqlx::query_as(sql.paused.clone()).fetch_all(conn).await?;
-    let paused = rows.into_iter().map(|(agent, why, since)| {
-        let agent = AgentId::new(agent).map_err(|error| StoreError::damaged("a paused agent", error))?;
-        Ok(PausedAgent { agent, why, since: since.0 })
-    });
+    let paused = rows.into_iter().map(|(agent, why, since)| paused_agent(agent, why, since));
     Ok(paused.collect::<Result<_, StoreError>>()?)
 }
 

@@ -76,7 +76,7 @@ statements! {
     rows_write,
     stream_lock,
     stream_make,
-    tickets,
+    survey,
     tickets_of_agent,
     tickets_of_agents,
 }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use archibald_core::error::StoreError;
 use archibald_core::id::AgentId;
+use archibald_core::operation::Class;
 use archibald_core::scheduler::Ticket;
 use sqlx::Row;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::codec::{from_json, to_i64};
+use crate::codec::from_json;
+use crate::read::place_after;
 use crate::store::Inner;
 use crate::tx::TxError;
 
@@ -33,7 +35,7 @@ struct State {
 
 struct Asked {
     agent: AgentId,
-    after: Option<u64>,
+    after: Option<(Class, u64)>,
     limit: u32,
     reply: oneshot::Sender<Vec<Ticket>>,
 }
@@ -45,7 +47,7 @@ impl Tickets {
         &self,
         inner: &Arc<Inner>,
         agent: AgentId,
-        after: Option<u64>,
+        after: Option<(Class, u64)>,
         limit: u32,
     ) -> Option<Vec<Ticket>> {
         let (reply, answer) = oneshot::channel();
@@ -91,9 +93,11 @@ async fn read_all(inner: Arc<Inner>) {
 
 /// Who gets no answer asks by himself.
 async fn read(inner: Arc<Inner>, asked: Vec<Asked>) -> Result<(), TxError> {
+    let (classes, positions): (Vec<_>, Vec<_>) = asked.iter().map(|asked| place_after(asked.after)).unzip();
     let query = sqlx::query(inner.sql.tickets_of_agents.clone())
         .bind(asked.iter().map(|asked| asked.agent.to_string()).collect::<Vec<_>>())
-        .bind(asked.iter().map(|asked| to_i64(asked.after.unwrap_or(0))).collect::<Vec<_>>())
+        .bind(classes)
+        .bind(positions)
         .bind(asked.iter().map(|asked| i64::from(asked.limit.max(1))).collect::<Vec<_>>());
     let mut found: Vec<Vec<Ticket>> = asked.iter().map(|_| vec![]).collect();
     for row in query.fetch_all(&inner.pool).await? {

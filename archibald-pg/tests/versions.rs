@@ -38,7 +38,7 @@ async fn a_worker_goes_on_beside_one_of_the_next_version() {
         store.enqueue(submit(&nancy, key)).await.unwrap();
     }
     for store in [&running, &started_now, &running] {
-        let ticket = store.waiting(Some(nancy.clone()), None, 1).await.unwrap().remove(0);
+        let ticket = store.waiting(&nancy, None, 1).await.unwrap().remove(0);
         let record = store.get(&nancy, ticket.operation).await.unwrap().unwrap();
         let lease = store.lease(&request(&record, "w", Duration::from_secs(60))).await.unwrap().lease;
         assert_eq!(store.renew(std::slice::from_ref(&lease)).await.unwrap().len(), 1);

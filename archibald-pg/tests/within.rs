@@ -46,7 +46,7 @@ async fn an_operation_is_there_if_the_transaction_is_committed_and_never_was_if_
         assert_eq!(store.get(&nancy, id).await.unwrap().is_some(), commits);
     }
     assert_eq!(database.sql("select string_agg(id::text, ',') from drafts"), "2");
-    assert_eq!(store.waiting(Some(nancy.clone()), None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.waiting(&nancy, None, 10).await.unwrap().len(), 1);
     let head = store.head(&nancy).await.unwrap();
     let read = store.read(&nancy, Cursor { epoch: head.epoch, seq: 0 }, 10).await.unwrap();
     let EventRead::Batch { events, .. } = read else { panic!("{read:?}") };

@@ -36,7 +36,11 @@ pub struct RuntimeConfig {
     /// How long a finished operation is kept, with its key, journal and evidence: the same key sent later
     /// than this is a new operation.
     pub keep_finished: Duration,
-    /// How often expired leases are ended and everything is read again, in case a wake-up was lost.
+    /// How long an event is kept: a device that was away for longer begins with a snapshot.
+    pub keep_events: Duration,
+    /// Events that are kept of an agent, however young they are.
+    pub keep_events_at_most: u64,
+    /// How often expired leases are ended, and a page of what waits is read again in case a wake-up was lost.
     pub sweep: Duration,
 }
 
@@ -58,6 +62,8 @@ impl Default for RuntimeConfig {
             yields_before_pause: 50,
             queue_limit: 10_000,
             keep_finished: Duration::from_secs(90 * 24 * 3600),
+            keep_events: Duration::from_secs(7 * 24 * 3600),
+            keep_events_at_most: 10_000,
             sweep: Duration::from_secs(30),
         }
     }

@@ -3,6 +3,7 @@
 mod fresh;
 mod reading;
 mod run;
+mod sweeping;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use archibald_core::lease::Lease;
 use archibald_core::port::{
     AgentLock, BrowserPool, EventBus, OperationStore, Why, WorkerWake, WorkerWakeups,
 };
-use archibald_core::scheduler::{Command, Input, Refusal, Scheduler, SchedulerCounts, Ticket};
+use archibald_core::scheduler::{Command, Input, Refusal, Scheduler, SchedulerCounts};
 use archibald_core::time::Timestamp;
 use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot};
@@ -24,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::fresh::Fresh;
-use self::reading::{How, Reading};
+use self::reading::{Front, Reading};
 use self::run::Ended;
-use crate::calm::{calm, caught};
+use self::sweeping::{Sweeping, Swept};
+use crate::calm::caught;
 use crate::clock::StoreClock;
 use crate::config::RuntimeConfig;
 use crate::failpoint::Failpoints;
@@ -34,10 +36,10 @@ use crate::registry::Registry;
 use crate::renewal::{Holdings, renew};
 use crate::stats::Stats;
 
-/// Tickets read from the store in one go.
-const PAGE: u32 = 1000;
 /// Old operations forgotten in one go: few, since others wait for the store meanwhile.
 const FORGET: u32 = 100;
+/// Logs that are pruned in one go.
+const PRUNE: u32 = 16;
 /// How long an attempt that ends waits for word of what its agent goes on with.
 const SUCCESSION: Duration = Duration::from_millis(20);
 /// How often it is looked for old operations.
@@ -89,12 +91,13 @@ impl Shared {
 }
 
 /// What the driver loop is told. The channel is bounded by what sends into it: attempts (slots), one
-/// reader, and people.
+/// reader, one sweep, and people.
 pub(crate) enum Message {
     Input(Input),
     EffectOpen(Lease),
     /// An attempt is over.
     Ended {
+        agent: AgentId,
         operation: OperationId,
         ended: Box<Ended>,
     },
@@ -105,7 +108,13 @@ pub(crate) enum Message {
         answer: oneshot::Sender<Option<OperationId>>,
     },
     /// What was read of agents of whom something was heard.
-    Read(Vec<Ticket>),
+    Read(Vec<Front>),
+    /// A page of a sweep; none where it could not be read.
+    Swept(Option<Box<Swept>>),
+    /// Old operations were forgotten, as far as one batch goes.
+    Forgotten {
+        is_all: bool,
+    },
     Explain {
         agent: AgentId,
         operation: OperationId,
@@ -140,8 +149,10 @@ impl Worker {
             running: BTreeMap::new(),
             blockers: BTreeMap::new(),
             handed_on: BTreeMap::new(),
-            forgotten: None,
+            paused: BTreeMap::new(),
+            forgets_at: Some(Instant::now()),
             reading: Reading::default(),
+            sweeping: Sweeping::default(),
             stop: stop.clone(),
         };
         let driver = tokio::spawn(driver.run(inbox));
@@ -183,32 +194,34 @@ struct Driver {
     blockers: BTreeMap<AgentId, BTreeSet<OperationId>>,
     /// Leases that agents were handed on with, until the scheduler has decided.
     handed_on: BTreeMap<AgentId, Fresh>,
-    /// When nothing old was left to forget.
-    forgotten: Option<Instant>,
+    /// Who is paused and why, as far as the scheduler was told.
+    paused: BTreeMap<AgentId, String>,
+    /// When it is looked for old operations again; `None` while it is.
+    forgets_at: Option<Instant>,
     reading: Reading,
+    sweeping: Sweeping,
     stop: CancellationToken,
 }
 
 impl Driver {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>) {
         let mut wakeups = self.shared.bus.subscribe_worker();
-        let mut sweep = tokio::time::interval(self.shared.config.sweep);
+        self.sweep_all();
+        let period = self.shared.config.sweep;
+        let mut sweep = tokio::time::interval_at(Instant::now() + period, period);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.obey();
             tokio::select! {
                 () = self.stop.cancelled() => return self.leave(inbox).await,
                 Some(message) = inbox.recv() => self.handle(message),
-                _ = sweep.tick() => self.sweep().await,
+                _ = sweep.tick() => self.sweep(),
                 wake = caught("waiting for a wake-up", wakeups.next()) => match wake {
-                    Some(Ok(WorkerWake::Agent(agent))) => {
-                        let how = if self.free_targets(&agent) { How::Whole } else { How::Front };
-                        self.heard_of(agent, how);
-                    }
-                    Some(Ok(WorkerWake::Lost)) => self.sweep().await,
+                    Some(Ok(WorkerWake::Agent(agent))) => self.heard_of(agent),
+                    Some(Ok(WorkerWake::Lost)) => self.sweep_all(),
                     Some(Err(_)) | None => {
                         wakeups = self.subscribe_again().await;
-                        self.sweep().await;
+                        self.sweep_all();
                     }
                 },
                 () = self.alarm() => self.input(Input::Tick),
@@ -234,11 +247,13 @@ impl Driver {
             Message::EffectOpen(lease) => {
                 self.input(Input::EffectOpen { agent: lease.agent, operation: lease.operation });
             }
-            Message::Ended { operation, ended } => self.ended(operation, *ended),
+            Message::Ended { agent, operation, ended } => self.ended(agent, operation, *ended),
             Message::GoesOnWith { agent, operation, answer } => {
                 let _ = answer.send(self.scheduler.goes_on_with(self.now(), &agent, operation));
             }
-            Message::Read(tickets) => self.read(tickets),
+            Message::Read(fronts) => self.read(fronts),
+            Message::Swept(swept) => self.swept(swept.map(|swept| *swept)),
+            Message::Forgotten { is_all } => self.forgotten(is_all),
             Message::Explain { agent, operation, answer } => {
                 let _ = answer.send(self.scheduler.explain(self.now(), &agent, operation));
             }
@@ -250,6 +265,7 @@ impl Driver {
 
     fn input(&mut self, input: Input) {
         let now = self.now();
+        self.note_pause(&input);
         let blocked = match &input {
             Input::LeaseRefused { agent, reason: Refusal::TargetBusy { by }, .. } => {
                 Some((agent.clone(), *by))
@@ -269,18 +285,24 @@ impl Driver {
         }
         if self.blockers.entry(agent.clone()).or_default().insert(by) {
             // Something behind those that wait for it may have nothing to do with it.
-            self.read_again(agent, How::Whole);
+            self.read_again(agent);
         }
     }
 
-    /// A wake-up names the agent alone: whoever waits for a target of his asks again. Whether anybody does.
-    fn free_targets(&mut self, agent: &AgentId) -> bool {
+    /// How many targets of an agent are known to be blocked.
+    fn blocked(&self, agent: &AgentId) -> usize {
+        self.blockers.get(agent).map_or(0, BTreeSet::len)
+    }
+
+    /// A wake-up names the agent alone: whoever waits for a target of his asks again. For how many targets
+    /// anybody does.
+    fn free_targets(&mut self, agent: &AgentId) -> usize {
         let blockers = self.blockers.remove(agent).unwrap_or_default();
-        let any = !blockers.is_empty();
+        let count = blockers.len();
         for operation in blockers {
             self.input(Input::TargetFreed { agent: agent.clone(), operation });
         }
-        any
+        count
     }
 
     fn obey(&mut self) {
@@ -295,76 +317,6 @@ impl Driver {
     fn preempt(&self, operation: OperationId) {
         if let Some(give_way) = self.running.get(&operation) {
             give_way.cancel();
-        }
-    }
-
-    /// Ends leases whose holders are gone, and reads everything again: no lost wake-up outlives this.
-    async fn sweep(&mut self) {
-        let asked = Instant::now();
-        match calm("a sweep", self.shared.lock.reap()).await {
-            Ok(reaped) => {
-                self.shared.clock.learn(reaped.now, asked);
-                for ticket in reaped.tickets {
-                    self.input(Input::Waiting(ticket));
-                }
-            }
-            Err(error) => tracing::warn!(%error, "expired leases could not be ended"),
-        }
-        self.read_paused().await;
-        self.read_waiting().await;
-        self.forget().await;
-    }
-
-    /// What finished long ago goes, a batch a sweep until there is no more, and then not for a while.
-    async fn forget(&mut self) {
-        if self.forgotten.is_some_and(|at| at.elapsed() < FORGET_EVERY) {
-            return;
-        }
-        let before = self.now() - self.shared.config.keep_finished;
-        match calm("forgetting", self.shared.store.forget(before, FORGET)).await {
-            Ok(gone) if gone < u64::from(FORGET) => self.forgotten = Some(Instant::now()),
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "old operations could not be forgotten"),
-        }
-    }
-
-    async fn read_paused(&mut self) {
-        let Ok(paused) = calm("reading who is paused", self.shared.store.paused()).await else { return };
-        let resumed: Vec<_> = self
-            .scheduler
-            .counts()
-            .paused
-            .into_keys()
-            .filter(|agent| !paused.iter().any(|known| known.agent == *agent))
-            .collect();
-        for agent in resumed {
-            self.input(Input::Resume { agent });
-        }
-        for known in paused {
-            self.input(Input::Pause { agent: known.agent, why: known.why });
-        }
-    }
-
-    async fn read_waiting(&mut self) {
-        let mut after = None;
-        loop {
-            let waiting = self.shared.store.waiting(None, after, PAGE);
-            let page = match calm("reading what waits", waiting).await {
-                Ok(page) => page,
-                Err(error) => {
-                    tracing::warn!(%error, "what waits could not be read; the next sweep tries again");
-                    return;
-                }
-            };
-            after = page.last().map(|ticket| ticket.position);
-            let more = page.len() == PAGE as usize;
-            for ticket in page {
-                self.input(Input::Waiting(ticket));
-            }
-            self.obey();
-            if !more {
-                return;
-            }
         }
     }
 

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::behind;
 use crate::clock::{StoreClock, SystemClock};
 use crate::config::{ConfigError, RuntimeConfig};
 use crate::driver::{Message, Shared, Worker};
@@ -277,8 +278,16 @@ impl Operations for Archibald {
     }
 
     async fn explain(&self, agent: &AgentId, id: OperationId) -> Vec<Why> {
-        let agent = agent.clone();
-        self.ask(|answer| Message::Explain { agent, operation: id, answer }).await.unwrap_or_default()
+        let asked = |answer| Message::Explain { agent: agent.clone(), operation: id, answer };
+        let known = self.ask(asked).await.unwrap_or_default();
+        if !known.is_empty() {
+            return known;
+        }
+        let behind = behind::explain(self.shared.store.as_ref(), self.shared.clock.now(), agent, id);
+        behind.await.unwrap_or_else(|error| {
+            tracing::warn!(%agent, operation = %id, %error, "it could not be read why it waits");
+            vec![]
+        })
     }
 
     async fn evidence(

@@ -11,6 +11,7 @@
 mod action;
 pub mod actions;
 mod attempt;
+mod behind;
 mod calm;
 mod clock;
 mod config;

@@ -134,6 +134,16 @@ fn submit(key: &str) -> NewOperation {
 }
 
 impl House {
+    /// Of an agent that nobody else speaks of.
+    async fn an_ended_lease(&self) {
+        let agent = AgentId::new("andrew").unwrap();
+        let new = NewOperation { agent: agent.clone(), ..submit("ended") };
+        let operation = self.store.enqueue(new).await.unwrap().record.operation.id;
+        let worker = WorkerId::new("elsewhere").unwrap();
+        let request = LeaseRequest { agent, operation, worker, ttl: Duration::ZERO };
+        self.store.lease(&request).await.unwrap();
+    }
+
     async fn ends(&self, id: OperationId) -> &'static str {
         self.archibald.wait(&nancy(), id, PATIENCE).await.unwrap().unwrap().operation.state.name()
     }
@@ -195,6 +205,9 @@ async fn a_store_that_panics_once_ends_nothing() {
     for call in ["reap", "lease", "renew"] {
         let house = house(Arc::new(SystemClock));
         *house.lock.panics.lock().unwrap() = Some(call);
+        if call == "reap" {
+            house.an_ended_lease().await;
+        }
         house.erp.hold_lists(call == "renew");
         let _worker = house.archibald.start();
         let kind = OperationKind::new("sync-customers").unwrap();

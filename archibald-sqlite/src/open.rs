@@ -126,8 +126,9 @@ pub(crate) async fn open(path: &Path, options: SqliteOptions) -> Result<SqliteSt
     let hub = Arc::new(Hub::default());
     let (tx, place) = recover(conn, path, &options).await?;
     let pool = reading_pool(connect, options.readers).await.map_err(|error| sqlite(path, error))?;
+    let reader = Reader::new(pool, options.clock.clone());
     let owned = Owned { tx, clock: options.clock, hub: hub.clone(), place, lock };
-    Ok(SqliteStore { writer: Writer::start(owned), reader: Reader::new(pool), hub })
+    Ok(SqliteStore { writer: Writer::start(owned), reader, hub })
 }
 
 fn take_lock(path: &Path) -> Result<FileLock, OpenError> {

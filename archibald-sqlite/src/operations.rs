@@ -6,7 +6,7 @@ use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, NewOperation};
 use archibald_core::port::{
     AdminError, Enqueued, HandedOn, LeaseError, LeaseRequest, OperationFilter, OperationPage, OperationStore,
-    PausedAgent, RowPage, RowQuery,
+    PausedAgent, RowPage, RowQuery, Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -35,11 +35,15 @@ impl OperationStore for SqliteStore {
 
     async fn waiting(
         &self,
-        agent: Option<AgentId>,
-        after: Option<u64>,
+        agent: &AgentId,
+        after: Option<(Class, u64)>,
         limit: u32,
     ) -> Result<Vec<Ticket>, StoreError> {
-        self.reader.waiting(agent.as_ref(), after, limit).await
+        self.reader.waiting(agent, after, limit).await
+    }
+
+    async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
+        self.reader.survey(request).await
     }
 
     async fn intend(&self, lease: &Lease, request: &IntentRequest) -> Result<Intent, FenceError> {

@@ -1,12 +1,15 @@
 //! Everything that only reads, on connections that cannot write.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use archibald_core::error::StoreError;
 use archibald_core::event::{Cursor, Event};
 use archibald_core::id::{AgentId, OperationId, Target};
+use archibald_core::operation::Class;
 use archibald_core::port::{
-    EventRead, Head, OperationFilter, OperationPage, PausedAgent, ResetReason, RowPage, RowQuery, Snapshot,
+    Clock, EventRead, Head, OperationFilter, OperationPage, PausedAgent, ResetReason, RowPage, RowQuery,
+    Snapshot, Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, OperationRecord};
 use archibald_core::scheduler::Ticket;
@@ -14,17 +17,18 @@ use archibald_core::time::Timestamp;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use crate::code::{column, column_time, column_u64, doc, failed, from_json, parsed, to_i64};
+use crate::code::{column, column_time, column_u64, doc, failed, from_json, name_of, parsed, to_i64};
 use crate::sql;
 
 /// Reads on connections of its own. What was committed before a call is seen by it.
 pub(crate) struct Reader {
     pool: SqlitePool,
+    clock: Arc<dyn Clock>,
 }
 
 impl Reader {
-    pub(crate) fn new(pool: SqlitePool) -> Self {
-        Self { pool }
+    pub(crate) fn new(pool: SqlitePool, clock: Arc<dyn Clock>) -> Self {
+        Self { pool, clock }
     }
 
     pub(crate) async fn close(&self) {
@@ -69,17 +73,47 @@ impl Reader {
 
     pub(crate) async fn waiting(
         &self,
-        agent: Option<&AgentId>,
-        after: Option<u64>,
+        agent: &AgentId,
+        after: Option<(Class, u64)>,
         limit: u32,
     ) -> Result<Vec<Ticket>, StoreError> {
-        let statement = if agent.is_some() { sql::WAITING_OF_AGENT } else { sql::WAITING };
-        let mut query = sqlx::query(statement).bind(to_i64(after.unwrap_or(0))).bind(limit.max(1));
-        if let Some(agent) = agent {
-            query = query.bind(agent.as_str());
-        }
+        let (class, position) = after.unwrap_or((Class::Interactive, 0));
+        let query = sqlx::query(sql::WAITING)
+            .bind(agent.as_str())
+            .bind(name_of(&class)?)
+            .bind(to_i64(position))
+            .bind(limit.max(1));
         let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
         rows.iter().map(ticket).collect()
+    }
+
+    /// All of one moment.
+    pub(crate) async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
+        let mut moment = self.pool.begin().await.map_err(failed)?;
+        let now = self.clock.now();
+        let is_over = sqlx::query(sql::IS_LEASE_OVER).bind(now.as_micros());
+        let is_over = is_over.fetch_one(&mut *moment).await.map_err(failed)?;
+        let paused = paused(&mut moment).await?;
+        let limit = request.agents.max(1);
+        let query = sqlx::query(sql::BUSY_AGENTS)
+            .bind(request.after.as_ref().map_or("", AgentId::as_str))
+            .bind(limit.saturating_add(1));
+        let rows = query.fetch_all(&mut *moment).await.map_err(failed)?;
+        let mut agents: Vec<String> = rows.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
+        let next = cut(&mut agents, limit, String::clone);
+        let mut fronts = vec![];
+        for agent in agents {
+            let front = sqlx::query(sql::FRONT).bind(agent).bind(request.each.max(1));
+            let rows = front.fetch_all(&mut *moment).await.map_err(failed)?;
+            fronts.extend(rows.iter().map(ticket).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(Survey {
+            now,
+            has_ended_leases: column(&is_over, 0)?,
+            paused,
+            fronts,
+            next: next.map(parsed).transpose()?,
+        })
     }
 
     pub(crate) async fn evidence(
@@ -111,12 +145,8 @@ impl Reader {
     }
 
     pub(crate) async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
-        let rows = sqlx::query(sql::PAUSED).fetch_all(&self.pool).await.map_err(failed)?;
-        let read = |row| {
-            let agent = parsed(column(row, 0)?)?;
-            Ok(PausedAgent { agent, why: column(row, 1)?, since: column_time(row, 2)? })
-        };
-        rows.iter().map(read).collect()
+        let mut conn = self.pool.acquire().await.map_err(failed)?;
+        paused(&mut conn).await
     }
 
     pub(crate) async fn head(&self, agent: &AgentId) -> Result<Head, StoreError> {
@@ -167,6 +197,15 @@ impl Reader {
         operations.sort_by_key(|record| std::cmp::Reverse(record.operation.position));
         Ok(Snapshot { cursor: Cursor { epoch: head.epoch, seq: head.head }, operations })
     }
+}
+
+async fn paused(conn: &mut SqliteConnection) -> Result<Vec<PausedAgent>, StoreError> {
+    let rows = sqlx::query(sql::PAUSED).fetch_all(conn).await.map_err(failed)?;
+    let read = |row| {
+        let agent = parsed(column(row, 0)?)?;
+        Ok(PausedAgent { agent, why: column(row, 1)?, since: column_time(row, 2)? })
+    };
+    rows.iter().map(read).collect()
 }
 
 async fn head(conn: &mut SqliteConnection, agent: &AgentId) -> Result<Head, StoreError> {

@@ -9,6 +9,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("sql/0001_schema.sql"),
     include_str!("sql/0002_targets.sql"),
     include_str!("sql/0003_kinds.sql"),
+    include_str!("sql/0004_fronts.sql"),
 ];
 
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -35,6 +36,9 @@ pub(crate) const FORGET_HEADS: &str = "UPDATE agents SET head = 0, floor = 0";
 // agents_leased
 pub(crate) const LEASES_OVER: &str =
     "SELECT agent, lease_operation FROM agents WHERE lease_operation IS NOT NULL AND lease_expires <= ?1";
+// agents_leased
+pub(crate) const IS_LEASE_OVER: &str = "SELECT EXISTS
+    (SELECT 1 FROM agents WHERE lease_operation IS NOT NULL AND lease_expires <= ?1)";
 pub(crate) const AGENT: &str =
     "SELECT lease_operation, lease_expires, token, paused_why FROM agents WHERE agent = ?1";
 pub(crate) const TAKE_LEASE: &str =
@@ -106,12 +110,24 @@ pub(crate) const LIST: &str = "SELECT doc FROM operations WHERE agent = ?1 AND p
 pub(crate) const LIST_OF_TARGET: &str = "SELECT doc FROM operations WHERE agent = ?1 AND position < ?2
     AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR kind = ?4) AND target = ?6
     ORDER BY position DESC LIMIT ?5";
-// operations_waiting
-pub(crate) const WAITING: &str = "SELECT position, id, agent, class, target, at, step, preemptions
-    FROM operations WHERE state = 'available' AND position > ?1 ORDER BY position LIMIT ?2";
-// operations_waiting_of_agent
-pub(crate) const WAITING_OF_AGENT: &str = "SELECT position, id, agent, class, target, at, step, preemptions
-    FROM operations WHERE agent = ?3 AND state = 'available' AND position > ?1 ORDER BY position LIMIT ?2";
+// operations_front, twice: the rest of one class, and then the other
+pub(crate) const WAITING: &str = "SELECT * FROM
+    (SELECT position, id, agent, class, target, at, step, preemptions FROM operations
+        WHERE agent = ?1 AND state = 'available' AND class = ?2 AND position > ?3 ORDER BY position LIMIT ?4)
+    UNION ALL SELECT * FROM
+    (SELECT position, id, agent, class, target, at, step, preemptions FROM operations
+        WHERE agent = ?1 AND state = 'available' AND class < ?2 ORDER BY class DESC, position LIMIT ?4)
+    ORDER BY class DESC, position LIMIT ?4";
+// operations_front
+pub(crate) const FRONT: &str = "SELECT position, id, agent, class, target, at, step, preemptions
+    FROM operations WHERE agent = ?1 AND state = 'available' ORDER BY class DESC, position LIMIT ?2";
+// operations_front: from each agent to the next, past all that it has
+pub(crate) const BUSY_AGENTS: &str = "WITH RECURSIVE busy (agent) AS (
+    SELECT (SELECT agent FROM operations WHERE state = 'available' AND agent > ?1 ORDER BY agent LIMIT 1)
+    UNION ALL
+    SELECT (SELECT o.agent FROM operations o WHERE o.state = 'available' AND o.agent > busy.agent
+        ORDER BY o.agent LIMIT 1) FROM busy WHERE busy.agent IS NOT NULL
+    LIMIT ?2) SELECT agent FROM busy WHERE agent IS NOT NULL";
 // operations_unfinished
 pub(crate) const ALL_UNFINISHED: &str = "SELECT doc FROM operations WHERE agent = ?1 AND unfinished = 1";
 // operations_finished

@@ -59,7 +59,7 @@ async fn a_request_that_is_refused_is_refused_alone() {
         assert_eq!(*accepted, n % 3 == 2, "call {n}");
     }
     let nancy = AgentId::new("nancy").unwrap();
-    assert_eq!(disk.store.waiting(Some(nancy.clone()), None, 500).await.unwrap().len(), 31);
+    assert_eq!(disk.store.waiting(&nancy, None, 500).await.unwrap().len(), 31);
     assert_eq!(disk.store.head(&nancy).await.unwrap().head, 31, "one event each, and no hole");
     assert_eq!(disk.store.failure(), None);
 }

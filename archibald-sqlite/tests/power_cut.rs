@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use archibald_core::error::{EnqueueError, StoreError};
+use archibald_core::id::AgentId;
 use archibald_core::port::OperationStore;
 use archibald_sqlite::{Durability, SqliteOptions, SqliteStore};
 
@@ -182,7 +183,7 @@ async fn a_failed_sync_stops_the_store() {
     disk.trouble(Trouble::None);
     assert_eq!(refused(&store, "late").await, why, "a sync that works again changes nothing");
     assert_eq!(store.failure(), Some(why));
-    let waiting = store.waiting(None, None, 10).await.expect("reading goes on");
+    let waiting = store.waiting(&AgentId::new("agent-0").unwrap(), None, 10).await.expect("reading goes on");
     assert!(!waiting.is_empty());
     store.close().await;
     let store = open(&folder.path("archibald.db")).await;

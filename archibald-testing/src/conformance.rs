@@ -36,6 +36,7 @@ mod leases;
 mod reading;
 mod recovery;
 mod settling;
+mod surveying;
 mod waking;
 
 use std::sync::Arc;
@@ -52,6 +53,7 @@ pub use self::leases::*;
 pub use self::reading::*;
 pub use self::recovery::*;
 pub use self::settling::*;
+pub use self::surveying::*;
 pub use self::waking::*;
 
 /// How long a story may take before it counts as hung.
@@ -136,6 +138,9 @@ macro_rules! store_conformance {
             a_doubt_is_resolved_by_a_person,
             old_operations_are_forgotten_whole,
             what_waits_in_order,
+            a_survey_pages_over_agents,
+            a_long_queue_crowds_nobody_out_of_a_survey,
+            a_survey_tells_of_pauses_and_ended_leases,
             listing_filters_and_pages,
             rows_are_searched_and_paged,
             agents_are_isolated,

@@ -61,7 +61,7 @@ impl Caller {
     /// What the store says.
     pub async fn front(&self, agent: &AgentId) -> Result<(Duration, Vec<Ticket>), Failure> {
         let began = Instant::now();
-        let waiting = self.ports.store.waiting(Some(agent.clone()), None, FRONT).await?;
+        let waiting = self.ports.store.waiting(agent, None, FRONT).await?;
         Ok((began.elapsed(), waiting))
     }
 

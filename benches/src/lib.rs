@@ -23,6 +23,7 @@ pub mod call;
 pub mod fill;
 pub mod machine;
 pub mod meter;
+mod noted;
 pub mod plan;
 pub mod run;
 pub mod statements;

@@ -1,14 +1,12 @@
-//! How long a worker's sweeps take: ended leases, who is paused, and whatever it reads anew.
+//! How long a worker's sweeps take: the first, which reads of everybody what goes first, and those after it, a
+//! page each.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use archibald_core::error::{FenceError, FieldError, StoreError};
-use archibald_core::id::{AgentId, FencingToken, OperationKind, Target};
-use archibald_core::lease::Lease;
+use archibald_core::error::FieldError;
+use archibald_core::id::{OperationKind, Target};
 use archibald_core::operation::Class;
-use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
-use archibald_core::scheduler::Ticket;
 use archibald_runtime::{Action, ActionContext, Archibald, Completion, Interrupted, ReadAction};
 use archibald_testing::credentials::FixedCredentials;
 use archibald_testing::fake_erp::FakeErp;
@@ -17,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::Failure;
+use crate::noted::Noted;
 use crate::run::config;
 use crate::store::Three;
 use crate::wait::Waits;
@@ -30,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub struct Swept {
     /// From the worker's start to the start of its first operation; `None` where nothing waited.
     pub first_start: Option<Duration>,
-    /// The first sweep, which reads what the worker did not know.
+    /// From the worker's start to the end of its first sweep, which reads what it did not know.
     pub first: Duration,
     /// Those after it.
     pub later: Waits,
@@ -42,8 +41,8 @@ pub struct Swept {
 /// # Errors
 /// Where not even the first sweep ended in that time.
 pub async fn sweep(ports: &Three, count: usize, limit: Duration) -> Result<Swept, Failure> {
-    let (sweeps, slot) = (Arc::new(Sweeps::around(ports.lock.clone())), Arc::new(Slot::default()));
-    let ports = Three { lock: sweeps.clone(), ..ports.clone() };
+    let (noted, slot) = (Arc::new(Noted::around(ports.store.clone())), Arc::new(Slot::default()));
+    let ports = Three { store: noted.clone(), ..ports.clone() };
     let ports = ports.ports(FakeErp::new(1), Arc::new(FixedCredentials::new()));
     let mut config = config(1);
     config.sweep = PAUSE;
@@ -53,21 +52,28 @@ pub async fn sweep(ports: &Three, count: usize, limit: Duration) -> Result<Swept
         .build()?;
     let began = Instant::now();
     let worker = archibald.start().ok_or("the worker was started before")?;
-    let mut seen = sweeps.began.subscribe();
-    let enough = tokio::time::timeout(limit, seen.wait_for(|seen| seen.len() > count + 1)).await.is_ok();
+    let mut seen = noted.seen.subscribe();
+    let enough = tokio::time::timeout(limit, seen.wait_for(|seen| seen.later.len() > count)).await.is_ok();
     if !enough {
-        tokio::time::timeout(limit, seen.wait_for(|seen| seen.len() > 1))
+        tokio::time::timeout(limit, seen.wait_for(|seen| seen.later.len() > 1))
             .await
             .map_err(|_| format!("no sweep ended within {:?}", limit * 2))??;
     }
-    let seen: Vec<_> = seen.borrow().windows(2).map(|two| two[1].duration_since(two[0])).collect();
+    let (first, later) = {
+        let seen = seen.borrow();
+        let later = seen.later.windows(2).map(|two| two[1].duration_since(two[0]));
+        (
+            seen.first_pass.ok_or("the first sweep did not end")?.duration_since(began),
+            later.collect::<Vec<_>>(),
+        )
+    };
     let whole =
         tokio::join!(worker.drain(Duration::from_secs(60)), async { slot.is_free.send_replace(true) }).0;
     if !whole {
         return Err("what ran was not settled in time".into());
     }
     let first_start = slot.started.borrow().map(|at| at.duration_since(began));
-    Ok(Swept { first_start, first: seen[0], later: Waits::of(seen[1..].to_vec()) })
+    Ok(Swept { first_start, first, later: Waits::of(later) })
 }
 
 /// Holds the slot until it is told not to.
@@ -104,42 +110,6 @@ impl ReadAction for Taken {
         // Its sender lives as long as we do.
         self.0.is_free.subscribe().wait_for(|is_free| *is_free).await.ok();
         Ok(Completion { result: json!({}), rows: vec![] })
-    }
-}
-
-/// Notes when each sweep begins, which is by looking for ended leases.
-struct Sweeps {
-    lock: Arc<dyn AgentLock>,
-    began: watch::Sender<Vec<Instant>>,
-}
-
-impl Sweeps {
-    fn around(lock: Arc<dyn AgentLock>) -> Self {
-        Self { lock, began: watch::channel(vec![]).0 }
-    }
-}
-
-#[async_trait]
-impl AgentLock for Sweeps {
-    async fn lease(&self, request: &LeaseRequest) -> Result<Leased, LeaseError> {
-        self.lock.lease(request).await
-    }
-
-    async fn renew(&self, leases: &[Lease]) -> Result<Vec<(AgentId, FencingToken)>, StoreError> {
-        self.lock.renew(leases).await
-    }
-
-    async fn hand_back(&self, lease: &Lease) -> Result<(), FenceError> {
-        self.lock.hand_back(lease).await
-    }
-
-    async fn revoke(&self, agent: &AgentId) -> Result<Option<Ticket>, StoreError> {
-        self.lock.revoke(agent).await
-    }
-
-    async fn reap(&self) -> Result<Reaped, StoreError> {
-        self.began.send_modify(|began| began.push(Instant::now()));
-        self.lock.reap().await
     }
 }
 

@@ -7,7 +7,7 @@ use crate::effect::{Intent, IntentRequest, Receipt, Released};
 use crate::error::{EnqueueError, FenceError, FieldError, StoreError};
 use crate::id::{AgentId, Collection, EffectName, OperationId, OperationKind, Target};
 use crate::lease::Lease;
-use crate::operation::{IllegalChange, NewOperation};
+use crate::operation::{Class, IllegalChange, NewOperation};
 use crate::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use crate::scheduler::Ticket;
 use crate::time::Timestamp;
@@ -77,6 +77,33 @@ pub struct PausedAgent {
     pub why: String,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// Which agents to survey, in an order by name that is the store's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SurveyRequest {
+    /// Only agents after this one: [`Survey::next`] of the page before.
+    pub after: Option<AgentId>,
+    /// At most so many agents that have something waiting, at least 1.
+    pub agents: u32,
+    /// At most so many tickets of each, at least 1.
+    pub each: u32,
+}
+
+/// What waits, and who is paused, as of one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Survey {
+    /// The store's time.
+    pub now: Timestamp,
+    /// Whether the time of some lease seems to be over, of any agent.
+    pub has_ended_leases: bool,
+    /// Everybody who is paused, on every page.
+    pub paused: Vec<PausedAgent>,
+    /// What goes first of each agent of the page, agent after agent, each in the order of
+    /// [`OperationStore::waiting`].
+    pub fronts: Vec<Ticket>,
+    /// A value for [`SurveyRequest::after`]; `None` where no agent comes after this page.
+    pub next: Option<AgentId>,
 }
 
 /// What the end of an attempt left that handed its agent on.
@@ -149,7 +176,8 @@ pub trait OperationStore: Send + Sync {
     /// Cancel safe: it only reads.
     async fn list(&self, agent: &AgentId, filter: &OperationFilter) -> Result<OperationPage, StoreError>;
 
-    /// What waits, in order of position: of one agent, or of all. `after` pages by position.
+    /// What of an agent waits, due or not, in the order in which it goes: by class, then by position. `after` is
+    /// the [place](Ticket::place) of the last one of the page before.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -158,10 +186,21 @@ pub trait OperationStore: Send + Sync {
     /// Cancel safe: it only reads.
     async fn waiting(
         &self,
-        agent: Option<AgentId>,
-        after: Option<u64>,
+        agent: &AgentId,
+        after: Option<(Class, u64)>,
         limit: u32,
     ) -> Result<Vec<Ticket>, StoreError>;
+
+    /// All that a worker's sweep needs to know, in one read: a page of the agents that have something waiting,
+    /// with what goes first of each, who is paused, and whether [`AgentLock::reap`](super::AgentLock::reap) has
+    /// anything to do.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError>;
 
     /// Commits that an effect is about to be acted, and gives the right to it.
     ///

@@ -109,7 +109,7 @@ pub enum NotPreempted {
 /// What an operator sees first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overview {
-    /// Operations that wait, by agent, in this worker's scheduler.
+    /// Operations that wait, by agent, as far as this worker knows them: of a long queue it knows what goes first.
     pub waiting: BTreeMap<AgentId, u64>,
     /// Operations that run in this worker.
     pub running: BTreeMap<AgentId, OperationId>,
@@ -208,7 +208,7 @@ pub trait Operations: Send + Sync {
         how: &Resolution,
     ) -> Result<OperationRecord, AdminError>;
 
-    /// Why an operation is not running, as far as this worker knows; empty when it runs or is final.
+    /// Why an operation is not running, as far as this worker or the store knows; empty when it runs or is final.
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.

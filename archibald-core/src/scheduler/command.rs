@@ -31,7 +31,7 @@ pub enum Command {
 /// What a scheduler has in hand.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SchedulerCounts {
-    /// Operations that wait, by agent.
+    /// Operations that wait and are known here, by agent.
     pub waiting: BTreeMap<AgentId, u64>,
     /// Operations whose lease was asked for and not answered yet.
     pub starting: BTreeMap<AgentId, OperationId>,

@@ -1,4 +1,5 @@
-use super::lane::Run;
+use super::kept::Kept;
+use super::lane::{Lane, Run};
 use super::slab::{Key, NONE};
 use super::{Scheduler, Slots, stands};
 use crate::id::{AgentId, OperationId};
@@ -25,17 +26,30 @@ impl Scheduler {
             return None;
         }
         let run = &self.runs[lane.run];
-        let follower = self.backlog.follower_of(run.ticket).map(|key| self.backlog.get(key));
-        let follower = follower.filter(|ticket| ticket.at <= now);
-        let first = self.backlog.first(&lane.pile).map(|key| self.backlog.get(key));
-        let both = first.into_iter().chain(follower);
-        let next = both.min_by_key(|ticket| (ticket.class, ticket.position, ticket.operation))?;
+        let next = self.next_of(lane, now)?;
         let (next, class) = (next.operation, next.class);
         let may = run.operation == operation
             && run.again.is_none()
             && self.would_have_a_slot(run, class)
             && self.would_be_first(key, class, now);
         may.then_some(next)
+    }
+
+    /// Class and position of what of the agent goes next, once what it runs is done: of what is known here, the
+    /// first that is due and whose target is free then.
+    #[must_use]
+    pub fn goes_next(&self, now: Timestamp, agent: &AgentId) -> Option<(Class, u64)> {
+        let next = self.next_of(&self.lanes[self.lane_of(agent)?], now)?;
+        Some((next.class, next.position))
+    }
+
+    fn next_of(&self, lane: &Lane, now: Timestamp) -> Option<&Kept> {
+        let taken = (lane.run != NONE).then(|| self.runs[lane.run].ticket);
+        let follower = taken.and_then(|taken| self.backlog.follower_of(taken));
+        let follower = follower.map(|key| self.backlog.get(key)).filter(|ticket| ticket.at <= now);
+        let first = self.backlog.first(&lane.pile).map(|key| self.backlog.get(key));
+        let both = first.into_iter().chain(follower);
+        both.min_by_key(|ticket| (ticket.class, ticket.position, ticket.operation))
     }
 
     /// Whether there is room once the run has given its slot back.

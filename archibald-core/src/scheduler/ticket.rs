@@ -24,3 +24,11 @@ pub struct Ticket {
     /// How often it gave way already.
     pub preemptions: u32,
 }
+
+impl Ticket {
+    /// Where it stands among those of its agent: lower goes first.
+    #[must_use]
+    pub fn place(&self) -> (Class, u64) {
+        (self.class, self.position)
+    }
+}

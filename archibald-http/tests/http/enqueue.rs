@@ -203,7 +203,7 @@ async fn queued(server: &Server) -> archibald_core::id::OperationId {
     use archibald_core::port::{EventBus, OperationStore};
     let mut wakeups = server.bus.store.subscribe(&agent("nancy"));
     loop {
-        let tickets = server.bus.store.waiting(None, None, 1).await.unwrap();
+        let tickets = server.bus.store.waiting(&agent("nancy"), None, 1).await.unwrap();
         if let [ticket] = tickets.as_slice() {
             return ticket.operation;
         }

@@ -260,7 +260,7 @@ impl Process {
 
     /// Carries out what waits, if it gets it.
     async fn finds(&self, agent: &AgentId) -> bool {
-        let waiting = self.store.waiting(Some(agent.clone()), None, 1).await;
+        let waiting = self.store.waiting(agent, None, 1).await;
         let Some(ticket) = waiting.ok().and_then(|waiting| waiting.into_iter().next()) else { return false };
         let Ok(Some(record)) = self.store.get(agent, ticket.operation).await else { return false };
         let asked = Instant::now();

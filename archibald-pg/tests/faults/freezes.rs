@@ -180,7 +180,7 @@ impl Worker {
 
 async fn play_worker(url: &str) {
     let store = PgStore::connect(url, options()).await.unwrap();
-    let ticket = store.waiting(Some(agent("nancy")), None, 1).await.unwrap().remove(0);
+    let ticket = store.waiting(&agent("nancy"), None, 1).await.unwrap().remove(0);
     let record = store.get(&ticket.agent, ticket.operation).await.unwrap().unwrap();
     let lease = lease(&store, &record, "sleeper").await;
     let intent = intend(&store, &lease).await;

@@ -37,7 +37,7 @@ async fn a_full_server_is_told_in_time_and_nothing_is_half_done() {
     assert!(matches!(refused, Err(EnqueueError::Store(StoreError::Unavailable { .. }))), "{refused:?}");
     let renewed = store.renew(slice::from_ref(&lease)).await;
     assert!(matches!(renewed, Err(StoreError::Unavailable { .. })), "unknown is not lost: {renewed:?}");
-    assert!(store.waiting(None, None, 10).await.is_err());
+    assert!(store.waiting(&agent("andrew"), None, 10).await.is_err());
     assert!(before.elapsed() < Duration::from_secs(30), "{:?}", before.elapsed());
 
     somebody.goes().await;

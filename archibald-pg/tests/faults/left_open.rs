@@ -69,7 +69,7 @@ async fn a_transaction_left_open_slows_nobody_else_and_costs_no_lease() {
         call.await.unwrap();
     }
     // What waits in nancy's queue by now nobody works on.
-    let cancelled = store.waiting(Some(nancy.clone()), None, 100).await.unwrap();
+    let cancelled = store.waiting(&nancy, None, 100).await.unwrap();
     for ticket in cancelled {
         store.cancel(&nancy, ticket.operation, "the test").await.unwrap();
     }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use archibald_core::error::FenceError;
-use archibald_core::id::{AgentId, FencingToken, OperationId};
+use archibald_core::id::{FencingToken, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::OperationState;
 use archibald_core::port::{Guard, Leased};
@@ -25,10 +25,6 @@ impl Fresh {
         let guard = Arc::new(LeaseGuard::new(leased.lease.clone(), asked, shared.config.lease_margin));
         shared.holdings.add(&guard);
         Self { leased, guard }
-    }
-
-    pub(super) fn agent(&self) -> &AgentId {
-        &self.leased.lease.agent
     }
 
     /// Whether it can be run as the lease for this operation.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use archibald_core::error::{FenceError, JournalError, StoreError};
 use archibald_core::id::{AgentId, OperationId};
-use archibald_core::operation::{Class, Step};
+use archibald_core::operation::Step;
 use archibald_core::port::{LeaseError, LeaseRequest, Leased};
 use archibald_core::record::{Disposition, OperationRecord, Settlement, YieldReason};
 use archibald_core::scheduler::{Input, Refusal};
@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::fresh::{Fresh, give_back_what_followed};
-use super::reading::How;
 use super::{Driver, Message, Shared};
 use crate::attempt::{Attempt, Lost};
 use crate::calm::calm;
@@ -55,7 +54,7 @@ impl Driver {
                         next: None,
                     },
                 };
-                let told = shared.inbox.send(Message::Ended { operation, ended: Box::new(ended) });
+                let told = shared.inbox.send(Message::Ended { agent, operation, ended: Box::new(ended) });
                 if let Err(SendError(Message::Ended { ended, .. })) = told
                     && let Some(fresh) = ended.next
                 {
@@ -67,25 +66,24 @@ impl Driver {
         );
     }
 
-    /// An attempt is over. What its agent was handed on to goes on if the scheduler says so too.
-    pub(super) fn ended(&mut self, operation: OperationId, ended: Ended) {
+    /// An attempt is over. What its agent was handed on to goes on if the scheduler says so too; since nobody is
+    /// woken then, what comes after is read in time.
+    pub(super) fn ended(&mut self, agent: AgentId, operation: OperationId, ended: Ended) {
         self.running.remove(&operation);
         if ended.settled {
             self.reading.settled(operation);
+            self.sweeping.settled(operation);
         }
-        let Some(fresh) = ended.next else { return self.input(ended.input) };
-        let (agent, class) = (fresh.agent().clone(), fresh.leased.record.operation.class);
-        self.handed_on.insert(agent.clone(), fresh);
+        if let Some(fresh) = ended.next {
+            self.handed_on.insert(agent.clone(), fresh);
+        }
         self.input(ended.input);
         self.obey();
         if let Some(fresh) = self.handed_on.remove(&agent) {
             let shared = self.shared.clone();
             self.attempts.spawn(async move { fresh.give_back(&shared).await });
         }
-        if class == Class::Background {
-            // Nobody was woken, and something that goes before it may not have been read yet.
-            self.read_again(agent, How::Front);
-        }
+        self.look_further(agent);
     }
 }
 

@@ -11,6 +11,7 @@ mod support;
 mod syncs;
 mod update_customer;
 mod verb;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;

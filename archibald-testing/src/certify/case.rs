@@ -41,7 +41,7 @@ impl Strike {
     fn can(self, point: &Point) -> bool {
         let (name, whole) = (call(point), point.name);
         let (port, _) = name.split_once('.').unwrap_or((name, ""));
-        let of_the_worker = matches!(name, "bus.wake" | "store.waiting" | "lock.reap");
+        let of_the_worker = matches!(name, "bus.wake" | "store.waiting" | "store.survey" | "lock.reap");
         match self {
             Self::Panic => true,
             // A check that cannot wait.
@@ -159,7 +159,7 @@ fn place(name: &str) -> usize {
 
 /// Passed only where the ERP takes its time.
 pub(super) fn takes_time(point: &Point) -> bool {
-    matches!(point.name, "lock.renew.before" | "lock.renew.after" | "lock.reap.before")
+    matches!(point.name, "lock.renew.before" | "lock.renew.after" | "store.survey.before")
 }
 
 /// The name of a point without its side.

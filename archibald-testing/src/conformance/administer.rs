@@ -18,7 +18,7 @@ pub async fn cancelling_withdraws_what_has_no_effect(under: &mut dyn StoreUnderT
     let cancelled = ports.store.cancel(&nancy, id, "tablet").await.unwrap();
     assert_eq!(cancelled.operation.state, OperationState::Cancelled { by: "tablet".into() });
     assert_eq!(ports.get(&record).await, cancelled);
-    assert_eq!(ports.store.waiting(None, None, 10).await.unwrap(), []);
+    assert_eq!(ports.store.waiting(&nancy, None, 10).await.unwrap(), []);
     let again = ports.store.cancel(&nancy, id, "tablet").await;
     assert!(matches!(again, Err(AdminError::State(_))), "{again:?}");
 

@@ -24,7 +24,7 @@ pub async fn one_key_is_one_operation(under: &mut dyn StoreUnderTest) {
     let ids: HashSet<_> = answers.iter().map(|answer| answer.record.operation.id).collect();
     assert_eq!(ids.len(), 1);
     assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1, "one of them made it");
-    assert_eq!(ports.store.waiting(None, None, 100).await.unwrap().len(), 1);
+    assert_eq!(ports.store.waiting(&nancy, None, 100).await.unwrap().len(), 1);
     assert_eq!(kinds(&ports.log(&nancy).await), ["operation.queued"]);
 }
 
@@ -118,7 +118,7 @@ pub async fn a_caller_that_leaves_changes_nothing(under: &mut dyn StoreUnderTest
         let answer = ports.store.enqueue(again).await.expect("the same key again tells");
         assert_eq!(answer.replayed, answer.record.operation.id != id);
     }
-    assert_eq!(ports.store.waiting(Some(nancy.clone()), None, 500).await.unwrap().len(), 100);
+    assert_eq!(ports.store.waiting(&nancy, None, 500).await.unwrap().len(), 100);
     assert_eq!(ports.log(&nancy).await.len(), 100, "one event each");
 }
 

@@ -65,7 +65,7 @@ pub async fn an_operation_waits_for_its_time(under: &mut dyn StoreUnderTest) {
     let refused = ports.try_lease(&later, "w1", LONG).await;
     let Err(LeaseError::NotAvailable { due: Some(at) }) = refused else { panic!("{refused:?}") };
     assert_eq!(at, due);
-    let tickets = ports.store.waiting(Some(nancy.clone()), None, 10).await.unwrap();
+    let tickets = ports.store.waiting(&nancy, None, 10).await.unwrap();
     assert_eq!(tickets.iter().map(|ticket| ticket.at).collect::<Vec<_>>()[1], due);
     under.advance(AFTER_SHORT).await;
     let lease = ports.lease(&later, LONG).await;

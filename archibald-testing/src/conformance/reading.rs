@@ -4,45 +4,10 @@ use archibald_core::lease::Lease;
 use archibald_core::operation::NewOperation;
 use archibald_core::port::{OperationFilter, RowQuery};
 use archibald_core::record::{Disposition, Evidence, LocalRow, Settlement};
-use futures::future::join_all;
 use serde_json::json;
 
 use super::checks::{LONG, agent, all_customers, completed, on_target, row, submit, sync};
 use super::{Ports, StoreUnderTest};
-
-/// What waits comes once, by position, over all agents or of one, page by page; nothing else comes.
-pub async fn what_waits_in_order(under: &mut dyn StoreUnderTest) {
-    let ports = under.ports();
-    let names = ["nancy", "andrew", "janet"];
-    let calls = (0..30).map(|n| {
-        let (ports, new) = (ports.clone(), submit(&agent(names[n % 3]), &format!("k{n}")));
-        tokio::spawn(async move { ports.enqueue(new).await })
-    });
-    let mut records: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
-    records.sort_by_key(|record| record.operation.position);
-    let lease = ports.lease(&records[0], LONG).await;
-    ports.settle(&lease, completed()).await;
-    let other = records.iter().find(|record| record.operation.agent != records[0].operation.agent).unwrap();
-    ports.lease(other, LONG).await;
-    let later = records[2].operation.created_at + LONG;
-    let not_due = NewOperation { run_at: Some(later), ..submit(&agent("nancy"), "later") };
-    let not_due = ports.enqueue(not_due).await;
-
-    let mut pages = vec![];
-    let mut after = None;
-    loop {
-        let page = ports.store.waiting(None, after, 7).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some(last.position);
-        pages.extend(page);
-    }
-    assert!(pages.is_sorted_by(|a, b| a.position < b.position), "in order, and none twice");
-    assert_eq!(pages.len(), 29, "neither what is done nor what runs");
-    assert!(pages.iter().any(|ticket| ticket.operation == not_due.operation.id && ticket.at == later));
-    let of_one = ports.store.waiting(Some(agent("janet")), None, 500).await.unwrap();
-    let expected: Vec<_> = pages.iter().filter(|ticket| ticket.agent == agent("janet")).cloned().collect();
-    assert_eq!(of_one, expected);
-}
 
 /// Newest first, by state and kind, and the last page says that it is the last.
 pub async fn listing_filters_and_pages(under: &mut dyn StoreUnderTest) {
@@ -164,7 +129,7 @@ pub async fn agents_are_isolated(under: &mut dyn StoreUnderTest) {
     let shown = format!(
         "{:?} {:?} {:?} {:?} {:?} {:?}",
         ports.store.list(&andrew, &everything).await.unwrap(),
-        ports.store.waiting(Some(andrew.clone()), None, 500).await.unwrap(),
+        ports.store.waiting(&andrew, None, 500).await.unwrap(),
         ports.store.rows(&andrew, &all_customers()).await.unwrap(),
         ports.bus.read(&andrew, start, 500).await.unwrap(),
         ports.bus.snapshot(&andrew, 100).await.unwrap(),

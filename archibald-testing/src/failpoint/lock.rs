@@ -48,7 +48,6 @@ impl AgentLock for Pointed {
     }
 
     async fn reap(&self) -> Result<Reaped, StoreError> {
-        self.point.cut_at("lock.reap", "before", None).await?;
         let reaped = self.inner.reap().await?;
         let ended = reaped.tickets.iter().map(|ticket| &ticket.agent);
         if let Some(agent) = ended.into_iter().find(|agent| self.point.is_watched(Some(agent))) {

@@ -18,7 +18,7 @@ pub const POINTS: &[Point] = &[
     point("bus.wake.after", "the worker was told that something waits, and has not read it"),
     point("store.waiting.before", "the worker is about to read what waits"),
     point("store.waiting.after", "the worker has read what waits"),
-    point("lock.reap.before", "the worker is about to end leases whose time is over"),
+    point("store.survey.before", "the worker is about to sweep"),
     point("lock.reap.after", "a lease of the agent was ended, the worker does not know yet"),
     point("lock.lease.before", "the worker is about to lease the operation"),
     point("lock.lease.after", "the lease is committed, the worker does not know yet"),

@@ -4,10 +4,10 @@ use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, StoreError};
 use archibald_core::id::{AgentId, EffectName, OperationId};
 use archibald_core::lease::Lease;
-use archibald_core::operation::NewOperation;
+use archibald_core::operation::{Class, NewOperation};
 use archibald_core::port::{
     AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage,
-    RowQuery,
+    RowQuery, Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -45,17 +45,23 @@ impl OperationStore for Pointed {
 
     async fn waiting(
         &self,
-        agent: Option<AgentId>,
-        after: Option<u64>,
+        agent: &AgentId,
+        after: Option<(Class, u64)>,
         limit: u32,
     ) -> Result<Vec<Ticket>, StoreError> {
-        let whose = agent.clone();
         let call = async {
             let tickets = self.inner.waiting(agent, after, limit).await?;
             tickets.iter().for_each(|ticket| self.point.note_work(&ticket.agent));
             Ok(tickets)
         };
-        self.point.around("store.waiting", whose.as_ref(), call).await
+        self.point.around("store.waiting", Some(agent), call).await
+    }
+
+    async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
+        self.point.cut_at("store.survey", "before", None).await?;
+        let survey = self.inner.survey(request).await?;
+        survey.fronts.iter().for_each(|ticket| self.point.note_work(&ticket.agent));
+        Ok(survey)
     }
 
     async fn intend(&self, lease: &Lease, request: &IntentRequest) -> Result<Intent, FenceError> {

@@ -53,9 +53,8 @@ impl AgentLock for MemoryStore {
 
     async fn reap(&self) -> Result<Reaped, StoreError> {
         self.write(|state, now| {
-            let over = |agent: &Agent| agent.held.as_ref().is_some_and(|held| held.expires_at <= now);
-            let agents: Vec<_> =
-                state.agents.iter().filter(|(_, agent)| over(agent)).map(|(id, _)| id.clone()).collect();
+            let over = state.agents.iter().filter(|(_, agent)| agent.is_over(now));
+            let agents: Vec<_> = over.map(|(id, _)| id.clone()).collect();
             let mut tickets = vec![];
             for agent in agents {
                 let ticket = state.expire(&agent, now);

@@ -8,7 +8,7 @@ use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, NewOperation};
 use archibald_core::port::{
     AdminError, Enqueued, HandedOn, LeaseError, LeaseRequest, OperationFilter, OperationPage, OperationStore,
-    PausedAgent, RowPage, RowQuery,
+    PausedAgent, RowPage, RowQuery, Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -58,17 +58,31 @@ impl OperationStore for MemoryStore {
 
     async fn waiting(
         &self,
-        agent: Option<AgentId>,
-        after: Option<u64>,
+        agent: &AgentId,
+        after: Option<(Class, u64)>,
         limit: u32,
     ) -> Result<Vec<Ticket>, StoreError> {
         let state = self.lock();
         let from = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let asked = state.agents.iter().filter(|(id, _)| agent.as_ref().is_none_or(|agent| agent == *id));
-        let mut tickets: Vec<_> = asked.flat_map(|(_, agent)| agent.tickets(from)).collect();
-        tickets.sort_by_key(|ticket| ticket.position);
-        tickets.truncate(limit.max(1) as usize);
-        Ok(tickets)
+        let asked = state.agents.get(agent).into_iter();
+        Ok(asked.flat_map(|agent| agent.tickets(from)).take(limit.max(1) as usize).collect())
+    }
+
+    async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
+        let (state, now) = (self.lock(), self.clock.now());
+        let after = request.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let after = state.agents.range::<AgentId, _>((after, Bound::Unbounded));
+        let mut busy = after.filter(|(_, agent)| !agent.waiting.is_empty());
+        let mut page: Vec<_> = busy.by_ref().take(request.agents.max(1) as usize).collect();
+        let last = page.last().map(|(id, _)| (*id).clone());
+        let front = |agent: &Agent| agent.tickets(..).take(request.each.max(1) as usize).collect::<Vec<_>>();
+        Ok(Survey {
+            now,
+            has_ended_leases: state.agents.values().any(|agent| agent.is_over(now)),
+            paused: state.paused(),
+            fronts: page.drain(..).flat_map(|(_, agent)| front(agent)).collect(),
+            next: last.filter(|_| busy.next().is_some()),
+        })
     }
 
     async fn intend(&self, lease: &Lease, request: &IntentRequest) -> Result<Intent, FenceError> {
@@ -234,12 +248,7 @@ impl OperationStore for MemoryStore {
     }
 
     async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
-        let state = self.lock();
-        let paused = state.agents.iter().filter_map(|(id, agent)| {
-            let (why, since) = agent.paused.clone()?;
-            Some(PausedAgent { agent: id.clone(), why, since })
-        });
-        Ok(paused.collect())
+        Ok(self.lock().paused())
     }
 }
 
@@ -319,11 +328,10 @@ fn existing(agent: &Agent, new: &NewOperation) -> Result<Option<OperationRecord>
         }
         return Err(EnqueueError::TargetTaken { target: target.clone(), operation: record.operation.id });
     }
-    if new.class == Class::Background {
-        let waiting = agent.waiting.iter().filter_map(|position| agent.operations.get(position));
-        if let Some(record) = waiting.into_iter().find(|record| record.is_same_request(new)) {
-            return Ok(Some(record.clone()));
-        }
+    if new.class == Class::Background
+        && let Some(record) = agent.records_waiting().find(|record| record.is_same_request(new))
+    {
+        return Ok(Some(record.clone()));
     }
     if agent.unfinished.len() as u64 >= new.queue_limit {
         return Err(EnqueueError::QueueFull { agent: new.agent.clone(), limit: new.queue_limit });

@@ -5,8 +5,8 @@ use std::ops::RangeBounds;
 use archibald_core::event::{Event, NewEvent, Progress};
 use archibald_core::id::{AgentId, Collection, OperationId, OperationKey, OperationKind, Target};
 use archibald_core::lease::Lease;
-use archibald_core::operation::{IllegalChange, OperationState};
-use archibald_core::port::Head;
+use archibald_core::operation::{Class, IllegalChange, OperationState};
+use archibald_core::port::{Head, PausedAgent};
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
@@ -35,7 +35,8 @@ pub(super) struct Agent {
     pub(super) operations: BTreeMap<u64, OperationRecord>,
     positions: HashMap<OperationId, u64>,
     keys: HashMap<OperationKey, u64>,
-    pub(super) waiting: BTreeSet<u64>,
+    /// In the order in which it goes.
+    pub(super) waiting: BTreeSet<(Class, u64)>,
     pub(super) unfinished: BTreeSet<u64>,
     pub(super) events: BTreeMap<u64, Event>,
     pub(super) head: u64,
@@ -60,6 +61,14 @@ impl State {
     pub(super) fn next_position(&mut self) -> u64 {
         self.last_position += 1;
         self.last_position
+    }
+
+    pub(super) fn paused(&self) -> Vec<PausedAgent> {
+        let paused = self.agents.iter().filter_map(|(id, agent)| {
+            let (why, since) = agent.paused.clone()?;
+            Some(PausedAgent { agent: id.clone(), why, since })
+        });
+        paused.collect()
     }
 
     pub(super) fn wake_devices(&mut self, agent: &AgentId) {
@@ -134,14 +143,24 @@ impl Agent {
         self.evidence.retain(|(operation, _), _| *operation != id);
     }
 
-    /// What waits at these positions.
-    pub(super) fn tickets(&self, positions: impl RangeBounds<u64>) -> impl Iterator<Item = Ticket> {
-        self.waiting.range(positions).filter_map(|position| self.operations.get(position)?.ticket())
+    /// What waits, in order.
+    pub(super) fn records_waiting(&self) -> impl Iterator<Item = &OperationRecord> {
+        self.waiting.iter().filter_map(|(_, position)| self.operations.get(position))
+    }
+
+    /// What waits at these places.
+    pub(super) fn tickets(&self, places: impl RangeBounds<(Class, u64)>) -> impl Iterator<Item = Ticket> {
+        self.waiting.range(places).filter_map(|(_, position)| self.operations.get(position)?.ticket())
     }
 
     /// When the agent's lease ends, if it has one.
     pub(super) fn lease_ends(&self) -> Timestamp {
         self.held.as_ref().map_or(Timestamp::EPOCH, |held| held.expires_at)
+    }
+
+    /// Whether it has a lease whose time is over.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.held.as_ref().is_some_and(|held| held.expires_at <= now)
     }
 
     pub(super) fn holds(&self, lease: &Lease, now: Timestamp) -> bool {
@@ -181,7 +200,8 @@ impl Agent {
         let position = operation.position;
         self.positions.insert(operation.id, position);
         self.keys.insert(operation.key.clone(), position);
-        set(&mut self.waiting, position, matches!(operation.state, OperationState::Available { .. }));
+        let waits = matches!(operation.state, OperationState::Available { .. });
+        set(&mut self.waiting, (operation.class, position), waits);
         set(&mut self.unfinished, position, !operation.is_final());
         if !matches!(operation.state, OperationState::Running { .. }) {
             self.progress.remove(&operation.id);
@@ -197,10 +217,10 @@ impl Agent {
     }
 }
 
-fn set(positions: &mut BTreeSet<u64>, position: u64, member: bool) {
+fn set<P: Ord>(places: &mut BTreeSet<P>, place: P, member: bool) {
     if member {
-        positions.insert(position);
+        places.insert(place);
     } else {
-        positions.remove(&position);
+        places.remove(&place);
     }
 }

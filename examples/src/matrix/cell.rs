@@ -103,8 +103,8 @@ fn stage(action: &Action, point: &Point, store: Store) -> Result<Stage, &'static
     let only = |is: bool, stage, why| if is { Ok(stage) } else { Err(why) };
     match name {
         "lock.renew" => Ok(Stage::Slow),
-        "lock.reap" if point.name.ends_with(".after") => Ok(Stage::Paused),
-        "lock.reap" => Ok(Stage::Slow),
+        "lock.reap" => Ok(Stage::Paused),
+        "store.survey" => Ok(Stage::Slow),
         "store.rows" => only(action.rows, Stage::Plain, "reads no local rows"),
         "store.checkpoint" | "client.read_page" => only(!write, Stage::Plain, "reads no list page by page"),
         "store.answered" => only(write, Stage::ErrorAfter, "changes nothing at the ERP"),
@@ -137,7 +137,7 @@ fn can(kind: Kind, point: &Point, store: Store) -> Result<(), &'static str> {
         "repair.type.1" | "repair.type.2" => "page",
         _ => name.split_once('.').map_or(name, |(port, _)| port),
     };
-    let of_the_worker = matches!(name, "bus.wake" | "store.waiting" | "lock.reap");
+    let of_the_worker = matches!(name, "bus.wake" | "store.waiting" | "store.survey" | "lock.reap");
     match kind {
         Kind::Kill | Kind::Stop | Kind::Panic => Ok(()),
         Kind::Disconnect | Kind::Revoke | Kind::Drop if port == "page" => Err("a check that cannot wait"),

@@ -22,9 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 mod counting;
 mod impatient;
+mod muffled;
 
 pub(crate) use self::counting::CountCustomers;
 pub(crate) use self::impatient::ImpatientOrder;
+pub(crate) use self::muffled::Muffled;
 
 pub(crate) struct House {
     pub(crate) store: Arc<MemoryStore>,
@@ -69,6 +71,19 @@ impl House {
         let archibald = house(ports, &quick(), Arc::new(NoFailpoints));
         let worker = archibald.start();
         Self { store, erp, archibald, worker, config: quick() }
+    }
+
+    /// Its worker is woken by this bus.
+    pub(crate) fn with_bus(
+        config: RuntimeConfig,
+        store: Arc<MemoryStore>,
+        erp: Arc<FakeErp>,
+        bus: Arc<dyn EventBus>,
+    ) -> Self {
+        let ports = Ports { bus, ..ports(&store, &erp) };
+        let archibald = house(ports, &config, Arc::new(NoFailpoints));
+        let worker = archibald.start();
+        Self { store, erp, archibald, worker, config }
     }
 
     /// The process is gone, and another one starts over the same store.

@@ -213,8 +213,8 @@ async fn explain(opened: Opened, shape: Shape, measured: &mut Measured) -> Resul
     Ok(opened)
 }
 
-/// Of one of several sweeps, each of which looks once for ended leases.
+/// Of one page of several sweeps.
 fn a_sweep(looked: &BTreeMap<String, Looked>) -> BTreeMap<String, Looked> {
-    let sweeps = looked.get("ended.sql").map_or(1, |ended| ended.calls).max(1);
+    let sweeps = looked.get("survey.sql").map_or(1, |survey| survey.calls).max(1);
     looked.iter().map(|(name, looked)| (name.clone(), looked.share(sweeps))).collect()
 }

@@ -1,0 +1,36 @@
+-- A page of the agents that have something waiting, with what goes first of each, and all else that a sweep asks
+-- for. From each agent to the next, past all that it has. Index: queue_pkey; agents_held, agents_paused.
+with recursive busy (agent, n) as (
+    (
+        select agent, 1::bigint from archibald.queue
+        where ticket is not null and agent > $1
+        order by agent limit 1
+    )
+    union all
+    select (
+        select q.agent from archibald.queue q
+        where q.ticket is not null and q.agent > busy.agent
+        order by q.agent limit 1
+    ), busy.n + 1
+    from busy where busy.agent is not null and busy.n <= $2
+),
+paused as (select agent, paused_why, paused_since from archibald.agents where paused_since is not null)
+select statement_timestamp() as now,
+    exists (select from archibald.agents where is_held and expires_at <= statement_timestamp()) as has_ended_leases,
+    array(select agent from paused order by agent) as paused,
+    array(select paused_why from paused order by agent) as paused_why,
+    array(select paused_since from paused order by agent) as paused_since,
+    array(
+        select front.ticket::text
+        from busy cross join lateral (
+            select q.ticket, q.is_background, q.position from archibald.queue q
+            where q.agent = busy.agent and q.ticket is not null
+            order by q.is_background, q.position limit $3
+        ) front
+        where busy.n <= $2
+        order by busy.n, front.is_background, front.position
+    ) as fronts,
+    (
+        select agent from busy
+        where n = $2 and exists (select from busy beyond where beyond.n > $2 and beyond.agent is not null)
+    ) as next

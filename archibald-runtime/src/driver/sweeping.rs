@@ -1,0 +1,278 @@
+//! Sweeps: what waits, who is paused and whose lease is over, a page of agents at a time and beside the loop, so
+//! that no lost wake-up is for ever and no sweep costs more the more there is.
+
+use std::collections::HashSet;
+use std::mem;
+use std::sync::Arc;
+
+use archibald_core::error::StoreError;
+use archibald_core::id::{AgentId, OperationId};
+use archibald_core::port::{PausedAgent, Survey, SurveyRequest};
+use archibald_core::scheduler::{Input, Refusal, Ticket};
+use archibald_core::time::Timestamp;
+use tokio::time::Instant;
+
+use super::reading::could_start;
+use super::{Driver, FORGET, FORGET_EVERY, Message, PRUNE, Shared};
+use crate::calm::calm;
+
+/// Agents of a page: with no more than these every sweep sees them all.
+const AGENTS: u32 = 256;
+/// Tickets of each. What is behind is read when these come to their end.
+const EACH: u32 = 16;
+
+/// How far the sweeps have come.
+#[derive(Default)]
+pub(super) struct Sweeping {
+    /// Where the next page begins; every sweep goes on where the last one stopped, round and round.
+    after: Option<AgentId>,
+    /// How often the end of the list is to be reached before a sweep is a single page again: where wake-ups may
+    /// have been lost, everything is read, page after page.
+    rounds: u8,
+    is_reading: bool,
+    /// What ended since the page was asked for: it may have been seen waiting before it ran.
+    ended: HashSet<OperationId>,
+    /// Of whom it was said since then whether they are paused: the page may be older.
+    told: HashSet<AgentId>,
+}
+
+/// A page, and what became available by the leases that were over.
+pub(crate) struct Swept {
+    survey: Survey,
+    reaped: Vec<Ticket>,
+}
+
+impl Sweeping {
+    /// An attempt was settled, which told whether it waits again.
+    pub(super) fn settled(&mut self, operation: OperationId) {
+        if self.is_reading {
+            self.ended.insert(operation);
+        }
+    }
+
+    /// Whoever was asked meanwhile may have been asked before it happened, and the others are still to come.
+    fn miss_nothing(&mut self) {
+        let is_under_way = self.is_reading || self.after.is_some();
+        self.rounds = if is_under_way { 2 } else { 1 };
+    }
+
+    /// Where to read now; `None` while a page is under way.
+    fn begin(&mut self) -> Option<Option<AgentId>> {
+        (!mem::replace(&mut self.is_reading, true)).then(|| self.after.clone())
+    }
+
+    /// An answer came, or none will: what happened since it was asked for.
+    fn end(&mut self) -> (HashSet<OperationId>, HashSet<AgentId>) {
+        self.is_reading = false;
+        (mem::take(&mut self.ended), mem::take(&mut self.told))
+    }
+
+    /// Whether the next page is to follow at once.
+    fn goes_on(&mut self, next: Option<AgentId>) -> bool {
+        self.rounds -= u8::from(next.is_none() && self.rounds > 0);
+        self.after = next;
+        self.rounds > 0
+    }
+}
+
+impl Driver {
+    /// Reads everything that a lost wake-up could have told of, page after page.
+    pub(super) fn sweep_all(&mut self) {
+        self.sweeping.miss_nothing();
+        self.read_page();
+    }
+
+    /// One page, and what is to be done now and then.
+    pub(super) fn sweep(&mut self) {
+        self.read_page();
+        self.forget();
+    }
+
+    fn read_page(&mut self) {
+        let Some(after) = self.sweeping.begin() else { return };
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            let swept = page(&shared, after).await.map(Box::new);
+            let _ = shared.inbox.send(Message::Swept(swept));
+        });
+    }
+
+    /// A page came; without one the next sweep asks for it again.
+    pub(super) fn swept(&mut self, swept: Option<Swept>) {
+        let (ended, told) = self.sweeping.end();
+        let Some(Swept { survey, reaped }) = swept else { return };
+        self.learn_pauses(survey.paused, &told);
+        for front in survey.fronts.chunk_by(|one, next| one.agent == next.agent) {
+            self.learn_front(front, &ended);
+        }
+        for ticket in reaped.into_iter().filter(|ticket| !ended.contains(&ticket.operation)) {
+            self.input(Input::Waiting(ticket));
+        }
+        if self.sweeping.goes_on(survey.next) {
+            self.read_page();
+        }
+    }
+
+    fn learn_front(&mut self, front: &[Ticket], ended: &HashSet<OperationId>) {
+        let [.., last] = front else { return };
+        if front.len() == EACH as usize {
+            self.reading.is_known_to(&last.agent, last.place());
+            if !could_start(front, self.now(), self.blocked(&last.agent)) {
+                self.read_again(last.agent.clone());
+            }
+        }
+        for ticket in front.iter().filter(|ticket| !ended.contains(&ticket.operation)) {
+            self.input(Input::Waiting(ticket.clone()));
+        }
+    }
+
+    fn learn_pauses(&mut self, paused: Vec<PausedAgent>, told: &HashSet<AgentId>) {
+        let listed: HashSet<_> = paused.iter().map(|paused| &paused.agent).collect();
+        let is_over = |agent: &&AgentId| !listed.contains(agent) && !told.contains(agent);
+        let resumed: Vec<_> = self.paused.keys().filter(is_over).cloned().collect();
+        for agent in resumed {
+            self.input(Input::Resume { agent });
+        }
+        for PausedAgent { agent, why, .. } in paused {
+            if !told.contains(&agent) && self.paused.get(&agent) != Some(&why) {
+                self.input(Input::Pause { agent, why });
+            }
+        }
+    }
+
+    /// Notes what an input says of a pause.
+    pub(super) fn note_pause(&mut self, input: &Input) {
+        let agent = match input {
+            Input::Pause { agent, why }
+            | Input::LeaseRefused { agent, reason: Refusal::Paused { why }, .. } => {
+                self.paused.insert(agent.clone(), why.clone());
+                agent
+            }
+            Input::Resume { agent } => {
+                self.paused.remove(agent);
+                agent
+            }
+            _ => return,
+        };
+        if self.sweeping.is_reading {
+            self.sweeping.told.insert(agent.clone());
+        }
+    }
+
+    /// What finished long ago goes, and what was told long ago or too often, a batch a sweep until there is no more, and then not for a while.
+    fn forget(&mut self) {
+        if self.forgets_at.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        self.forgets_at = None;
+        let (shared, now) = (self.shared.clone(), self.now());
+        tokio::spawn(async move {
+            let is_all = forget_operations(&shared, now).await & prune_logs(&shared, now).await;
+            let _ = shared.inbox.send(Message::Forgotten { is_all });
+        });
+    }
+
+    pub(super) fn forgotten(&mut self, is_all: bool) {
+        let now = Instant::now();
+        self.forgets_at = Some(if is_all { now + FORGET_EVERY } else { now });
+    }
+}
+
+/// Leases that are over are ended only where there are any: a look is cheaper.
+async fn page(shared: &Arc<Shared>, after: Option<AgentId>) -> Option<Swept> {
+    let asked = Instant::now();
+    let request = SurveyRequest { after, agents: AGENTS, each: EACH };
+    let survey = match calm("a sweep", shared.store.survey(&request)).await {
+        Ok(survey) => survey,
+        Err(error) => {
+            tracing::warn!(%error, "what waits could not be read; the next sweep tries again");
+            return None;
+        }
+    };
+    shared.clock.learn(survey.now, asked);
+    let reaped = if survey.has_ended_leases { reap(shared).await } else { vec![] };
+    Some(Swept { survey, reaped })
+}
+
+/// Whether there is no more to be forgotten.
+async fn forget_operations(shared: &Shared, now: Timestamp) -> bool {
+    let before = now - shared.config.keep_finished;
+    match calm("forgetting", shared.store.forget(before, FORGET)).await {
+        Ok(gone) => gone < u64::from(FORGET),
+        Err(error) => {
+            tracing::warn!(%error, "old operations could not be forgotten");
+            false
+        }
+    }
+}
+
+/// Whether there is no more to be pruned.
+async fn prune_logs(shared: &Shared, now: Timestamp) -> bool {
+    let (before, most) = (now - shared.config.keep_events, shared.config.keep_events_at_most);
+    let pruned = async {
+        let prunable = calm("looking for old events", shared.bus.prunable(before, most, PRUNE)).await?;
+        for (agent, up_to) in &prunable {
+            calm("pruning a log", shared.bus.prune(agent, *up_to)).await?;
+        }
+        Ok::<_, StoreError>(prunable.is_empty())
+    };
+    pruned.await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "old events could not be pruned");
+        false
+    })
+}
+
+async fn reap(shared: &Shared) -> Vec<Ticket> {
+    match calm("ending leases", shared.lock.reap()).await {
+        Ok(reaped) => reaped.tickets,
+        Err(error) => {
+            tracing::warn!(%error, "expired leases could not be ended");
+            vec![]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(name: &str) -> Option<AgentId> {
+        Some(AgentId::new(name).unwrap())
+    }
+
+    #[test]
+    fn a_sweep_goes_on_where_the_last_one_stopped() {
+        let mut sweeping = Sweeping::default();
+        for next in [agent("b"), agent("d"), None, agent("b")] {
+            assert!(sweeping.begin().is_some());
+            assert_eq!(sweeping.begin(), None, "one page at a time");
+            sweeping.end();
+            assert!(!sweeping.goes_on(next.clone()), "one page a sweep");
+            assert_eq!(sweeping.after, next);
+        }
+    }
+
+    #[test]
+    fn all_is_read_from_wherever_a_wake_up_was_lost() {
+        let mut sweeping = Sweeping::default();
+        sweeping.miss_nothing();
+        assert!(sweeping.goes_on(agent("b")));
+        sweeping.miss_nothing();
+        assert!(sweeping.goes_on(None), "those before b again");
+        assert!(sweeping.goes_on(agent("b")));
+        sweeping.begin();
+        sweeping.end();
+        assert!(!sweeping.goes_on(None));
+    }
+
+    #[test]
+    fn a_page_is_older_than_what_happened_since_it_was_asked_for() {
+        let mut sweeping = Sweeping::default();
+        let operation = |n| OperationId(uuid::Uuid::from_u128(n));
+        sweeping.settled(operation(1));
+        sweeping.begin();
+        sweeping.settled(operation(2));
+        assert_eq!(sweeping.end().0, HashSet::from([operation(2)]));
+        assert!(sweeping.end().0.is_empty());
+    }
+}
