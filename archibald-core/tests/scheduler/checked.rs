@@ -70,6 +70,10 @@ impl Checked {
         self.scheduler.goes_on_with(now, agent, operation)
     }
 
+    pub(crate) fn goes_next(&self, now: Timestamp, agent: &AgentId) -> Option<(Class, u64)> {
+        self.scheduler.goes_next(now, agent)
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
         self.scheduler.poll_timeout()
     }

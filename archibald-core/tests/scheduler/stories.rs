@@ -78,6 +78,28 @@ fn an_agent_goes_on_with_what_would_start_at_its_end() {
     story.settles(&running).starts(&third);
 }
 
+/// Whether it would have a slot, or its agent is paused, is another question.
+#[test]
+fn what_goes_next_of_an_agent_is_the_first_that_is_due() {
+    let mut story = slots(1);
+    let (running, second, third) =
+        (order("nancy", 0).on("order:7"), order("nancy", 1).on("order:7"), order("nancy", 3));
+    let sync = sync("nancy", 2);
+    assert_eq!(story.goes_next("nancy"), None, "nobody is known");
+    story.comes(&running).starts(&running);
+    assert_eq!(story.goes_next("nancy"), None, "it runs");
+    story.comes(&sync).nothing();
+    assert_eq!(story.goes_next("nancy"), Some(sync.place()));
+    story.comes(&third).nothing();
+    assert_eq!(story.goes_next("nancy"), Some(third.place()), "the class comes first");
+    story.comes(&second.clone().due(9)).nothing();
+    assert_eq!(story.goes_next("nancy"), Some(third.place()), "the other is not due");
+    story.comes(&second).nothing();
+    assert_eq!(story.goes_next("nancy"), Some(second.place()), "it waits for the one that runs alone");
+    story.pause("nancy", "locked").nothing();
+    assert_eq!(story.goes_next("nancy"), Some(second.place()));
+}
+
 /// What follows on the same target waits behind the one that runs, and for nothing else.
 #[test]
 fn an_agent_goes_on_with_what_follows_on_the_same_target() {

@@ -121,6 +121,11 @@ impl Story {
         self.checked.goes_on_with(self.now, &running.agent, running.operation)
     }
 
+    /// The place of what goes next of the agent.
+    pub(crate) fn goes_next(&self, agent: &str) -> Option<(Class, u64)> {
+        self.checked.goes_next(self.now, &AgentId::new(agent).unwrap())
+    }
+
     pub(crate) fn withdrawn(&mut self, ticket: &Ticket) -> Then<'_> {
         self.says(Input::Withdrawn { agent: ticket.agent.clone(), operation: ticket.operation })
     }

@@ -123,6 +123,27 @@ async fn an_order_behind_a_long_backlog_starts_next() {
     assert_eq!(started, [order, ids[0]]);
 }
 
+/// It is known again as soon as it gave way, and most of the orders are not known by then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_that_gave_way_waits_for_every_order() {
+    let house = House::with(unswept(), Arc::new(NoFailpoints));
+    house.erp.add_customers((0..45).map(crate::customer));
+    house.erp.hold_lists(true);
+    let sync = house.enqueue("nancy", "sync-customers", "sync", json!({})).await;
+    house.holds_a_page().await;
+    let mut expected = vec![sync];
+    for n in 0..60 {
+        expected.push(house.submit("nancy", &format!("k{n}")).await);
+    }
+    house.asks_to_give_way().await;
+    house.erp.hold_lists(false);
+    house.completed("nancy", sync).await;
+    expected.push(sync);
+    let started = house.events("nancy").await.into_iter().filter(|e| e.event.kind == "operation.started");
+    let started: Vec<_> = started.filter_map(|event| event.event.operation).collect();
+    assert_eq!(started, expected);
+}
+
 /// Both by a wake-up and by the first look of a worker.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_due_hides_nothing_that_is() {
