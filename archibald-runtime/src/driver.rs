@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use self::fresh::Fresh;
 use self::reading::{Front, Reading};
-use self::run::Ended;
+use self::run::{Ended, STORE_PAUSE};
 use self::sweeping::{Sweeping, Swept};
 use crate::calm::caught;
 use crate::clock::StoreClock;
@@ -249,7 +249,8 @@ impl Driver {
             }
             Message::Ended { agent, operation, ended } => self.ended(agent, operation, *ended),
             Message::GoesOnWith { agent, operation, answer } => {
-                let _ = answer.send(self.scheduler.goes_on_with(self.now(), &agent, operation));
+                let next = self.scheduler.goes_on_with(self.now(), &agent, operation);
+                let _ = answer.send(next.filter(|next| !self.is_beyond_what_is_known(&agent, *next)));
             }
             Message::Read(fronts) => self.read(fronts),
             Message::Swept(swept) => self.swept(swept.map(|swept| *swept)),
@@ -308,10 +309,22 @@ impl Driver {
     fn obey(&mut self) {
         while let Some(command) = self.scheduler.poll_command() {
             match command {
+                Command::Lease { agent, operation, .. }
+                    if self.is_beyond_what_is_known(&agent, operation) =>
+                {
+                    self.read_first(agent, operation);
+                }
                 Command::Lease { agent, operation, step } => self.start(agent, operation, step),
                 Command::Preempt { operation, .. } => self.preempt(operation),
             }
         }
+    }
+
+    /// The read tells of the operation again, at once if nothing goes before it.
+    fn read_first(&mut self, agent: AgentId, operation: OperationId) {
+        let reason = Refusal::NotDue { at: self.now() + STORE_PAUSE };
+        self.input(Input::LeaseRefused { agent: agent.clone(), operation, reason });
+        self.read_again(agent);
     }
 
     fn preempt(&self, operation: OperationId) {

@@ -43,6 +43,13 @@ impl Scheduler {
         Some((next.class, next.position))
     }
 
+    /// Class and position of an operation that is known here.
+    #[must_use]
+    pub fn place(&self, agent: &AgentId, operation: OperationId) -> Option<(Class, u64)> {
+        let ticket = self.backlog.get(self.backlog.find(self.lane_of(agent)?, operation)?);
+        Some((ticket.class, ticket.position))
+    }
+
     fn next_of(&self, lane: &Lane, now: Timestamp) -> Option<&Kept> {
         let taken = (lane.run != NONE).then(|| self.runs[lane.run].ticket);
         let follower = taken.and_then(|taken| self.backlog.follower_of(taken));

@@ -134,6 +134,13 @@ impl Driver {
         }
     }
 
+    /// Whether something that goes before this operation may wait in the store alone.
+    pub(super) fn is_beyond_what_is_known(&self, agent: &AgentId, operation: OperationId) -> bool {
+        let known_to = self.reading.known_to.get(agent);
+        known_to
+            .is_some_and(|known| self.scheduler.place(agent, operation).is_some_and(|place| place > *known))
+    }
+
     /// An answer came.
     pub(super) fn read(&mut self, fronts: Vec<Front>) {
         for ticket in self.reading.answered(fronts) {
