@@ -243,14 +243,12 @@ impl Batch<'_> {
         let new =
             all.iter().filter(|(agent, needs)| needs.accept.is_some() && !seen.streams.contains_key(agent));
         let new = names(new);
-        if self.locks == Locks::Free || new.is_empty() {
+        if new.is_empty() {
             return Ok(());
         }
         // In the order of locks: who has a counter has a lease row.
         for statement in [&self.sql.agent_make, &self.sql.stream_make] {
-            for agent in &new {
-                sqlx::query(statement.clone()).bind(agent).execute(&mut *self.tx).await?;
-            }
+            sqlx::query(statement.clone()).bind(&new).execute(&mut *self.tx).await?;
         }
         self.try_lock_streams(&new, seen).await
     }

@@ -56,7 +56,7 @@ impl Tx<'_> {
     /// Sees to it that the agent has its two rows, in the order of locks: who has a counter has a lease row.
     pub(crate) async fn make_rows(&mut self) -> Result<(), TxError> {
         for statement in [self.sql.agent_make.clone(), self.sql.stream_make.clone()] {
-            let query = sqlx::query(statement).bind(self.agent.to_string());
+            let query = sqlx::query(statement).bind(vec![self.agent.to_string()]);
             query.execute(self.connection()).await?;
         }
         Ok(())

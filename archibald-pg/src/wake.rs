@@ -24,8 +24,6 @@ use crate::tx::{SILENCE, gone_silent};
 
 /// What is committed within this time of each other is told together.
 const GATHER: Duration = Duration::from_millis(5);
-/// How often the logs are looked at for workers alone while notifications do come.
-const IDLE_POLL: Duration = Duration::from_secs(30);
 /// How soon it is tried again to listen.
 const RECONNECT: Duration = Duration::from_millis(200);
 /// After how long without a notification it is seen whether any could come.
@@ -121,14 +119,13 @@ async fn hear(
     }
 }
 
+/// Workers look by themselves too, in their sweeps: for them alone only where nothing is listened to.
 async fn look(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, every: Duration, listening: Arc<AtomicBool>) {
     let mut seen = HashMap::new();
-    let mut since_all = Duration::ZERO;
     loop {
         sleep(every).await;
-        since_all += every;
         let subscribed = hub.subscribed();
-        let all = subscribed.workers && (since_all >= IDLE_POLL || !listening.load(Ordering::Relaxed));
+        let all = subscribed.workers && !listening.load(Ordering::Relaxed);
         if !all && subscribed.devices.is_empty() {
             continue;
         }
@@ -136,9 +133,6 @@ async fn look(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, every: Duration, liste
         let heads = sqlx::query(sql.heads.clone()).bind(all).bind(devices);
         let heads = timeout(SILENCE, heads.fetch_all(&pool)).await.unwrap_or_else(|_| Err(gone_silent()));
         let Ok(heads) = heads else { continue };
-        if all {
-            since_all = Duration::ZERO;
-        }
         for row in heads {
             wake_if_new(&hub, &mut seen, &row);
         }

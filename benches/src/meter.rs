@@ -55,6 +55,23 @@ pub struct Statement {
     pub millis: f64,
 }
 
+/// A table, and what became of it so far.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// What it is called.
+    pub name: String,
+    /// Rows, about.
+    pub rows: i64,
+    /// Versions of rows that nobody sees any more and that still take room, about.
+    pub dead: i64,
+    /// Updates of rows.
+    pub updates: i64,
+    /// Those of them that stayed within the page and touched no index.
+    pub within_page: i64,
+    /// What it takes with its indexes.
+    pub kib: i64,
+}
+
 impl Cost {
     /// From then to now.
     #[must_use]

@@ -14,7 +14,7 @@ use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::Failure;
-use crate::meter::{Cost, Meter, Statement};
+use crate::meter::{Cost, Meter, Statement, Table};
 
 /// Where operations are kept in a bench.
 #[derive(Debug)]
@@ -219,6 +219,29 @@ impl Opened {
     /// Where the database does not say.
     pub async fn statements(&mut self) -> Result<Vec<Statement>, Failure> {
         self.meter.statements().await
+    }
+
+    /// Its tables, where there is a database; the largest first. What a connection did is told when it ends.
+    ///
+    /// # Errors
+    /// Where the database does not say.
+    pub async fn tables(&mut self) -> Result<Vec<Table>, Failure> {
+        let asked = "select relname::text as name, n_live_tup as rows, n_dead_tup as dead, n_tup_upd as updates, \
+            n_tup_hot_upd as within_page, pg_total_relation_size(relid) / 1024 as kib \
+            from pg_stat_user_tables where schemaname = $1 order by kib desc, name";
+        let schema = self.schema().to_owned();
+        let Some(database) = self.database() else { return Ok(vec![]) };
+        let tables: Vec<(String, i64, i64, i64, i64, i64)> =
+            sqlx::query_as(asked).bind(schema).fetch_all(database).await?;
+        let table = |(name, rows, dead, updates, within_page, kib)| Table {
+            name,
+            rows,
+            dead,
+            updates,
+            within_page,
+            kib,
+        };
+        Ok(tables.into_iter().map(table).collect())
     }
 
     pub(crate) fn place(&self) -> &At {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archibald_benches::Failure;
-use archibald_benches::meter::Cost;
+use archibald_benches::meter::{Cost, Table};
 use archibald_benches::run::{Drained, Running, config};
 use archibald_benches::statements::Names;
 use archibald_benches::store::{Opened, Place};
@@ -37,7 +37,7 @@ struct Options {
     /// Seconds after which a run is given up
     #[arg(long, default_value_t = 300)]
     timeout: u64,
-    /// Print the statements that were made most often to standard error
+    /// Print the statements that were made most often, and what became of the tables, to standard error
     #[arg(long)]
     statements: bool,
 }
@@ -114,6 +114,9 @@ async fn run(
     let (drained, cost) = (drained?, opened.cost().await?.since(&before));
     if options.statements {
         print_statements(&mut opened).await?;
+        // A connection says what it did to the tables when it ends.
+        opened = opened.reopen().await?;
+        print_tables(&mut opened).await?;
     }
     opened.close().await;
     Ok(outcome((workload, place.name(), concurrency), options.operations, asked.took, &drained, cost))
@@ -124,6 +127,15 @@ async fn print_statements(opened: &mut Opened) -> Result<(), Failure> {
     for statement in opened.statements().await?.into_iter().take(40) {
         let name = names.name(&statement.text);
         eprintln!("{:>8} {:>10.1} ms {:>9} rows  {name}", statement.calls, statement.millis, statement.rows);
+    }
+    Ok(())
+}
+
+async fn print_tables(opened: &mut Opened) -> Result<(), Failure> {
+    for Table { name, rows, dead, updates, within_page, kib } in opened.tables().await? {
+        eprintln!(
+            "{rows:>8} rows {dead:>8} dead {kib:>8} KiB {updates:>8} updates, {within_page:>8} within the page  {name}"
+        );
     }
     Ok(())
 }
