@@ -1,7 +1,7 @@
--- Whose logs begin with something old, or are too long, and up to where; of what is old no more than is pruned in one
--- go. Every row of the streams, and by events_pkey the first events of each.
+-- Whose logs begin with something old, or are too long, and up to where, no further than is pruned in one go; who has
+-- most of that first. Every row of the streams, and by events_pkey the first events of each.
 select agent, up_to from (
-    select s.agent, s.floor, greatest(s.head - $2, case when (
+    select s.agent, s.floor, greatest(least(s.head - $2, s.floor + $4), case when (
         select e.at from archibald.events e
         where e.agent = s.agent and e.epoch = s.epoch and e.seq > s.floor order by e.seq limit 1
     ) < $1 then (
@@ -14,4 +14,4 @@ select agent, up_to from (
     from archibald.streams s where s.head > s.floor
 ) logs
 where up_to > floor
-limit $3
+order by up_to - floor desc limit $3

@@ -18,12 +18,14 @@ use tokio::time::{timeout, timeout_at};
 use crate::batch::{Locks, Outcome, transact};
 use crate::call::Job;
 use crate::store::Inner;
-use crate::tx::{SILENCE, Stop, Tries, gone_silent};
+use crate::tx::{SILENCE, Stop, Tries, close_if_spoiled, gone_silent};
 
 /// Transactions that run together: while one waits for the disk the other works.
 const LANES: usize = 2;
 /// Calls that share a transaction at most.
 const BATCH: usize = 256;
+/// Batches that go over one connection before it goes back to the pool.
+const KEPT_FOR: u32 = 16;
 /// How long a batch waits for a connection before its calls are left to look for their own.
 const CONNECTION: Duration = Duration::from_secs(1);
 
@@ -82,7 +84,7 @@ impl Groups {
 /// One batch after the other, as long as there is something to do, on one connection.
 async fn lane(inner: Arc<Inner>) {
     let (mut done, mut connection) = (HashSet::new(), None);
-    loop {
+    for batch in 1_u32.. {
         let jobs = inner.groups.take(&inner, &done);
         if jobs.is_empty() {
             return;
@@ -90,7 +92,8 @@ async fn lane(inner: Arc<Inner>) {
         done = jobs.iter().map(|job| job.agent().clone()).collect();
         // In a task of its own: a panic ends the batch and not the lane.
         connection = match tokio::spawn(together(inner.clone(), connection, jobs)).await {
-            Ok(connection) => connection,
+            // Others wait for one too.
+            Ok(connection) => connection.filter(|_| batch % KEPT_FOR != 0 && !inner.pool.is_closed()),
             Err(error) => {
                 tracing::error!(%error, "a batch of calls ended badly");
                 None
@@ -218,8 +221,7 @@ async fn bounded(
     maybe_done_before: bool,
 ) -> Result<Vec<Outcome>, Stop<StoreError>> {
     let done = timeout(SILENCE, transact(inner, connection, locks, jobs, maybe_done_before)).await;
-    done.unwrap_or_else(|_| {
-        connection.close_on_drop();
-        Err(Stop::Unknown(gone_silent()))
-    })
+    let done = done.unwrap_or_else(|_| Err(Stop::Unknown(gone_silent())));
+    close_if_spoiled(connection, &done);
+    done
 }

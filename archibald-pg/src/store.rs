@@ -65,6 +65,8 @@ pub(crate) struct Inner {
     pub(crate) begin: SqlStr,
     /// The same for one that waits for nobody.
     pub(crate) begin_in_passing: SqlStr,
+    /// What makes a commit wait for the disk, where it has to be said.
+    pub(crate) durable: &'static str,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -114,6 +116,7 @@ impl PgStore {
             options,
             begin,
             begin_in_passing,
+            durable,
             tasks,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -152,6 +155,8 @@ fn pool(options: &PgOptions) -> PgPoolOptions {
         .acquire_timeout(options.retry_for)
         .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(answered(connection.ping().map_ok(|()| true))))
+        // The pool asks by itself, but waits for the answer for ever.
+        .after_release(|connection, _| Box::pin(answered(connection.ping().map_ok(|()| true))))
 }
 
 /// What the server answers at once unless the connection is lost.

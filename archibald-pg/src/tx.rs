@@ -13,6 +13,7 @@ use archibald_core::operation::IllegalChange;
 use archibald_core::port::{AdminError, LeaseError};
 use archibald_core::time::Timestamp;
 use futures::future::BoxFuture;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -214,10 +215,9 @@ impl PgStore {
                 let done = match inner.pool.acquire().await {
                     Ok(mut connection) => {
                         let read = timeout(silence, work(&mut connection, &inner.sql, &arguments)).await;
-                        read.unwrap_or_else(|_| {
-                            connection.close_on_drop();
-                            Err(Stop::Database(gone_silent()))
-                        })
+                        let read = read.unwrap_or_else(|_| Err(Stop::Database(gone_silent())));
+                        close_if_spoiled(&mut connection, &read);
+                        read
                     }
                     Err(error) => Err(error.into()),
                 };
@@ -255,10 +255,9 @@ impl Inner {
                 Ok(mut connection) => {
                     let written = self.write_once(&mut connection, how.wait, agent, arguments, work);
                     let written = timeout(SILENCE, written).await;
-                    written.unwrap_or_else(|_| {
-                        connection.close_on_drop();
-                        Err(Stop::Unknown(gone_silent()))
-                    })
+                    let written = written.unwrap_or_else(|_| Err(Stop::Unknown(gone_silent())));
+                    close_if_spoiled(&mut connection, &written);
+                    written
                 }
                 Err(error) => Err(error.into()),
             };
@@ -378,6 +377,17 @@ impl Tries {
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(Duration::from_millis(500));
         Ok(())
+    }
+}
+
+/// A connection does not go back to the pool after an error that may have left something open on it: a `BEGIN`
+/// that was cut off amid its settings leaves a transaction that nobody ends. Who stood in another's way has
+/// begun and was rolled back.
+pub(crate) fn close_if_spoiled<T, E>(connection: &mut PoolConnection<Postgres>, done: &Result<T, Stop<E>>) {
+    let (Err(Stop::Database(error)) | Err(Stop::Unknown(error))) = done else { return };
+    let code = error.as_database_error().and_then(|error| error.code());
+    if !code.is_some_and(|code| code.starts_with("40") || code == "55P03") {
+        connection.close_on_drop();
     }
 }
 

@@ -6,11 +6,11 @@ use archibald_core::lease::Lease;
 use archibald_core::operation::NewOperation;
 use archibald_core::port::Enqueued;
 use archibald_core::record::{OperationRecord, Settlement};
-use sqlx::PgConnection;
+use sqlx::{Executor, PgTransaction};
 use tokio::time::Instant;
 
 use crate::batch::{Locks, carry_out};
-use crate::call::{Ask, single};
+use crate::call::{Ask, Job, single};
 use crate::operations::{enqueuing, settling};
 use crate::store::PgStore;
 use crate::tx::{How, Stop, as_store_error};
@@ -20,8 +20,11 @@ impl PgStore {
     /// caller has open in the store's database, on any connection: the operation is there if that is
     /// committed, and was never there if not.
     ///
-    /// Say [`committed`](Self::committed) afterwards. Until the transaction ends, whatever tells something of
-    /// this agent waits for it, and a lease of the agent's is renewed all the same; nobody else notices.
+    /// Say [`committed`](Self::committed) afterwards. Until the transaction ends the agent's event counter is
+    /// locked: whatever tells something of the agent waits for it and holds one of the store's connections
+    /// meanwhile, so keep it short. Leases are renewed all the same, and other agents go on. In one transaction
+    /// settle before you enqueue, and take agents in the order of their names: who does otherwise may be chosen
+    /// by the database to end a deadlock.
     ///
     /// ```no_run
     /// # use archibald_core::operation::NewOperation;
@@ -45,7 +48,7 @@ impl PgStore {
     /// Not cancel safe: what is dropped half-way may be done when the transaction is committed.
     pub async fn enqueue_within(
         &self,
-        transaction: &mut PgConnection,
+        transaction: &mut PgTransaction<'_>,
         new: NewOperation,
     ) -> Result<Enqueued, EnqueueError> {
         let agent = new.agent.clone();
@@ -66,14 +69,12 @@ impl PgStore {
     /// As of [`enqueue_within`](Self::enqueue_within).
     pub async fn settle_within(
         &self,
-        transaction: &mut PgConnection,
+        transaction: &mut PgTransaction<'_>,
         lease: &Lease,
         settlement: Settlement,
     ) -> Result<OperationRecord, FenceError> {
         let ask = settling(lease.clone(), settlement);
-        let settled = self.within(transaction, How::once("settling an attempt"), &lease.agent, ask).await?;
-        self.inner.hub.ended(&lease.agent, lease.operation);
-        Ok(settled)
+        self.within(transaction, How::once("settling an attempt"), &lease.agent, ask).await
     }
 
     /// Tells workers and devices, here and in the other processes, of what a transaction of the caller's has
@@ -84,7 +85,7 @@ impl PgStore {
 
     async fn within<A, T, E>(
         &self,
-        transaction: &mut PgConnection,
+        transaction: &mut PgTransaction<'_>,
         how: How,
         agent: &AgentId,
         ask: Ask<A, T, E>,
@@ -96,7 +97,7 @@ impl PgStore {
     {
         let (job, answer) = single(how, agent, Instant::now(), ask);
         let mut jobs = [job];
-        let done = carry_out(&self.inner.sql, transaction, Locks::Waited, &mut jobs, false).await;
+        let done = self.carry_out(transaction, &mut jobs).await;
         let failed = match done {
             Ok(_) => None,
             Err(Stop::Said(error)) => Some(error),
@@ -105,5 +106,16 @@ impl PgStore {
         let [job] = jobs;
         job.answer(failed);
         answer.await.unwrap_or_else(|ended| Err(StoreError::unavailable(how.what(), ended).into()))
+    }
+
+    async fn carry_out(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+        jobs: &mut [Box<dyn Job>],
+    ) -> Result<(), Stop<StoreError>> {
+        if !self.inner.durable.is_empty() {
+            transaction.execute("set local synchronous_commit = on").await?;
+        }
+        carry_out(&self.inner.sql, transaction, Locks::Waited, jobs, false).await.map(drop)
     }
 }

@@ -79,3 +79,19 @@ async fn opening_says_what_is_wrong() {
     let error = PgStore::connect(&database().url, bad).await.err().unwrap();
     assert!(matches!(error, ConnectError::BadSchema(_)), "{error}");
 }
+
+/// What says that an operation is finished may be older than what brought it back.
+#[tokio::test]
+async fn what_was_brought_back_is_not_forgotten() {
+    let database = database();
+    let store = database.open().await;
+    let nancy = agent("nancy");
+    let waiting = store.enqueue(submit(&nancy, "k")).await.unwrap().record;
+    database.sql(
+        "insert into archibald.finished (agent, finished_at, position, operation)
+        select agent, now() - interval '1 day', position, id from archibald.operations",
+    );
+    let now = waiting.operation.created_at + Duration::from_secs(60);
+    assert_eq!(store.forget(now, 10).await.unwrap(), 0);
+    assert!(store.get(&nancy, waiting.operation.id).await.unwrap().is_some());
+}

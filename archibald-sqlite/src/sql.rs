@@ -66,7 +66,7 @@ pub(crate) const RAISE_FLOOR: &str =
     "UPDATE agents SET floor = max(floor, min(?2, head)) WHERE agent = ?1 RETURNING floor";
 /// Of what is old no more than is pruned in one go.
 pub(crate) const PRUNABLE: &str = "SELECT agent, up_to FROM (
-        SELECT agent, floor, max(head - ?2, coalesce(CASE WHEN (
+        SELECT agent, floor, max(min(head - ?2, floor + 1000), coalesce(CASE WHEN (
             SELECT at FROM events WHERE events.agent = agents.agent AND seq > floor ORDER BY seq LIMIT 1
         ) < ?1 THEN (
             SELECT max(seq) FROM (
@@ -74,7 +74,7 @@ pub(crate) const PRUNABLE: &str = "SELECT agent, up_to FROM (
             ) WHERE at < ?1
         ) END, 0)) AS up_to
         FROM agents WHERE head > floor
-    ) WHERE up_to > floor LIMIT ?3";
+    ) WHERE up_to > floor ORDER BY up_to - floor DESC LIMIT ?3";
 pub(crate) const PRUNE_EVENTS: &str = "DELETE FROM events WHERE agent = ?1 AND seq <= ?2";
 
 pub(crate) const OPERATION: &str = "SELECT doc FROM operations WHERE id = ?1 AND agent = ?2";

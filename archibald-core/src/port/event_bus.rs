@@ -139,7 +139,7 @@ pub trait EventBus: Send + Sync {
     async fn prune(&self, agent: &AgentId, up_to: u64) -> Result<Head, StoreError>;
 
     /// Whose logs have events from before a time, or more than `most` of them, and up to where each may be
-    /// pruned; of at most `agents` agents.
+    /// pruned in one go; of at most `agents` agents, those first who have most of that.
     ///
     /// # Errors
     /// [`StoreError`].

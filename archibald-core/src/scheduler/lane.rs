@@ -204,7 +204,8 @@ impl Turns {
 
     /// The turn that is spent, unless it is over.
     fn again(&self, now: Timestamp, quantum: Duration) -> Option<Turn> {
-        self.turn.filter(|_| self.has_begun && now.since(self.began) < quantum)
+        let is_over = !self.has_begun || now < self.began || now.since(self.began) >= quantum;
+        self.turn.filter(|_| !is_over)
     }
 
     /// One start of it is spent.

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::mem;
 use std::sync::Arc;
 
-use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, OperationId};
 use archibald_core::port::{PausedAgent, Survey, SurveyRequest};
 use archibald_core::scheduler::{Input, Refusal, Ticket};
@@ -209,17 +208,15 @@ async fn forget_operations(shared: &Shared, now: Timestamp) -> bool {
 /// Whether there is no more to be pruned.
 async fn prune_logs(shared: &Shared, now: Timestamp) -> bool {
     let (before, most) = (now - shared.config.keep_events, shared.config.keep_events_at_most);
-    let pruned = async {
-        let prunable = calm("looking for old events", shared.bus.prunable(before, most, PRUNE)).await?;
-        for (agent, up_to) in &prunable {
-            calm("pruning a log", shared.bus.prune(agent, *up_to)).await?;
+    let prunable = calm("looking for old events", shared.bus.prunable(before, most, PRUNE)).await;
+    let prunable = prunable.inspect_err(|error| tracing::warn!(%error, "no look at old events"));
+    let Ok(prunable) = prunable else { return false };
+    for (agent, up_to) in &prunable {
+        if let Err(error) = calm("pruning a log", shared.bus.prune(agent, *up_to)).await {
+            tracing::warn!(%agent, %error, "old events could not be pruned");
         }
-        Ok::<_, StoreError>(prunable.is_empty())
-    };
-    pruned.await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "old events could not be pruned");
-        false
-    })
+    }
+    prunable.is_empty()
 }
 
 async fn reap(shared: &Shared) -> Vec<Ticket> {

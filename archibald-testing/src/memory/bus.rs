@@ -1,3 +1,5 @@
+use std::cmp::Reverse;
+
 use archibald_core::error::StoreError;
 use archibald_core::event::{Cursor, Progress};
 use archibald_core::id::AgentId;
@@ -60,9 +62,11 @@ impl EventBus for MemoryStore {
                 let old = agent.events.values().take_while(|event| event.at < before).last();
                 let old = old.map_or(0, |event| event.seq);
                 let up_to = old.max(agent.head.saturating_sub(most));
-                (up_to > agent.floor).then(|| (name.clone(), up_to))
+                (up_to > agent.floor).then(|| (name.clone(), up_to, up_to - agent.floor))
             });
-            Ok(found.take(agents as usize).collect())
+            let mut found: Vec<_> = found.collect();
+            found.sort_by_key(|(.., much)| Reverse(*much));
+            Ok(found.into_iter().take(agents as usize).map(|(name, up_to, _)| (name, up_to)).collect())
         })
     }
 
