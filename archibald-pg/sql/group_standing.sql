@@ -17,10 +17,10 @@ from unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::bool
 left join archibald.operations of_key on of_key.agent = t.agent and of_key.key = t.key
 left join lateral (
     select o.payload, o.record from archibald.operations o
-    where o.agent = t.agent and o.target = t.claim and o.kind = t.kind and o.id <> t.id
+    where t.claim is not null and o.agent = t.agent and o.target = t.claim and o.kind = t.kind and o.id <> t.id
         and o.state not in ('rejected', 'failed', 'cancelled')
     order by o.position + 0 limit 1
-) of_target on t.claim is not null
+) of_target on true
 left join lateral (
     select o.payload, o.record from archibald.operations o where o.id = (
         select q.operation from archibald.queue q
