@@ -22,10 +22,10 @@ left join lateral (
     order by o.position + 0 limit 1
 ) of_target on true
 left join lateral (
-    select o.payload, o.record from archibald.operations o where o.id = (
+    select o.payload, o.record from archibald.operations o where t.is_background and o.id = (
         select q.operation from archibald.queue q
         where q.agent = t.agent and q.is_background and q.kind = t.kind and q.ticket is not null
         order by q.position limit 1
     )
     limit 1
-) of_kind on t.is_background
+) of_kind on true

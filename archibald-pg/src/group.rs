@@ -18,7 +18,7 @@ use tokio::time::{timeout, timeout_at};
 use crate::batch::{Locks, Outcome, transact};
 use crate::call::Job;
 use crate::store::Inner;
-use crate::tx::{SILENCE, Stop, Tries, close_if_spoiled, gone_silent};
+use crate::tx::{SILENCE, Stop, Tries, over};
 
 /// Transactions that run together: while one waits for the disk the other works.
 const LANES: usize = 2;
@@ -221,7 +221,5 @@ async fn bounded(
     maybe_done_before: bool,
 ) -> Result<Vec<Outcome>, Stop<StoreError>> {
     let done = timeout(SILENCE, transact(inner, connection, locks, jobs, maybe_done_before)).await;
-    let done = done.unwrap_or_else(|_| Err(Stop::Unknown(gone_silent())));
-    close_if_spoiled(connection, &done);
-    done
+    over(connection, done, Stop::Unknown)
 }

@@ -93,10 +93,11 @@ async fn read_all(inner: Arc<Inner>) {
 
 /// Who gets no answer asks by himself.
 async fn read(inner: Arc<Inner>, asked: Vec<Asked>) -> Result<(), TxError> {
-    let (classes, positions): (Vec<_>, Vec<_>) = asked.iter().map(|asked| place_after(asked.after)).unzip();
+    let (are_background, positions): (Vec<_>, Vec<_>) =
+        asked.iter().map(|asked| place_after(asked.after)).unzip();
     let query = sqlx::query(inner.sql.tickets_of_agents.clone())
         .bind(asked.iter().map(|asked| asked.agent.to_string()).collect::<Vec<_>>())
-        .bind(classes)
+        .bind(are_background)
         .bind(positions)
         .bind(asked.iter().map(|asked| i64::from(asked.limit.max(1))).collect::<Vec<_>>());
     let mut found: Vec<Vec<Ticket>> = asked.iter().map(|_| vec![]).collect();

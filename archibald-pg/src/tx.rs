@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::codec::{At, to_json};
@@ -215,9 +216,7 @@ impl PgStore {
                 let done = match inner.pool.acquire().await {
                     Ok(mut connection) => {
                         let read = timeout(silence, work(&mut connection, &inner.sql, &arguments)).await;
-                        let read = read.unwrap_or_else(|_| Err(Stop::Database(gone_silent())));
-                        close_if_spoiled(&mut connection, &read);
-                        read
+                        over(&mut connection, read, Stop::Database)
                     }
                     Err(error) => Err(error.into()),
                 };
@@ -255,9 +254,7 @@ impl Inner {
                 Ok(mut connection) => {
                     let written = self.write_once(&mut connection, how.wait, agent, arguments, work);
                     let written = timeout(SILENCE, written).await;
-                    let written = written.unwrap_or_else(|_| Err(Stop::Unknown(gone_silent())));
-                    close_if_spoiled(&mut connection, &written);
-                    written
+                    over(&mut connection, written, Stop::Unknown)
                 }
                 Err(error) => Err(error.into()),
             };
@@ -380,15 +377,24 @@ impl Tries {
     }
 }
 
-/// A connection does not go back to the pool after an error that may have left something open on it: a `BEGIN`
-/// that was cut off amid its settings leaves a transaction that nobody ends. Who stood in another's way has
-/// begun and was rolled back.
-pub(crate) fn close_if_spoiled<T, E>(connection: &mut PoolConnection<Postgres>, done: &Result<T, Stop<E>>) {
-    let (Err(Stop::Database(error)) | Err(Stop::Unknown(error))) = done else { return };
-    let code = error.as_database_error().and_then(|error| error.code());
-    if !code.is_some_and(|code| code.starts_with("40") || code == "55P03") {
-        connection.close_on_drop();
+/// What came of work on a connection, if it was over in time; `silent` says what silence means for it.
+///
+/// The connection does not go back to the pool after an error that may have left something open on it: a
+/// `BEGIN` that was cut off amid its settings leaves a transaction that nobody ends. Who stood in another's way
+/// has begun and was rolled back.
+pub(crate) fn over<T, E>(
+    connection: &mut PoolConnection<Postgres>,
+    done: Result<Result<T, Stop<E>>, Elapsed>,
+    silent: fn(sqlx::Error) -> Stop<E>,
+) -> Result<T, Stop<E>> {
+    let done = done.unwrap_or_else(|_| Err(silent(gone_silent())));
+    if let Err(Stop::Database(error) | Stop::Unknown(error)) = &done {
+        let code = error.as_database_error().and_then(|error| error.code());
+        if !code.is_some_and(|code| code.starts_with("40") || code == "55P03") {
+            connection.close_on_drop();
+        }
     }
+    done
 }
 
 /// Nothing came on a connection for longer than anything may take.
