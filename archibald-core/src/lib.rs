@@ -25,6 +25,7 @@ pub mod event;
 pub mod id;
 pub mod lease;
 pub mod operation;
+pub mod pause;
 pub mod port;
 pub mod record;
 pub mod scheduler;

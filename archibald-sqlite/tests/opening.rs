@@ -135,7 +135,7 @@ async fn calls_after_the_end_are_refused() {
     let mut wakes = disk.store.subscribe(&nancy);
     disk.store.close().await;
     disk.store.close().await;
-    assert!(disk.store.pause(&nancy, "late").await.is_err());
+    assert!(disk.store.pause(&nancy.into(), "late", false).await.is_err());
     assert!(disk.store.paused().await.is_err());
     assert!(wakes.changed().await.is_err());
 }
