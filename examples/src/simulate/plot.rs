@@ -5,9 +5,10 @@ mod chart;
 use archibald_core::operation::Class;
 
 use self::chart::{Axis, Line, Panel, picture};
+use super::args::{SizeArgs, TargetOf};
 use super::outcome::Outcome;
 use super::policy::Policy;
-use super::size::Sized;
+use super::size::{Sized, Tried};
 use super::summary::sorted_waits;
 use super::workload::Workload;
 
@@ -26,16 +27,16 @@ pub(super) fn of_a_day(workload: &Workload, policy: &Policy, outcome: &Outcome) 
         Line::new("interactive, until its work begins", shares(&interactive)),
         Line::new("syncs", shares(&background)),
     ];
-    let seconds = Axis::logarithmic("seconds", 0.1, 100_000.0);
+    let seconds = Axis::logarithmic("seconds", 0.1, 10_000.0);
     let share = Axis::linear("waited at most so long, of 100", 0.0, 100.0, 20.0);
     let waits = Panel { title: "Waits".into(), x: seconds, y: share, lines };
     picture(&[waits, use_over_the_day(policy, outcome)])
 }
 
 /// A curve for each number of agents.
-pub(super) fn of_sizes(sizes: &[Sized], target_s: f64) -> String {
+pub(super) fn of_sizes(sizes: &[Sized], args: &SizeArgs) -> String {
     let curve = |sized: &Sized| {
-        let point = |tried: &super::size::Tried| (tried.contexts as f64, tried.others_p99_s.max(0.1));
+        let point = |tried: &Tried| (tried.contexts as f64, args.judged(tried).max(0.1));
         let (agents, contexts) = (sized.agents, sized.best.contexts);
         Line::new(&format!("{agents} agents: {contexts} contexts"), sized.curve.iter().map(point).collect())
     };
@@ -44,10 +45,13 @@ pub(super) fn of_sizes(sizes: &[Sized], target_s: f64) -> String {
     let least = points().map(|point| point.0).fold(f64::INFINITY, f64::min);
     let most = points().map(|point| point.0).fold(1.0, f64::max);
     let longest = points().map(|point| point.1).fold(10.0, f64::max);
-    lines.push(Line::limit("target", [(least, target_s), (most, target_s)]));
+    lines.push(Line::limit("target", [(least, args.target_p99), (most, args.target_p99)]));
     let x = Axis::logarithmic("contexts", least, most);
     let y = Axis::logarithmic("seconds", 0.1, longest);
-    let title = "What other agents cost an interactive operation, 99th percentile".to_owned();
+    let title = match args.target_of {
+        TargetOf::Slot => "How long an interactive operation waits for a slot, 99th percentile".to_owned(),
+        TargetOf::Others => "What other agents cost an interactive operation, 99th percentile".to_owned(),
+    };
     picture(&[Panel { title, x, y, lines }])
 }
 
@@ -59,8 +63,8 @@ fn use_over_the_day(policy: &Policy, outcome: &Outcome) -> Panel {
     let (slots, contexts) = (policy.config.slots as f64, policy.contexts as f64);
     let lines = vec![
         Line::new("slots with interactive operations", over(|used| used[0])),
-        Line::new("slots", over(|used| used[0] + used[1])),
-        Line::new("contexts", over(|used| used[3])),
+        Line::new("slots with any", over(|used| used[0] + used[1])),
+        Line::new("contexts with a session", over(|used| used[3])),
         Line::limit("all slots", [(0.0, slots), (24.0, slots)]),
     ];
     let x = Axis::linear("hour of the day", 0.0, 24.0, 4.0);
@@ -71,7 +75,7 @@ fn use_over_the_day(policy: &Policy, outcome: &Outcome) -> Panel {
 /// How many of a hundred were not longer than each of some times.
 fn shares(sorted_ms: &[u64]) -> Vec<(f64, f64)> {
     let point = |nth| {
-        let seconds = 0.1 * 10_f64.powf(6.0 * f64::from(nth) / f64::from(POINTS));
+        let seconds = 0.1 * 10_f64.powf(5.0 * f64::from(nth) / f64::from(POINTS));
         let so_many = sorted_ms.partition_point(|ms| *ms as f64 <= seconds * 1_000.0);
         (seconds, 100.0 * so_many as f64 / sorted_ms.len().max(1) as f64)
     };

@@ -213,10 +213,8 @@ impl World<'_> {
         state.interactive_waiting -= u64::from(class == Class::Interactive);
         let told = &mut self.told[job];
         if told.worked_ms.is_none() {
-            let asked_last = at_ms >= state.free_since_ms;
             told.slot_ms += self.now_ms - at_ms.max(state.free_since_ms);
-            told.releases +=
-                self.releases - if asked_last { told.releases_before } else { state.releases_before };
+            told.releases += self.releases - told.releases_before.max(state.releases_before);
         }
         let leased_ms = self.now_ms;
         state.run = Some(Run { job, phase: Phase::Full, give_way: false, leased_ms, evicted: false });
