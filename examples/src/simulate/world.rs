@@ -374,10 +374,11 @@ impl World<'_> {
     }
 
     fn ticket(&self, job: usize) -> Ticket {
-        let Job { at_ms, agent, class, .. } = self.workload.jobs[job];
+        let Job { at_ms, agent, class, ref kind, .. } = self.workload.jobs[job];
         Ticket {
             operation: operation(job, at_ms),
             agent: self.workload.agents[agent as usize].clone(),
+            kind: kind.clone(),
             class,
             position: job as u64,
             at: at(self.now_ms),
