@@ -30,3 +30,4 @@ pub mod port;
 pub mod record;
 pub mod scheduler;
 pub mod time;
+pub mod worker;

@@ -198,6 +198,12 @@ impl Scheduler {
         counts
     }
 
+    /// Whether it starts or runs something of the agent.
+    #[must_use]
+    pub fn has_taken(&self, agent: &AgentId) -> bool {
+        self.lane_of(agent).is_some_and(|lane| self.lanes[lane].run != NONE)
+    }
+
     fn take_in(&mut self, now: Timestamp, input: Input) {
         match input {
             Input::Waiting(ticket) => {

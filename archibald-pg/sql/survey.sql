@@ -1,6 +1,6 @@
 -- A page of the agents that have something waiting, with what goes first of each, and all else that a sweep asks
--- for. From each agent to the next, past all that it has. Indexes: queue_pkey; agents_held; agents_paused,
--- pauses_pkey.
+-- for. From each agent to the next, past all that it has. It is the worker's heartbeat too; who works is as of
+-- before it. Indexes: queue_pkey; agents_held; agents_paused, pauses_pkey; workers_pkey.
 with recursive busy (agent, n) as (
     (
         select agent, 1::bigint from archibald.queue
@@ -15,6 +15,15 @@ with recursive busy (agent, n) as (
     ), busy.n + 1
     from busy where busy.agent is not null and busy.n <= $2
 ),
+beat as (
+    insert into archibald.workers (worker, slots, drains, since, until)
+    select $4, $5, $6, statement_timestamp(), statement_timestamp() + $7 where $4 is not null
+    on conflict (worker) do update set slots = excluded.slots, drains = excluded.drains, until = excluded.until
+),
+long_gone as (delete from archibald.workers where until < statement_timestamp() - interval '1 hour'),
+alive as (
+    select worker, slots, drains, since, until from archibald.workers where until > statement_timestamp()
+),
 paused as (
     select kind as name, false as is_agent, why, drains, since from archibald.pauses
     union all
@@ -27,6 +36,11 @@ select statement_timestamp() as now,
     array(select why from paused order by is_agent, name) as paused_why,
     array(select drains from paused order by is_agent, name) as paused_drains,
     array(select since from paused order by is_agent, name) as paused_since,
+    array(select worker from alive order by worker) as workers,
+    array(select slots from alive order by worker) as workers_slots,
+    array(select drains from alive order by worker) as workers_drain,
+    array(select since from alive order by worker) as workers_since,
+    array(select until from alive order by worker) as workers_until,
     array(
         select front.ticket::text
         from busy cross join lateral (

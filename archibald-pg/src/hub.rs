@@ -48,8 +48,8 @@ struct Running {
 pub(crate) struct News {
     pub(crate) agents: BTreeMap<AgentId, bool>,
     pub(crate) everybody: bool,
-    /// What is paused changed.
-    pub(crate) pauses: bool,
+    /// What every survey tells has changed.
+    pub(crate) survey: bool,
 }
 
 /// Who has to be looked after when notifications may get lost.
@@ -73,16 +73,16 @@ impl Hub {
         self.untold.notify_one();
     }
 
-    /// This process paused or resumed something, as far as it knows.
-    pub(crate) fn committed_pauses(&self) {
-        self.wake_for_pauses();
-        self.lock().news.pauses = true;
+    /// This process paused or resumed something, or works now, or drains, as far as it knows.
+    pub(crate) fn committed_survey(&self) {
+        self.wake_for_survey();
+        self.lock().news.survey = true;
         self.untold.notify_one();
     }
 
-    /// Something was paused or resumed, here or elsewhere.
-    pub(crate) fn wake_for_pauses(&self) {
-        self.lock().wake_workers(WorkerWake::Pauses);
+    /// What every survey tells has changed, here or elsewhere.
+    pub(crate) fn wake_for_survey(&self) {
+        self.lock().wake_workers(WorkerWake::Survey);
     }
 
     /// What has not been told yet; the caller tells it or puts it back.
@@ -94,7 +94,7 @@ impl Hub {
     pub(crate) fn put_back(&self, news: News) {
         let mut state = self.lock();
         state.news.everybody |= news.everybody;
-        state.news.pauses |= news.pauses;
+        state.news.survey |= news.survey;
         for (agent, workers) in news.agents {
             *state.news.agents.entry(agent).or_default() |= workers;
         }

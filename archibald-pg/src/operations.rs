@@ -14,6 +14,7 @@ use archibald_core::port::{
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
+use archibald_core::worker::{LiveWorker, is_news};
 use async_trait::async_trait;
 use futures::FutureExt;
 use serde_json::Value;
@@ -67,10 +68,20 @@ impl OperationStore for PgStore {
     }
 
     async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
-        self.read_within(UNANSWERED, "a survey", request.clone(), |conn, sql, request| {
+        let read = self.read_within(UNANSWERED, "a survey", request.clone(), |conn, sql, request| {
             read::survey(conn, sql, request).boxed()
-        })
-        .await
+        });
+        let mut survey = read.await?;
+        if let Some(beat) = &request.beat {
+            let known = survey.workers.iter().position(|live| live.worker == beat.worker);
+            let known = known.map(|at| survey.workers.remove(at));
+            if is_news(beat, known.as_ref()) {
+                self.inner.hub.committed_survey();
+            }
+            survey.workers.push(LiveWorker::heard(beat, known.as_ref(), survey.now));
+        }
+        survey.workers.sort_by(|one, other| one.worker.cmp(&other.worker));
+        Ok(survey)
     }
 
     async fn intend(&self, lease: &Lease, request: &IntentRequest) -> Result<Intent, FenceError> {
@@ -223,7 +234,7 @@ impl OperationStore for PgStore {
                 .await
             }
         };
-        self.inner.hub.committed_pauses();
+        self.inner.hub.committed_survey();
         done
     }
 
@@ -240,7 +251,7 @@ impl OperationStore for PgStore {
                 .await
             }
         };
-        self.inner.hub.committed_pauses();
+        self.inner.hub.committed_survey();
         done
     }
 

@@ -2,7 +2,7 @@
 
 use archibald_core::error::StoreError;
 use archibald_core::event::Cursor;
-use archibald_core::id::{AgentId, OperationId, OperationKind};
+use archibald_core::id::{AgentId, OperationId, OperationKind, WorkerId};
 use archibald_core::operation::Class;
 use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
@@ -11,7 +11,9 @@ use archibald_core::port::{
 use archibald_core::record::{Evidence, OperationRecord};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
+use archibald_core::worker::LiveWorker;
 use sqlx::postgres::PgRow;
+use sqlx::postgres::types::PgInterval;
 use sqlx::{Connection, PgConnection, Row};
 use uuid::Uuid;
 
@@ -87,10 +89,17 @@ fn tickets(texts: Vec<String>) -> Result<Vec<Ticket>, StoreError> {
 
 /// All in one statement.
 pub(crate) async fn survey(conn: &mut PgConnection, sql: &Sql, request: &SurveyRequest) -> Read<Survey> {
+    let beat = request.beat.as_ref();
+    let lasts = beat.map_or(0, |beat| beat.lasts.as_micros());
+    let microseconds = i64::try_from(lasts).unwrap_or(i64::MAX);
     let query = sqlx::query(sql.survey.clone())
         .bind(request.after.as_ref().map_or(String::new(), AgentId::to_string))
         .bind(i64::from(request.agents.max(1)))
-        .bind(i64::from(request.each.max(1)));
+        .bind(i64::from(request.each.max(1)))
+        .bind(beat.map(|beat| beat.worker.to_string()))
+        .bind(beat.map_or(0, |beat| i32::try_from(beat.slots).unwrap_or(i32::MAX)))
+        .bind(beat.is_some_and(|beat| beat.drains))
+        .bind(PgInterval { months: 0, days: 0, microseconds });
     let row = query.fetch_one(conn).await?;
     let (names, are_agents): (Vec<String>, Vec<bool>) =
         (row.try_get("paused")?, row.try_get("paused_is_agent")?);
@@ -104,9 +113,22 @@ pub(crate) async fn survey(conn: &mut PgConnection, sql: &Sql, request: &SurveyR
         now: row.try_get::<At, _>("now")?.0,
         has_ended_leases: row.try_get("has_ended_leases")?,
         paused: paused.collect::<Result<_, StoreError>>()?,
+        workers: workers(&row)?,
         fronts: tickets(row.try_get("fronts")?)?,
         next: next.map(|agent| named("an agent", agent)).transpose()?,
     })
+}
+
+fn workers(row: &PgRow) -> Read<Vec<LiveWorker>> {
+    let (names, slots): (Vec<String>, Vec<i32>) = (row.try_get("workers")?, row.try_get("workers_slots")?);
+    let drains: Vec<bool> = row.try_get("workers_drain")?;
+    let (since, until): (Vec<At>, Vec<At>) = (row.try_get("workers_since")?, row.try_get("workers_until")?);
+    let columns = names.into_iter().zip(slots).zip(drains).zip(since).zip(until);
+    let worker = |((((name, slots), drains), since), until): ((((String, i32), bool), At), At)| {
+        let worker = WorkerId::new(name).map_err(|error| StoreError::damaged("a worker", error))?;
+        Ok(LiveWorker { worker, slots: slots.unsigned_abs(), drains, since: since.0, until: until.0 })
+    };
+    Ok(columns.map(worker).collect::<Result<_, StoreError>>()?)
 }
 
 /// The columns of `sql/paused.sql`.

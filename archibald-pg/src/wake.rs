@@ -32,8 +32,8 @@ const QUIET: Duration = Duration::from_secs(30);
 const LONGEST: usize = 7_000;
 /// Everybody is to read everything.
 const EVERYBODY: &str = "*";
-/// What is paused is to be read.
-const PAUSES: &str = "=";
+/// What every survey tells is to be read.
+const SURVEY: &str = "=";
 
 /// Starts the three tasks; they end when they are aborted.
 pub(crate) fn start(
@@ -159,7 +159,7 @@ fn channel(schema: &str) -> String {
     format!("{schema}_wakes")
 }
 
-/// Who tells, and names of agents or [`PAUSES`], one after the other; with `!` where workers are to wake too.
+/// Who tells, and names of agents or [`SURVEY`], one after the other; with `!` where workers are to wake too.
 fn payloads(news: &News, from: Uuid) -> Vec<String> {
     if news.everybody {
         return vec![format!("{} {EVERYBODY}", from.simple())];
@@ -167,7 +167,7 @@ fn payloads(news: &News, from: Uuid) -> Vec<String> {
     let agents =
         news.agents.iter().map(|(agent, workers)| format!(" {agent}{}", if *workers { "!" } else { "" }));
     let mut payloads: Vec<String> = vec![];
-    for word in news.pauses.then(|| format!(" {PAUSES}")).into_iter().chain(agents) {
+    for word in news.survey.then(|| format!(" {SURVEY}")).into_iter().chain(agents) {
         match payloads.last_mut().filter(|payload| payload.len() + word.len() < LONGEST) {
             Some(payload) => payload.push_str(&word),
             None => payloads.push(format!("{}{word}", from.simple())),
@@ -182,8 +182,8 @@ fn heard(hub: &Hub, payload: &str) {
         return;
     }
     for word in words {
-        if word == PAUSES {
-            hub.wake_for_pauses();
+        if word == SURVEY {
+            hub.wake_for_survey();
             continue;
         }
         let (name, workers) = word.strip_suffix('!').map_or((word, false), |name| (name, true));
@@ -222,9 +222,9 @@ mod tests {
         payloads(&here.take_news(), here.id).iter().for_each(|payload| heard(&there, payload));
         assert_eq!(worker.next().now_or_never(), Some(Ok(WorkerWake::Lost)));
 
-        here.committed_pauses();
+        here.committed_survey();
         payloads(&here.take_news(), here.id).iter().for_each(|payload| heard(&there, payload));
-        assert_eq!(worker.next().now_or_never(), Some(Ok(WorkerWake::Pauses)));
+        assert_eq!(worker.next().now_or_never(), Some(Ok(WorkerWake::Survey)));
         assert_eq!(worker.next().now_or_never(), None);
     }
 }

@@ -40,6 +40,9 @@ pub struct RuntimeConfig {
     pub keep_events: Duration,
     /// Events that are kept of an agent, however young they are.
     pub keep_events_at_most: u64,
+    /// How long an agent's operations are left to the worker whose agent it is, while that is alive: there its
+    /// session is warm. What still waits then is taken by whoever has a slot.
+    pub leave_to_owner: Duration,
     /// How often expired leases are ended, and a page of what waits is read again in case a wake-up was lost.
     pub sweep: Duration,
 }
@@ -64,6 +67,7 @@ impl Default for RuntimeConfig {
             keep_finished: Duration::from_secs(90 * 24 * 3600),
             keep_events: Duration::from_secs(7 * 24 * 3600),
             keep_events_at_most: 10_000,
+            leave_to_owner: Duration::from_millis(100),
             sweep: Duration::from_secs(30),
         }
     }

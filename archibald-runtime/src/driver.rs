@@ -3,6 +3,7 @@
 mod fresh;
 mod reading;
 mod run;
+mod spread;
 mod sweeping;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use self::fresh::Fresh;
 use self::reading::{Front, Reading};
 use self::run::{Ended, STORE_PAUSE};
+use self::spread::Spread;
 use self::sweeping::{Noted, Sweeping, Swept};
 use crate::calm::caught;
 use crate::clock::StoreClock;
@@ -155,6 +157,7 @@ impl Worker {
             forgets_at: Some(Instant::now()),
             reading: Reading::default(),
             sweeping: Sweeping::default(),
+            spread: Spread::default(),
             stop: stop.clone(),
         };
         let driver = tokio::spawn(driver.run(inbox));
@@ -202,6 +205,7 @@ struct Driver {
     forgets_at: Option<Instant>,
     reading: Reading,
     sweeping: Sweeping,
+    spread: Spread,
     stop: CancellationToken,
 }
 
@@ -219,8 +223,9 @@ impl Driver {
                 Some(message) = inbox.recv() => self.handle(message),
                 _ = sweep.tick() => self.sweep(),
                 wake = caught("waiting for a wake-up", wakeups.next()) => match wake {
+                    Some(Ok(WorkerWake::Agent(agent))) if self.leaves(&agent) => {}
                     Some(Ok(WorkerWake::Agent(agent))) => self.heard_of(agent),
-                    Some(Ok(WorkerWake::Pauses)) => self.read_pauses(),
+                    Some(Ok(WorkerWake::Survey)) => self.survey(),
                     Some(Ok(WorkerWake::Lost)) => self.sweep_all(),
                     Some(Err(_)) | None => {
                         wakeups = self.subscribe_again().await;
@@ -228,6 +233,7 @@ impl Driver {
                     }
                 },
                 () = self.alarm() => self.input(Input::Tick),
+                () = until(self.spread.next()) => self.look_at_others(),
             }
         }
     }
@@ -246,6 +252,10 @@ impl Driver {
 
     fn handle(&mut self, message: Message) {
         match message {
+            Message::Input(Input::Drain) => {
+                self.input(Input::Drain);
+                self.survey();
+            }
             Message::Input(input) => self.input(input),
             Message::EffectOpen(lease) => {
                 self.input(Input::EffectOpen { agent: lease.agent, operation: lease.operation });
@@ -354,5 +364,12 @@ impl Driver {
 
     fn now(&self) -> Timestamp {
         self.shared.clock.now()
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -8,7 +8,8 @@ use archibald_core::operation::NewOperation;
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
     AdminError, AgentLock, BrowserPool, Clock, CredentialProvider, EnqueueRequest, Enqueued, EventBus,
-    OperationFilter, OperationPage, OperationStore, Operations, Overview, RowPage, RowQuery, Why,
+    OperationFilter, OperationPage, OperationStore, Operations, Overview, RowPage, RowQuery, Survey,
+    SurveyRequest, Why,
 };
 use archibald_core::record::{Evidence, OperationRecord, Resolution};
 use archibald_core::scheduler::{Input, Scheduler, SchedulerConfig};
@@ -317,12 +318,14 @@ impl Operations for Archibald {
     }
 
     async fn overview(&self) -> Result<Overview, StoreError> {
-        let paused = self.shared.store.paused().await?;
+        let request = SurveyRequest { after: None, agents: 1, each: 1, beat: None };
+        let Survey { paused, workers, .. } = self.shared.store.survey(&request).await?;
         let counts = self.ask(Message::Counts).await.unwrap_or_default();
         Ok(Overview {
             waiting: counts.waiting,
             running: counts.running,
             paused,
+            workers,
             slots: self.shared.config.concurrency,
             peak_running: counts.peak_in_use,
             probes: self.shared.stats.probes.load(Relaxed),

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use archibald_core::event::Progress;
 use archibald_core::id::{AgentId, OperationId};
 use archibald_core::port::{BusClosed, Wakeups, WorkerWake, WorkerWakeups};
+use archibald_core::time::Timestamp;
+use archibald_core::worker::{Heartbeat, LiveWorker, Roster};
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
@@ -25,6 +27,7 @@ struct Inner {
     closed: bool,
     devices: HashMap<AgentId, watch::Sender<()>>,
     workers: Vec<Weak<WorkerQueue>>,
+    roster: Roster,
     running: BTreeMap<OperationId, (AgentId, Option<Progress>)>,
 }
 
@@ -45,9 +48,18 @@ impl Hub {
         inner.workers.retain(|worker| worker.strong_count() > 0);
         for worker in inner.workers.iter().filter_map(Weak::upgrade) {
             effects.workers.iter().for_each(|agent| worker.push(agent));
-            worker.lock().pauses |= effects.pauses;
+            worker.lock().survey |= effects.survey;
             worker.notify.notify_one();
         }
+    }
+
+    /// Takes a worker's heartbeat in: those who are alive.
+    pub(crate) fn hear(&self, beat: Option<&Heartbeat>, now: Timestamp) -> Vec<LiveWorker> {
+        let (workers, is_news) = self.lock().roster.hear(beat, now);
+        if is_news {
+            self.tell(Effects { survey: true, ..Effects::default() });
+        }
+        workers
     }
 
     pub(crate) fn device(&self, agent: &AgentId) -> DeviceWakes {
@@ -128,7 +140,7 @@ struct WorkerQueue {
 struct Told {
     closed: bool,
     lost: bool,
-    pauses: bool,
+    survey: bool,
     order: VecDeque<AgentId>,
     known: HashSet<AgentId>,
 }
@@ -152,8 +164,8 @@ impl WorkerQueue {
         if std::mem::take(&mut told.lost) {
             return Some(Ok(WorkerWake::Lost));
         }
-        if std::mem::take(&mut told.pauses) {
-            return Some(Ok(WorkerWake::Pauses));
+        if std::mem::take(&mut told.survey) {
+            return Some(Ok(WorkerWake::Survey));
         }
         if let Some(agent) = told.order.pop_front() {
             told.known.remove(&agent);

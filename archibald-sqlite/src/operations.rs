@@ -43,7 +43,9 @@ impl OperationStore for SqliteStore {
     }
 
     async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
-        self.reader.survey(request).await
+        let survey = self.reader.survey(request).await?;
+        let workers = self.hub.hear(request.beat.as_ref(), survey.now);
+        Ok(Survey { workers, ..survey })
     }
 
     async fn intend(&self, lease: &Lease, request: &IntentRequest) -> Result<Intent, FenceError> {

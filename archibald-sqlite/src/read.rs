@@ -88,7 +88,7 @@ impl Reader {
         rows.iter().map(ticket).collect()
     }
 
-    /// All of one moment.
+    /// All of one moment, but for who works.
     pub(crate) async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
         let mut moment = self.pool.begin().await.map_err(failed)?;
         let now = self.clock.now();
@@ -112,6 +112,7 @@ impl Reader {
             now,
             has_ended_leases: column(&is_over, 0)?,
             paused,
+            workers: vec![],
             fronts,
             next: next.map(parsed).transpose()?,
         })

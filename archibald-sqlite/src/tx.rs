@@ -39,8 +39,8 @@ pub(crate) struct Effects {
     pub(crate) running: BTreeMap<OperationId, Option<AgentId>>,
     /// Events written.
     pub(crate) events: u64,
-    /// What is paused changed.
-    pub(crate) pauses: bool,
+    /// What a survey tells of all changed.
+    pub(crate) survey: bool,
     /// A new history began.
     pub(crate) new_epoch: Option<Uuid>,
 }
@@ -49,7 +49,7 @@ impl Effects {
     pub(crate) fn add(&mut self, more: Self) {
         self.devices.extend(more.devices);
         self.workers.extend(more.workers);
-        self.pauses |= more.pauses;
+        self.survey |= more.survey;
         self.running.extend(more.running);
         if more.new_epoch.is_some() {
             self.new_epoch = more.new_epoch;
@@ -332,7 +332,7 @@ impl Tx {
         };
         let query = sqlx::query(statement).bind(name).bind(why).bind(drains).bind(self.now.as_micros());
         query.execute(&mut self.conn).await.map_err(failed)?;
-        self.effects.pauses = true;
+        self.effects.survey = true;
         Ok(())
     }
 
@@ -344,7 +344,7 @@ impl Tx {
             PauseScope::Everything => (sql::RESUME_KIND, ""),
         };
         sqlx::query(statement).bind(name).execute(&mut self.conn).await.map_err(failed)?;
-        self.effects.pauses = true;
+        self.effects.survey = true;
         if let PauseScope::Agent { agent } = scope {
             self.wake_workers(agent);
         }

@@ -142,6 +142,7 @@ macro_rules! store_conformance {
             a_survey_pages_over_agents,
             a_long_queue_crowds_nobody_out_of_a_survey,
             a_survey_tells_of_pauses_and_ended_leases,
+            a_survey_tells_who_works,
             listing_filters_and_pages,
             rows_are_searched_and_paged,
             agents_are_isolated,

@@ -53,7 +53,7 @@ impl MemoryStore {
 
     /// One transaction: it changes the state only where it returns `Ok`, then wakes whom it concerns.
     fn write<T, E>(&self, change: impl FnOnce(&mut State, Timestamp) -> Result<T, E>) -> Result<T, E> {
-        let (answer, (effects, pauses)) = {
+        let (answer, (effects, survey)) = {
             let mut state = self.lock();
             let answer = change(&mut state, self.clock.now());
             (answer, state.take_wakes())
@@ -61,8 +61,8 @@ impl MemoryStore {
         for (agent, wake) in effects {
             self.wakes.tell(&agent, wake);
         }
-        if pauses {
-            self.wakes.tell_of_pauses();
+        if survey {
+            self.wakes.tell_of_survey();
         }
         answer
     }

@@ -81,8 +81,8 @@ pub trait Wakeups: Send {
 pub enum WorkerWake {
     /// Something of this agent may have become available: read what waits.
     Agent(AgentId),
-    /// Something was paused or resumed: read what is.
-    Pauses,
+    /// What every survey tells has changed: what is paused, or who works.
+    Survey,
     /// Wake-ups may have been lost: read everything.
     Lost,
 }

@@ -11,6 +11,7 @@ use crate::pause::{Pause, PauseScope};
 use crate::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use crate::scheduler::Ticket;
 use crate::time::Timestamp;
+use crate::worker::{Heartbeat, LiveWorker};
 
 /// An accepted operation.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,9 +78,11 @@ pub struct SurveyRequest {
     pub agents: u32,
     /// At most so many tickets of each, at least 1.
     pub each: u32,
+    /// What the worker that asks says of itself.
+    pub beat: Option<Heartbeat>,
 }
 
-/// What waits, and what is paused, as of one moment.
+/// What waits, what is paused and who works, as of one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Survey {
     /// The store's time.
@@ -88,6 +91,8 @@ pub struct Survey {
     pub has_ended_leases: bool,
     /// All that is paused, on every page, in order of scope.
     pub paused: Vec<Pause>,
+    /// The workers that are alive, the one that asks among them, by name.
+    pub workers: Vec<LiveWorker>,
     /// What goes first of each agent of the page, agent after agent, each in the order of
     /// [`OperationStore::waiting`].
     pub fronts: Vec<Ticket>,
@@ -181,14 +186,15 @@ pub trait OperationStore: Send + Sync {
     ) -> Result<Vec<Ticket>, StoreError>;
 
     /// All that a worker's sweep needs to know, in one read: a page of the agents that have something waiting,
-    /// with what goes first of each, what is paused, and whether [`AgentLock::reap`](super::AgentLock::reap) has
+    /// with what goes first of each, what is paused, who works, and whether [`AgentLock::reap`](super::AgentLock::reap) has
     /// anything to do.
+    /// It is the worker's heartbeat too: of a worker that is new, or drains now, the others are woken.
     ///
     /// # Errors
     /// [`StoreError`].
     ///
     /// # Cancel safety
-    /// Cancel safe: it only reads.
+    /// Cancel safe: it writes nothing but the heartbeat.
     async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError>;
 
     /// Commits that an effect is about to be acted, and gives the right to it.

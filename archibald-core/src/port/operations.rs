@@ -12,6 +12,7 @@ use crate::id::{AgentId, OperationId, OperationKey, OperationKind};
 use crate::pause::{Pause, PauseScope};
 use crate::record::{Evidence, OperationRecord, Resolution};
 use crate::time::Timestamp;
+use crate::worker::LiveWorker;
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,7 +118,9 @@ pub struct Overview {
     pub running: BTreeMap<AgentId, OperationId>,
     /// What is paused.
     pub paused: Vec<Pause>,
-    /// Operations that may run together.
+    /// The workers that are alive, by name.
+    pub workers: Vec<LiveWorker>,
+    /// Operations that may run together in this worker.
     pub slots: usize,
     /// The most that ran together since the start.
     pub peak_running: usize,

@@ -149,6 +149,7 @@ impl Driver {
     /// An answer came.
     pub(super) fn read(&mut self, fronts: Vec<Front>) {
         for ticket in self.reading.answered(fronts) {
+            let ticket = self.after_its_owner(ticket);
             self.input(Input::Waiting(ticket));
         }
         self.read_more();

@@ -1,4 +1,4 @@
-//! Sweeps: what waits, what is paused and whose lease is over, a page of agents at a time and beside the loop, so
+//! Sweeps: what waits, what is paused, who works and whose lease is over, a page of agents at a time and beside the loop, so
 //! that no lost wake-up is for ever and no sweep costs more the more there is.
 
 use std::collections::HashSet;
@@ -10,6 +10,7 @@ use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{Survey, SurveyRequest};
 use archibald_core::scheduler::{Input, Refusal, Ticket};
 use archibald_core::time::Timestamp;
+use archibald_core::worker::Heartbeat;
 use tokio::time::Instant;
 
 use super::reading::could_start;
@@ -20,6 +21,9 @@ use crate::calm::calm;
 const AGENTS: u32 = 256;
 /// Tickets of each. What is behind is read when these come to their end.
 const EACH: u32 = 16;
+
+/// A worker that missed so many sweeps counts as gone.
+const BEATS: u32 = 3;
 
 /// How far the sweeps have come.
 #[derive(Default)]
@@ -34,7 +38,7 @@ pub(super) struct Sweeping {
     ended: HashSet<OperationId>,
     /// Of what it was said since then whether it is paused: the page may be older.
     told: HashSet<PauseScope>,
-    /// Something was paused or resumed since then: a page is to follow, whichever.
+    /// What every page tells has changed since then: one is to follow, whichever.
     is_old: bool,
 }
 
@@ -109,8 +113,8 @@ impl Driver {
         self.forget();
     }
 
-    /// Any page says what is paused.
-    pub(super) fn read_pauses(&mut self) {
+    /// Any page says what is paused and who works, and is this worker's own word.
+    pub(super) fn survey(&mut self) {
         self.sweeping.is_old = self.sweeping.is_reading;
         self.read_page();
     }
@@ -128,6 +132,7 @@ impl Driver {
     pub(super) fn swept(&mut self, swept: Option<Swept>) {
         let (ended, told) = self.sweeping.end();
         let Some(Swept { survey, reaped }) = swept else { return };
+        self.spread.learn(survey.workers);
         self.learn_pauses(survey.paused, &told);
         for front in survey.fronts.chunk_by(|one, next| one.agent == next.agent) {
             self.learn_front(front, &ended);
@@ -142,6 +147,9 @@ impl Driver {
 
     fn learn_front(&mut self, front: &[Ticket], ended: &HashSet<OperationId>) {
         let [.., last] = front else { return };
+        if self.leaves(&last.agent) {
+            return;
+        }
         if front.len() == EACH as usize {
             self.reading.is_known_to(&last.agent, last.place());
             if !could_start(front, self.now(), self.blocked(&last.agent), &self.paused_kinds()) {
@@ -216,7 +224,14 @@ impl Driver {
 /// Leases that are over are ended only where there are any: a look is cheaper.
 async fn page(shared: &Arc<Shared>, after: Option<AgentId>) -> Option<Swept> {
     let asked = Instant::now();
-    let request = SurveyRequest { after, agents: AGENTS, each: EACH };
+    let config = &shared.config;
+    let beat = Heartbeat {
+        worker: config.worker.clone(),
+        slots: u32::try_from(config.concurrency).unwrap_or(u32::MAX),
+        drains: shared.is_draining(),
+        lasts: config.sweep * BEATS,
+    };
+    let request = SurveyRequest { after, agents: AGENTS, each: EACH, beat: Some(beat) };
     let survey = match calm("a sweep", shared.store.survey(&request)).await {
         Ok(survey) => survey,
         Err(error) => {

@@ -7,6 +7,7 @@ mod edit_order;
 mod pausing;
 mod retention;
 mod send_to_verona;
+mod spread;
 mod submit_order;
 mod succession;
 mod support;

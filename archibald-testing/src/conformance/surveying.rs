@@ -1,13 +1,15 @@
 use std::collections::BTreeSet;
 
-use archibald_core::id::AgentId;
+use archibald_core::id::{AgentId, WorkerId};
 use archibald_core::operation::{Class, NewOperation};
 use archibald_core::pause::PauseScope;
-use archibald_core::port::{Survey, SurveyRequest};
+use archibald_core::port::{Survey, SurveyRequest, WorkerWake, WorkerWakeups};
 use archibald_core::record::OperationRecord;
 use archibald_core::scheduler::Ticket;
+use archibald_core::worker::{Heartbeat, LiveWorker};
 use futures::future::join_all;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::checks::{AFTER_SHORT, LONG, SHORT, agent, completed, submit, sync};
 use super::{Ports, StoreUnderTest};
@@ -127,8 +129,42 @@ pub async fn a_survey_tells_of_pauses_and_ended_leases(under: &mut dyn StoreUnde
     assert!(reaped.fronts.iter().any(|ticket| ticket.operation == record.operation.id));
 }
 
+/// A survey is a heartbeat: it tells of every worker that is alive, and the others hear of one that is new or drains.
+pub async fn a_survey_tells_who_works(under: &mut dyn StoreUnderTest) {
+    let ports = under.ports();
+    let beat = |name: &str, drains| Heartbeat {
+        worker: WorkerId::new(name).unwrap(),
+        slots: 7,
+        drains,
+        lasts: SHORT,
+    };
+    let heard = async |beat| {
+        let request = SurveyRequest { after: None, agents: 1, each: 1, beat };
+        ports.store.survey(&request).await.unwrap()
+    };
+    let mut wakes = ports.bus.subscribe_worker();
+    let told = async |wakes: &mut Box<dyn WorkerWakeups>| {
+        while timeout(LONG, wakes.next()).await.expect("nobody was told").unwrap() != WorkerWake::Survey {}
+    };
+    let first = heard(Some(beat("b", false))).await;
+    told(&mut wakes).await;
+    let (now, LiveWorker { slots, drains, since, until, .. }) = (first.now, &first.workers[0]);
+    assert_eq!((first.workers.len(), *slots, *drains, *until), (1, 7, false, now + SHORT));
+    heard(Some(beat("a", false))).await;
+    told(&mut wakes).await;
+
+    let again = heard(Some(beat("b", true))).await;
+    told(&mut wakes).await;
+    let words: Vec<_> = again.workers.iter().map(|live| (live.worker.as_str(), live.drains)).collect();
+    assert_eq!(words, [("a", false), ("b", true)]);
+    assert_eq!(again.workers[1].since, *since, "it is the same one");
+    assert_eq!(heard(None).await.workers.len(), 2, "whoever asks");
+    under.advance(AFTER_SHORT).await;
+    assert_eq!(heard(None).await.workers, []);
+}
+
 async fn survey(ports: &Ports, after: Option<AgentId>, agents: u32, each: u32) -> Survey {
-    ports.store.survey(&SurveyRequest { after, agents, each }).await.unwrap()
+    ports.store.survey(&SurveyRequest { after, agents, each, beat: None }).await.unwrap()
 }
 
 /// The agents of a page, each of whom is in one piece.

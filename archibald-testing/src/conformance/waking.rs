@@ -94,7 +94,7 @@ pub async fn workers_are_woken_for_what_became_available(under: &mut dyn StoreUn
                 false => ports.store.pause(&scope, "locked", false).await.unwrap(),
                 true => ports.store.resume(&scope).await.unwrap(),
             }
-            let told = async { while wakes.next().await.unwrap() != WorkerWake::Pauses {} };
+            let told = async { while wakes.next().await.unwrap() != WorkerWake::Survey {} };
             timeout(SOON, told).await.unwrap_or_else(|_| panic!("nobody was told of {scope}, {resumes}"));
         }
     }
@@ -110,7 +110,7 @@ async fn woken(wakes: &mut Box<dyn WorkerWakeups>, agent: &AgentId, after: &str)
         let wake = timeout(SOON, wakes.next()).await;
         match wake.unwrap_or_else(|_| panic!("nobody was woken when {after}")).unwrap() {
             WorkerWake::Agent(woken) if woken != *agent => {}
-            WorkerWake::Pauses => {}
+            WorkerWake::Survey => {}
             WorkerWake::Agent(_) | WorkerWake::Lost => return,
         }
     }

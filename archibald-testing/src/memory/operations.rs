@@ -70,6 +70,14 @@ impl OperationStore for MemoryStore {
     }
 
     async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
+        let beat = request.beat.as_ref();
+        let workers = self.write(|state, now| {
+            let (workers, is_news) = state.roster.hear(beat, now);
+            if is_news {
+                state.survey_changed();
+            }
+            Ok::<_, StoreError>(workers)
+        })?;
         let (state, now) = (self.lock(), self.clock.now());
         let after = request.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let after = state.agents.range::<AgentId, _>((after, Bound::Unbounded));
@@ -81,6 +89,7 @@ impl OperationStore for MemoryStore {
             now,
             has_ended_leases: state.agents.values().any(|agent| agent.is_over(now)),
             paused: state.paused(),
+            workers,
             fronts: page.drain(..).flat_map(|(_, agent)| front(agent)).collect(),
             next: last.filter(|_| busy.next().is_some()),
         })
@@ -214,7 +223,7 @@ impl OperationStore for MemoryStore {
         self.write(|state, since| {
             let pause = Pause { scope: scope.clone(), why: why.to_owned(), drains, since };
             state.pauses.insert(scope.clone(), pause);
-            state.pauses_changed();
+            state.survey_changed();
             if let PauseScope::Agent { agent } = scope {
                 state.agent(agent).append(vec![NewEvent::paused(why)], since);
                 state.wake_devices(agent);
@@ -226,7 +235,7 @@ impl OperationStore for MemoryStore {
     async fn resume(&self, scope: &PauseScope) -> Result<(), StoreError> {
         self.write(|state, _| {
             state.pauses.remove(scope);
-            state.pauses_changed();
+            state.survey_changed();
             if let PauseScope::Agent { agent } = scope {
                 state.wake_workers(agent);
             }

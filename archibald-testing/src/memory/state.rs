@@ -11,6 +11,7 @@ use archibald_core::port::Head;
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
+use archibald_core::worker::Roster;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -25,7 +26,8 @@ pub(super) struct State {
     last_position: u64,
     pub(super) agents: BTreeMap<AgentId, Agent>,
     pub(super) pauses: BTreeMap<PauseScope, Pause>,
-    wakes_for_pauses: bool,
+    pub(super) roster: Roster,
+    wakes_for_survey: bool,
     wakes: BTreeMap<AgentId, Wake>,
 }
 
@@ -50,8 +52,16 @@ pub(super) struct Agent {
 
 impl Default for State {
     fn default() -> Self {
-        let (agents, pauses, wakes) = Default::default();
-        Self { epoch: Uuid::now_v7(), last_position: 0, agents, pauses, wakes_for_pauses: false, wakes }
+        let (agents, pauses, roster, wakes) = Default::default();
+        Self {
+            epoch: Uuid::now_v7(),
+            last_position: 0,
+            agents,
+            pauses,
+            roster,
+            wakes_for_survey: false,
+            wakes,
+        }
     }
 }
 
@@ -76,8 +86,8 @@ impl State {
         scopes.iter().find_map(|scope| self.pauses.get(scope))
     }
 
-    pub(super) fn pauses_changed(&mut self) {
-        self.wakes_for_pauses = true;
+    pub(super) fn survey_changed(&mut self) {
+        self.wakes_for_survey = true;
     }
 
     pub(super) fn wake_devices(&mut self, agent: &AgentId) {
@@ -88,9 +98,9 @@ impl State {
         self.wakes.entry(agent.clone()).or_default().workers = true;
     }
 
-    /// Whom to wake, and whether what is paused changed.
+    /// Whom to wake, and whether what a survey tells of all changed.
     pub(super) fn take_wakes(&mut self) -> (BTreeMap<AgentId, Wake>, bool) {
-        (mem::take(&mut self.wakes), mem::take(&mut self.wakes_for_pauses))
+        (mem::take(&mut self.wakes), mem::take(&mut self.wakes_for_survey))
     }
 
     /// Writes a record with its events.

@@ -38,8 +38,8 @@ impl Wakes {
         }
     }
 
-    pub(super) fn tell_of_pauses(&self) {
-        self.workers.send(WorkerWake::Pauses).ok();
+    pub(super) fn tell_of_survey(&self) {
+        self.workers.send(WorkerWake::Survey).ok();
     }
 
     pub(super) fn device(&self, agent: &AgentId) -> DeviceWakes {

@@ -7,5 +7,14 @@ create table archibald.pauses (
 );
 alter table archibald.agents add column paused_drains boolean not null default false;
 
+-- Who works, each as it said last; gone an hour after it was to be heard of again.
+create table archibald.workers (
+    worker text primary key,
+    slots integer not null,
+    drains boolean not null,
+    since timestamptz not null,
+    until timestamptz not null
+) with (fillfactor = 50);
+
 -- A ticket names its kind.
 update archibald.queue set ticket = (ticket::jsonb || jsonb_build_object('kind', kind))::json where ticket is not null;
