@@ -6,7 +6,10 @@ use crate::sql::in_schema;
 
 /// In order, and only ever added to: what a database has once is not changed here any more. Each leaves alone what
 /// workers of the version before read and write, so that both run side by side while a deployment rolls on.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "tables", include_str!("../migrations/0001_tables.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "tables", include_str!("../migrations/0001_tables.sql")),
+    (2, "pending orders", include_str!("../migrations/0002_pending_orders.sql")),
+];
 
 /// Brings the schema up to date, unless it is already.
 ///
