@@ -105,7 +105,7 @@ fn create(new: &NewPendingOrder, found: Found) -> Result<(CreatedPendingOrder, W
         return Err(PendingOrderError::Full { agent: new.agent.clone() });
     }
     let (order, created) = PendingOrder::accept(new.clone(), found.now);
-    let writes = written(PendingOrderWrite::Is(order.clone()), created);
+    let writes = written(PendingOrderWrite::Is(order.clone().into()), created);
     Ok((CreatedPendingOrder { order, replayed: false }, writes))
 }
 
@@ -115,7 +115,7 @@ fn write_edit(
 ) -> Result<(PendingOrder, Writes), PendingOrderError> {
     let known = found.pending_order.ok_or(PendingOrderError::NotFound(*id))?;
     let (order, event) = known.edit(edit, found.now)?;
-    let writes = event.map(|event| written(PendingOrderWrite::Is(order.clone()), event));
+    let writes = event.map(|event| written(PendingOrderWrite::Is(order.clone().into()), event));
     Ok((order, writes.unwrap_or_default()))
 }
 
@@ -145,7 +145,7 @@ impl Found {
         match (self.pending_order.take(), new.pending_order()) {
             (Some(order), _) => {
                 let (order, event) = order.taken_by(new, self.now)?;
-                Ok((Some(PendingOrderWrite::Is(order)), Some(event)))
+                Ok((Some(PendingOrderWrite::Is(order.into())), Some(event)))
             }
             (None, Some(id)) if must_exist => Err(EnqueueError::NoPendingOrder(id)),
             (None, _) => Ok((None, None)),
@@ -162,7 +162,7 @@ impl Found {
             let followed = order.follow(&record.operation, self.now);
             followed.unwrap_or_default()
         });
-        followed.map(|(order, event)| (PendingOrderWrite::Is(order), event)).unzip()
+        followed.map(|(order, event)| (PendingOrderWrite::Is(order.into()), event)).unzip()
     }
 }
 

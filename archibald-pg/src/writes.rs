@@ -93,7 +93,7 @@ pub(crate) enum Holder {
 
 /// What becomes of a pending order.
 pub(crate) enum PendingOrderWrite {
-    Is(PendingOrder),
+    Is(Box<PendingOrder>),
     Gone(PendingOrderId),
 }
 

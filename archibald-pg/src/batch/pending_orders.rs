@@ -58,7 +58,7 @@ impl Batch<'_> {
         let (mut changed, mut gone) = (vec![], vec![]);
         for (_, writes) in all {
             match &writes.pending_order {
-                Some(PendingOrderWrite::Is(order)) => changed.push(order),
+                Some(PendingOrderWrite::Is(order)) => changed.push(order.as_ref()),
                 Some(PendingOrderWrite::Gone(id)) => gone.push(id.0),
                 None => {}
             }

@@ -4,6 +4,7 @@
 mod create_customer;
 mod delete_order;
 mod edit_order;
+mod pending_orders;
 mod retention;
 mod send_to_verona;
 mod submit_order;
