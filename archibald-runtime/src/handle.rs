@@ -6,8 +6,8 @@ use archibald_core::error::{EnqueueError, StoreError};
 use archibald_core::id::{AgentId, OperationId, OperationKind};
 use archibald_core::port::{
     AdminError, AgentLock, BrowserPool, Clock, CredentialProvider, EnqueueRequest, Enqueued, EventBus,
-    OperationFilter, OperationPage, OperationStore, Operations, Overview, PendingOrderStore, RowPage,
-    RowQuery, Why,
+    OperationFilter, OperationPage, OperationStore, Operations, Overview, PendingOrderStore, PendingOrders,
+    RowPage, RowQuery, Why,
 };
 use archibald_core::record::{Evidence, OperationRecord, Resolution};
 use archibald_core::scheduler::{Input, Scheduler, SchedulerConfig};
@@ -293,6 +293,11 @@ impl Operations for Archibald {
 
     async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError> {
         self.shared.store.rows(agent, query).await
+    }
+
+    fn pending_orders(&self) -> Option<Arc<dyn PendingOrders>> {
+        let kept = self.shared.pending_orders.is_some();
+        kept.then(|| Arc::new(self.clone()) as Arc<dyn PendingOrders>)
     }
 
     fn knows(&self, agent: &AgentId) -> bool {
