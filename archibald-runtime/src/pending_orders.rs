@@ -115,32 +115,27 @@ impl Archibald {
             let new = self.checked(kind, action, request).await?;
             return self.shared().store.enqueue(new).await;
         };
-        for _ in 1..READINGS {
-            let submitted = self.accept_filled((kind, action), kept, id, request.clone()).await;
-            if !matches!(submitted, Err(EnqueueError::PendingOrderChanged(_))) {
-                return submitted;
-            }
-        }
-        self.accept_filled((kind, action), kept, id, request).await
-    }
-
-    async fn accept_filled(
-        &self,
-        (kind, action): (&OperationKind, &Action),
-        kept: &Arc<dyn PendingOrderStore>,
-        id: PendingOrderId,
-        request: EnqueueRequest,
-    ) -> Result<Enqueued, EnqueueError> {
         let is_alone = request.payload.as_object().is_some_and(|fields| fields.len() == 1);
-        match kept.find(&request.agent, id).await? {
-            Some(order) if is_alone || says_the_same(&order, &request.payload) => {
-                let request = EnqueueRequest { payload: order.payload(), ..request };
-                kept.submit(self.checked(kind, action, request).await?).await
+        let mut reading = 1;
+        loop {
+            let found = kept.find(&request.agent, id).await?;
+            let payload = match &found {
+                Some(order) if is_alone || says_the_same(order, &request.payload) => order.payload(),
+                None if is_alone => return Err(EnqueueError::NoPendingOrder(id)),
+                // Something else than it says: an old key may still answer, and else the store refuses it.
+                Some(_) | None => request.payload.clone(),
+            };
+            let asked = EnqueueRequest { payload, ..request.clone() };
+            let new = self.checked(kind, action, asked).await?;
+            let accepted = match found {
+                Some(_) => kept.submit(new).await,
+                // A draft that somebody else keeps.
+                None => self.shared().store.enqueue(new).await,
+            };
+            match accepted {
+                Err(EnqueueError::PendingOrderChanged(_)) if is_alone && reading < READINGS => reading += 1,
+                accepted => return accepted,
             }
-            Some(_) => Err(EnqueueError::PendingOrderChanged(id)),
-            None if is_alone => Err(EnqueueError::NoPendingOrder(id)),
-            // A draft that somebody else keeps.
-            None => self.shared().store.enqueue(self.checked(kind, action, request).await?).await,
         }
     }
 

@@ -115,6 +115,24 @@ async fn what_the_erp_refused_is_corrected_and_submitted_anew() {
     assert_eq!(house.erp.orders()[0].1.customer, "ANATR");
 }
 
+/// Who asks again for what was rejected gets that, also when the pending order was corrected meanwhile.
+#[tokio::test]
+async fn an_old_key_answers_for_what_it_was_used_for() {
+    let house = House::open();
+    let draft = house.draft(order()).await;
+    house.erp.fail_next_save(SaveFault::Refused("Cliente sconosciuto.".into()));
+    let mut payload = order();
+    payload["pending_order"] = json!(draft.id);
+    let first = house.ask("k", payload.clone()).await.unwrap().record.operation.id;
+    house.finished("nancy", first).await;
+    let back = house.found(&draft).await;
+    house.edited(&back, json!({ "customer": "ANATR" })).await;
+    let again = house.ask("k", payload.clone()).await.unwrap();
+    assert_eq!((again.record.operation.id, again.replayed), (first, true));
+    let refused = house.ask("another key", payload).await;
+    assert!(matches!(refused, Err(EnqueueError::PendingOrderChanged(_))), "{refused:?}");
+}
+
 #[tokio::test]
 async fn an_order_is_edited_by_the_pending_order_that_it_was() {
     let house = House::open();
