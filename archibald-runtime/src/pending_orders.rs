@@ -93,6 +93,7 @@ impl Archibald {
         order: &PendingOrder,
         request: &SubmitRequest,
     ) -> Result<Enqueued, EnqueueError> {
+        order.content.check_complete().map_err(EnqueueError::Invalid)?;
         let of_version = format!("pending-order:{}:{}", order.id, order.version);
         let key = request.key.clone().or_else(|| OperationKey::new(of_version).ok());
         let asked = EnqueueRequest {
@@ -120,7 +121,10 @@ impl Archibald {
         loop {
             let found = kept.find(&request.agent, id).await?;
             let payload = match &found {
-                Some(order) if is_alone || says_the_same(order, &request.payload) => order.payload(),
+                Some(order) if is_alone || says_the_same(order, &request.payload) => {
+                    order.content.check_complete().map_err(EnqueueError::Invalid)?;
+                    order.payload()
+                }
                 None if is_alone => return Err(EnqueueError::NoPendingOrder(id)),
                 // Something else than it says: an old key may still answer, and else the store refuses it.
                 Some(_) | None => request.payload.clone(),

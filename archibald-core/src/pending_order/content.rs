@@ -80,6 +80,27 @@ impl OrderContent {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
+    /// Checks that everything is there that an order has to have; whether it is right is another question.
+    ///
+    /// # Errors
+    /// One [`FieldError`] for each field that is missing.
+    pub fn check_complete(&self) -> Result<(), Vec<FieldError>> {
+        let mut missing = vec![];
+        let mut need = |is_there: bool, pointer: String| {
+            if !is_there {
+                missing.push(FieldError::new(pointer, "is missing"));
+            }
+        };
+        need(self.customer.is_some(), "/customer".to_owned());
+        need(self.date.is_some(), "/date".to_owned());
+        need(!self.lines.is_empty(), "/lines".to_owned());
+        for (n, line) in self.lines.iter().enumerate() {
+            need(line.product.is_some(), format!("/lines/{n}/product"));
+            need(line.quantity.is_some(), format!("/lines/{n}/quantity"));
+        }
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
     /// As JSON, without what is not there.
     pub(super) fn to_value(&self) -> Value {
         serde_json::to_value(self).expect("texts, numbers and lists of them are JSON")

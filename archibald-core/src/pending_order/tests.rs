@@ -194,3 +194,17 @@ fn what_is_too_much_is_named() {
     assert_eq!(complaints(&content), ["/lines must have at most 500 lines, got 501"]);
     assert_eq!(OrderContent::default().check(), Ok(()), "nothing at all is a beginning");
 }
+
+#[test]
+fn all_that_is_missing_is_named_at_once() {
+    let missing = |content: Value| {
+        let content: OrderContent = serde_json::from_value(content).unwrap();
+        let errors = content.check_complete().err().unwrap_or_default();
+        errors.into_iter().map(|error| error.pointer).collect::<Vec<_>>()
+    };
+    assert_eq!(missing(json!({})), ["/customer", "/date", "/lines"]);
+    let half = json!({ "customer": "ALFKI", "lines": [{ "product": "A0001" }, { "quantity": 1 }] });
+    assert_eq!(missing(half), ["/date", "/lines/0/quantity", "/lines/1/product"]);
+    let line = json!({ "product": "A0001", "quantity": 1 });
+    assert!(missing(json!({ "customer": "ALFKI", "date": "2026-11-22", "lines": [line] })).is_empty());
+}

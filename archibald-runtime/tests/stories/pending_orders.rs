@@ -50,12 +50,23 @@ async fn a_pending_order_becomes_an_order_once_whoever_taps() {
 #[tokio::test]
 async fn what_an_order_cannot_have_is_named_and_nothing_is_locked() {
     let house = House::open();
-    let draft = house.draft(json!({ "customer": " ALFKI", "lines": [{ "product": "A0001" }] })).await;
+    let draft = house.draft(json!({ "customer": "ALFKI", "lines": [{ "product": "A0001" }] })).await;
     let refused = house.archibald.submit(asked(&draft)).await;
     let Err(PendingOrderError::Enqueue(EnqueueError::Invalid(errors))) = refused else {
         panic!("{refused:?}")
     };
-    assert_eq!(errors[0].pointer, "/lines/0", "{errors:?}");
+    let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/date", "/lines/0/quantity"]);
+    let by_payload = house.ask("alone", json!({ "pending_order": draft.id })).await;
+    assert!(matches!(by_payload, Err(EnqueueError::Invalid(same)) if same == errors));
+    let mut wrong = order();
+    wrong["customer"] = json!(" ALFKI");
+    let whole = house.draft(wrong).await;
+    let refused = house.archibald.submit(asked(&whole)).await;
+    let Err(PendingOrderError::Enqueue(EnqueueError::Invalid(errors))) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(errors[0].pointer, "/customer", "{errors:?}");
     assert_eq!(house.found(&draft).await, draft);
     let nobody = SubmitRequest { id: PendingOrderId(Uuid::now_v7()), ..asked(&draft) };
     let refused = house.archibald.submit(nobody).await;
