@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::error::Error;
 
-use archibald_core::id::{AgentId, OperationId, Target};
+use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
 use archibald_core::operation::{Class, Step};
 use archibald_core::scheduler::{Command, Input, Scheduler, SchedulerConfig, Ticket};
 use archibald_core::time::Timestamp;
@@ -152,6 +152,7 @@ fn measure(options: &Options) -> Result<Measured, Box<dyn Error>> {
 /// What the tickets share.
 struct Names {
     agents: Vec<AgentId>,
+    kind: OperationKind,
     targets: Vec<Target>,
 }
 
@@ -160,7 +161,11 @@ impl Names {
         let agents = (0..options.agents).map(|n| AgentId::new(format!("agent-{n}")));
         let targets = if options.targets == 0 { 0 } else { options.ops.min(1 << 20) };
         let targets = (0..targets).map(|n| Target::new(format!("order:{n}")));
-        Ok(Self { agents: agents.collect::<Result<_, _>>()?, targets: targets.collect::<Result<_, _>>()? })
+        Ok(Self {
+            agents: agents.collect::<Result<_, _>>()?,
+            kind: OperationKind::new("submit-order")?,
+            targets: targets.collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -204,6 +209,7 @@ impl<'a> Work<'a> {
         let ticket = Ticket {
             operation: OperationId(self.operation()),
             agent: self.names.agents[agent as usize].clone(),
+            kind: self.names.kind.clone(),
             class: if self.last.is_multiple_of(4) { Class::Background } else { Class::Interactive },
             position: self.last,
             at: Timestamp::EPOCH,

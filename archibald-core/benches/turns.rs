@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use archibald_core::id::{AgentId, OperationId, Target};
+use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
 use archibald_core::operation::{Class, Step};
 use archibald_core::scheduler::{Command, Input, Scheduler, SchedulerConfig, Ticket};
 use archibald_core::time::Timestamp;
@@ -84,6 +84,7 @@ fn ticket(number: u64, at: Timestamp) -> Ticket {
     Ticket {
         operation: OperationId(Uuid::from_u128(u128::from(number))),
         agent: AgentId::new(format!("agent-{}", number % AGENTS)).expect("it is a name"),
+        kind: OperationKind::new("submit-order").expect("it is a name"),
         class: Class::Interactive,
         position: number,
         at,

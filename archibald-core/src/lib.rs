@@ -26,6 +26,7 @@ pub mod event;
 pub mod id;
 pub mod lease;
 pub mod operation;
+pub mod pause;
 pub mod pending_order;
 pub mod port;
 pub mod record;

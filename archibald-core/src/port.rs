@@ -25,8 +25,8 @@ pub use self::event_bus::{
     BusClosed, EventBus, EventRead, Head, ResetReason, Snapshot, Wakeups, WorkerWake, WorkerWakeups,
 };
 pub use self::operation_store::{
-    AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage,
-    RowQuery, Survey, SurveyRequest,
+    AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, RowPage, RowQuery,
+    Survey, SurveyRequest,
 };
 pub use self::operations::{EnqueueRequest, NotPreempted, Operations, Overview, Why};
 pub use self::pending_orders::{

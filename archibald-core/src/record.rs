@@ -116,6 +116,7 @@ impl OperationRecord {
         Some(Ticket {
             operation: self.operation.id,
             agent: self.operation.agent.clone(),
+            kind: self.operation.kind.clone(),
             class: self.operation.class,
             position: self.operation.position,
             at,

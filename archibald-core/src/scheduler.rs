@@ -23,12 +23,13 @@
 //! | --- | --- |
 //! | held: another worker has the agent | its time; any `Waiting`, `Settled`, `TargetFreed`, `Resume` of the agent |
 //! | unavailable: the store failed | its time alone |
-//! | paused | `Resume` alone |
+//! | paused | its `Resume` alone |
 //!
 //! | a ticket that waits is | until |
 //! | --- | --- |
 //! | later: not due | its time |
 //! | behind an earlier ticket of its target that is known here, due or not | that one is done |
+//! | paused: its kind is | the `Resume` of that kind alone |
 //! | blocked by an operation of its target that the store named | `Settled`, `Withdrawn`, `TargetFreed` of that one; [`BLOCKED_RETRY`] |
 //! | due | its turn: interactive before background, then by position |
 //!
@@ -43,14 +44,14 @@
 //!
 //! A running attempt is asked to give way, once, when it is background, nothing of it is open at the ERP
 //! (it began with `Act` and no `EffectOpen` came), and either an interactive ticket of its own agent could
-//! start in its place and it is not protected, or the worker drains. It is protected when it gave way
+//! start in its place and it is not protected, or the worker drains, or a pause that drains is about it. It is protected when it gave way
 //! `protect_after_preemptions` times before, or was asked for `protect_after_age` before it started.
 //!
 //! What is asked for once more while it waits is one operation for the store, which knows kinds and keys; here
 //! both would only be tickets.
 //!
 //! What the runtime owes: every [`Command::Lease`] is answered once, every `Leased` is followed by a
-//! `Settled`, and sweeps repeat what waits and who is paused, since wake-ups may be lost. Not all that waits
+//! `Settled`, and sweeps repeat what waits and what is paused, since wake-ups may be lost. Not all that waits
 //! has to be known here, but of each agent what goes first, as far as something that could start.
 //!
 //! # What it costs
@@ -58,13 +59,15 @@
 //! ticket is one cache line, queues are linked through the tickets, lanes that are ready stand in a ring, and
 //! alarms and places that are given up are skipped when they come up. So an input costs a few looks into
 //! memory, whatever the number of agents and operations, and O(log n) where tickets do not come in order; what
-//! a `Tick`, a freed target or `Drain` sets in motion costs that for each ticket or attempt that it moves.
+//! a `Tick`, a freed target or `Drain` sets in motion costs that for each ticket or attempt that it moves, and the
+//! pause of a kind besides a look at every ticket that could start.
 //! Once it has grown nothing is allocated, and nothing shrinks.
 
 mod backlog;
 mod command;
 mod config;
 mod explain;
+mod halt;
 mod index;
 mod input;
 mod kept;
@@ -82,6 +85,7 @@ use std::collections::VecDeque;
 use self::backlog::Backlog;
 pub use self::command::{Command, SchedulerCounts};
 pub use self::config::{ConfigError, SchedulerConfig};
+use self::halt::Halt;
 use self::index::Index;
 pub use self::input::{Input, Refusal};
 use self::lane::{Lane, Run};
@@ -92,6 +96,7 @@ pub use self::timer::BLOCKED_RETRY;
 use self::timer::{Alarm, Timers};
 use crate::id::{AgentId, OperationId};
 use crate::operation::Class;
+use crate::pause::PauseScope;
 use crate::time::Timestamp;
 
 /// What one worker runs and what waits for it.
@@ -108,8 +113,8 @@ pub struct Scheduler {
     slots: Slots,
     /// The time of the input.
     now: Timestamp,
-    /// Why nothing starts, until it is resumed.
-    halted: Option<String>,
+    /// Nothing starts until it is resumed.
+    halted: Option<Halt>,
     draining: bool,
     preemptions: u64,
     commands: VecDeque<Command>,
@@ -183,10 +188,13 @@ impl Scheduler {
                 let taken = if run.leased { &mut counts.running } else { &mut counts.starting };
                 taken.insert(agent.clone(), run.operation);
             }
-            if let Some(why) = lane.paused() {
-                counts.paused.insert(agent.clone(), why.clone());
+            if let Some(halt) = lane.halt() {
+                counts.paused.insert(agent.clone().into(), halt.why.clone());
             }
         }
+        let everything = self.halted.iter().map(|halt| (PauseScope::Everything, halt));
+        let kinds = self.backlog.halts().map(|(kind, halt)| (kind.clone().into(), halt));
+        counts.paused.extend(everything.chain(kinds).map(|(scope, halt)| (scope, halt.why.clone())));
         counts
     }
 
@@ -231,23 +239,55 @@ impl Scheduler {
             Input::TargetFreed { agent, operation } => {
                 self.at(&agent, |s, lane| s.freed(lane, operation, now));
             }
-            Input::Pause { agent, why } => {
-                let lane = self.enter(&agent);
-                self.pause(lane, why);
-                self.agree(lane);
-            }
-            Input::Resume { agent } => self.at(&agent, Self::resume),
-            Input::PauseAll { why } => self.halted = Some(why),
-            Input::ResumeAll => {
-                self.halted = None;
-                self.look_at_what_runs();
-            }
+            Input::Pause { scope, why, drains } => self.pause(scope, Halt { why, drains }, now),
+            Input::Resume { scope } => self.resume(scope, now),
             Input::Drain => {
                 self.draining = true;
                 self.look_at_what_runs();
             }
             Input::Tick => {}
         }
+    }
+
+    /// What could start of a kind that is paused is moved, each for itself, and so it is when that ends.
+    fn pause(&mut self, scope: PauseScope, halt: Halt, now: Timestamp) {
+        match scope {
+            PauseScope::Everything => self.halted = Some(halt),
+            PauseScope::Kind { kind } => {
+                let number = self.backlog.halt(&kind, halt);
+                let piles = self.lanes.iter().map(|(_, lane)| &lane.pile);
+                let due: Vec<_> = piles.flat_map(|pile| self.backlog.due_of_kind(pile, number)).collect();
+                for key in due {
+                    self.place_anew(key, self.backlog.get(key).lane, now);
+                }
+            }
+            PauseScope::Agent { agent } => {
+                let lane = self.enter(&agent);
+                self.pause_lane(lane, halt);
+                return self.agree(lane);
+            }
+        }
+        self.look_at_what_runs();
+    }
+
+    fn resume(&mut self, scope: PauseScope, now: Timestamp) {
+        match scope {
+            PauseScope::Everything => self.halted = None,
+            PauseScope::Kind { kind } => {
+                let number = self.backlog.resume(&kind);
+                while let Some((key, lane)) = self.backlog.kept_back(number) {
+                    self.place_anew(key, lane, now);
+                }
+            }
+            PauseScope::Agent { agent } => return self.at(&agent, Self::resume_lane),
+        }
+        self.hear_everywhere();
+        self.look_at_what_runs();
+    }
+
+    fn place_anew(&mut self, key: Key, lane: Key, now: Timestamp) {
+        self.backlog.place_anew(&mut self.lanes[lane].pile, key, now);
+        self.agree(lane);
     }
 
     fn ring_alarms(&mut self, now: Timestamp) {

@@ -85,6 +85,7 @@ fn of_operator(state: &ApiState) -> (Router<ApiState>, OpenApi) {
     let (router, document) = OpenApiRouter::new()
         .routes(routes!(admin::overview))
         .routes(routes!(admin::pause))
+        .routes(routes!(admin::drain))
         .routes(routes!(admin::resume))
         .split_for_parts();
     let guard = from_extractor_with_state::<OperatorAccess, _>(state.clone());

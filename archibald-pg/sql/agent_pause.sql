@@ -1,2 +1,2 @@
 -- Index: agents_pkey.
-update archibald.agents set paused_why = $2, paused_since = $3 where agent = $1
+update archibald.agents set paused_why = $2, paused_since = $3, paused_drains = $4 where agent = $1

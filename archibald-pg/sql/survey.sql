@@ -1,5 +1,6 @@
 -- A page of the agents that have something waiting, with what goes first of each, and all else that a sweep asks
--- for. From each agent to the next, past all that it has. Index: queue_pkey; agents_held, agents_paused.
+-- for. From each agent to the next, past all that it has. Indexes: queue_pkey; agents_held; agents_paused,
+-- pauses_pkey.
 with recursive busy (agent, n) as (
     (
         select agent, 1::bigint from archibald.queue
@@ -14,12 +15,18 @@ with recursive busy (agent, n) as (
     ), busy.n + 1
     from busy where busy.agent is not null and busy.n <= $2
 ),
-paused as (select agent, paused_why, paused_since from archibald.agents where paused_since is not null)
+paused as (
+    select kind as name, false as is_agent, why, drains, since from archibald.pauses
+    union all
+    select agent, true, paused_why, paused_drains, paused_since from archibald.agents where paused_since is not null
+)
 select statement_timestamp() as now,
     exists (select from archibald.agents where is_held and expires_at <= statement_timestamp()) as has_ended_leases,
-    array(select agent from paused order by agent) as paused,
-    array(select paused_why from paused order by agent) as paused_why,
-    array(select paused_since from paused order by agent) as paused_since,
+    array(select name from paused order by is_agent, name) as paused,
+    array(select is_agent from paused order by is_agent, name) as paused_is_agent,
+    array(select why from paused order by is_agent, name) as paused_why,
+    array(select drains from paused order by is_agent, name) as paused_drains,
+    array(select since from paused order by is_agent, name) as paused_since,
     array(
         select front.ticket::text
         from busy cross join lateral (

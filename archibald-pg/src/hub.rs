@@ -48,6 +48,8 @@ struct Running {
 pub(crate) struct News {
     pub(crate) agents: BTreeMap<AgentId, bool>,
     pub(crate) everybody: bool,
+    /// What is paused changed.
+    pub(crate) pauses: bool,
 }
 
 /// Who has to be looked after when notifications may get lost.
@@ -71,6 +73,18 @@ impl Hub {
         self.untold.notify_one();
     }
 
+    /// This process paused or resumed something, as far as it knows.
+    pub(crate) fn committed_pauses(&self) {
+        self.wake_for_pauses();
+        self.lock().news.pauses = true;
+        self.untold.notify_one();
+    }
+
+    /// Something was paused or resumed, here or elsewhere.
+    pub(crate) fn wake_for_pauses(&self) {
+        self.lock().wake_workers(WorkerWake::Pauses);
+    }
+
     /// What has not been told yet; the caller tells it or puts it back.
     pub(crate) fn take_news(&self) -> News {
         mem::take(&mut self.lock().news)
@@ -80,6 +94,7 @@ impl Hub {
     pub(crate) fn put_back(&self, news: News) {
         let mut state = self.lock();
         state.news.everybody |= news.everybody;
+        state.news.pauses |= news.pauses;
         for (agent, workers) in news.agents {
             *state.news.agents.entry(agent).or_default() |= workers;
         }

@@ -147,8 +147,9 @@ pub(crate) fn grant(
     now: Timestamp,
 ) -> Result<(Leased, Vec<NewEvent>), LeaseError> {
     let unknown = || LeaseError::NotAvailable { due: None };
-    if let Some(why) = agent.paused {
-        return Err(LeaseError::Paused { why });
+    let kind = wanted.as_ref().map(|wanted| &wanted.record.operation.kind);
+    if let Some((scope, why)) = agent.pause_of(&request.agent, kind) {
+        return Err(LeaseError::Paused { scope, why });
     }
     let Candidate { mut record, blocker } = wanted.ok_or_else(unknown)?;
     if !record.is_due(now) {

@@ -6,9 +6,10 @@ use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, EffectName, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, NewOperation};
+use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
-    AdminError, Enqueued, HandedOn, LeaseRequest, OperationFilter, OperationPage, OperationStore,
-    PausedAgent, RowPage, RowQuery, Survey, SurveyRequest,
+    AdminError, Enqueued, HandedOn, LeaseRequest, OperationFilter, OperationPage, OperationStore, RowPage,
+    RowQuery, Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -207,13 +208,41 @@ impl OperationStore for PgStore {
         .await
     }
 
-    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError> {
-        self.write(How::once("pausing an agent"), agent, why.to_owned(), |tx, why| pause(tx, why).boxed())
-            .await
+    async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {
+        let asked = (scope.kind().cloned(), why.to_owned(), drains);
+        let done = match scope {
+            PauseScope::Agent { agent } => {
+                self.write(How::once("pausing an agent"), agent, asked, |tx, (_, why, drains)| {
+                    pause(tx, why, *drains).boxed()
+                })
+                .await
+            }
+            PauseScope::Kind { .. } | PauseScope::Everything => {
+                self.read("pausing a kind", asked, |conn, sql, (kind, why, drains)| {
+                    read::pause_kind(conn, sql, kind.as_ref(), why, *drains).boxed()
+                })
+                .await
+            }
+        };
+        self.inner.hub.committed_pauses();
+        done
     }
 
-    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError> {
-        self.write(How::repeatable("resuming an agent"), agent, (), |tx, ()| resume(tx).boxed()).await
+    async fn resume(&self, scope: &PauseScope) -> Result<(), StoreError> {
+        let done = match scope {
+            PauseScope::Agent { agent } => {
+                let how = How::repeatable("resuming an agent");
+                self.write(how, agent, (), |tx, ()| resume(tx).boxed()).await
+            }
+            PauseScope::Kind { .. } | PauseScope::Everything => {
+                self.read("resuming a kind", scope.kind().cloned(), |conn, sql, kind| {
+                    read::resume_kind(conn, sql, kind.as_ref()).boxed()
+                })
+                .await
+            }
+        };
+        self.inner.hub.committed_pauses();
+        done
     }
 
     async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
@@ -224,8 +253,8 @@ impl OperationStore for PgStore {
         .await
     }
 
-    async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
-        self.read("reading who is paused", (), |conn, sql, ()| read::paused(conn, sql).boxed()).await
+    async fn paused(&self) -> Result<Vec<Pause>, StoreError> {
+        self.read("reading what is paused", (), |conn, sql, ()| read::paused(conn, sql).boxed()).await
     }
 }
 
@@ -455,10 +484,10 @@ async fn administer<A>(
     Ok(record)
 }
 
-async fn pause(tx: &mut Tx<'_>, why: &str) -> Result<(), Stop<StoreError>> {
+async fn pause(tx: &mut Tx<'_>, why: &str, drains: bool) -> Result<(), Stop<StoreError>> {
     tx.make_rows().await?;
     let now = tx.lock_agent().await?.map_or(Timestamp::EPOCH, |agent| agent.now);
-    tx.set_pause(Some((why, now))).await?;
+    tx.set_pause(Some((why, drains, now))).await?;
     Ok(tx.emit(&[NewEvent::paused(why)], now).await?)
 }
 

@@ -2,10 +2,11 @@
 
 use archibald_core::error::StoreError;
 use archibald_core::event::Cursor;
-use archibald_core::id::{AgentId, OperationId};
+use archibald_core::id::{AgentId, OperationId, OperationKind};
 use archibald_core::operation::Class;
+use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
-    Head, OperationFilter, OperationPage, PausedAgent, RowPage, RowQuery, Snapshot, Survey, SurveyRequest,
+    Head, OperationFilter, OperationPage, RowPage, RowQuery, Snapshot, Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, OperationRecord};
 use archibald_core::scheduler::Ticket;
@@ -92,10 +93,13 @@ pub(crate) async fn survey(conn: &mut PgConnection, sql: &Sql, request: &SurveyR
         .bind(i64::from(request.agents.max(1)))
         .bind(i64::from(request.each.max(1)));
     let row = query.fetch_one(conn).await?;
-    let agents: Vec<String> = row.try_get("paused")?;
-    let (why, since): (Vec<String>, Vec<At>) = (row.try_get("paused_why")?, row.try_get("paused_since")?);
-    let paused = agents.into_iter().zip(why).zip(since);
-    let paused = paused.map(|((agent, why), since)| paused_agent(agent, why, since));
+    let (names, are_agents): (Vec<String>, Vec<bool>) =
+        (row.try_get("paused")?, row.try_get("paused_is_agent")?);
+    let (why, drains): (Vec<String>, Vec<bool>) = (row.try_get("paused_why")?, row.try_get("paused_drains")?);
+    let since: Vec<At> = row.try_get("paused_since")?;
+    let paused = names.into_iter().zip(are_agents).zip(why).zip(drains).zip(since);
+    let paused =
+        paused.map(|((((name, is_agent), why), drains), since)| pause((name, is_agent, why, drains, since)));
     let next: Option<String> = row.try_get("next")?;
     Ok(Survey {
         now: row.try_get::<At, _>("now")?.0,
@@ -106,8 +110,17 @@ pub(crate) async fn survey(conn: &mut PgConnection, sql: &Sql, request: &SurveyR
     })
 }
 
-fn paused_agent(agent: String, why: String, since: At) -> Result<PausedAgent, StoreError> {
-    Ok(PausedAgent { agent: named("a paused agent", agent)?, why, since: since.0 })
+/// The columns of `sql/paused.sql`.
+type PauseRow = (String, bool, String, bool, At);
+
+fn pause((name, is_agent, why, drains, since): PauseRow) -> Result<Pause, StoreError> {
+    let damaged = |error| StoreError::damaged("a pause", error);
+    let scope = match is_agent {
+        true => named("a paused agent", name)?.into(),
+        false if name.is_empty() => PauseScope::Everything,
+        false => OperationKind::new(name).map_err(damaged)?.into(),
+    };
+    Ok(Pause { scope, why, drains, since: since.0 })
 }
 
 fn named(what: &str, agent: String) -> Result<AgentId, StoreError> {
@@ -147,11 +160,34 @@ pub(crate) async fn rows(conn: &mut PgConnection, sql: &Sql, agent: &str, query:
     Ok(RowPage { rows, next })
 }
 
-/// Who is paused.
-pub(crate) async fn paused(conn: &mut PgConnection, sql: &Sql) -> Read<Vec<PausedAgent>> {
-    let rows: Vec<(String, String, At)> = sqlx::query_as(sql.paused.clone()).fetch_all(conn).await?;
-    let paused = rows.into_iter().map(|(agent, why, since)| paused_agent(agent, why, since));
-    Ok(paused.collect::<Result<_, StoreError>>()?)
+/// What is paused.
+pub(crate) async fn paused(conn: &mut PgConnection, sql: &Sql) -> Read<Vec<Pause>> {
+    let rows: Vec<PauseRow> = sqlx::query_as(sql.paused.clone()).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(pause).collect::<Result<_, StoreError>>()?)
+}
+
+/// Pauses a kind, or everything: `None`. Like [`resume_kind`] one statement, which may be made again.
+pub(crate) async fn pause_kind(
+    conn: &mut PgConnection,
+    sql: &Sql,
+    kind: Option<&OperationKind>,
+    why: &str,
+    drains: bool,
+) -> Read<()> {
+    let kind = kind.map_or("", OperationKind::as_str);
+    let query = sqlx::query(sql.kind_pause.clone()).bind(kind).bind(printable(why)).bind(drains);
+    query.execute(conn).await?;
+    Ok(())
+}
+
+pub(crate) async fn resume_kind(
+    conn: &mut PgConnection,
+    sql: &Sql,
+    kind: Option<&OperationKind>,
+) -> Read<()> {
+    let query = sqlx::query(sql.kind_resume.clone()).bind(kind.map_or("", OperationKind::as_str));
+    query.execute(conn).await?;
+    Ok(())
 }
 
 /// Forgets old operations in one statement, which may be made again.

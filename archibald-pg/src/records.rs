@@ -3,8 +3,9 @@
 use std::mem;
 
 use archibald_core::error::StoreError;
-use archibald_core::id::{OperationId, OperationKind, Target};
+use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
 use archibald_core::operation::OperationState;
+use archibald_core::pause::PauseScope;
 use archibald_core::record::OperationRecord;
 use archibald_core::time::Timestamp;
 use serde_json::Value;
@@ -23,6 +24,8 @@ pub(crate) struct AgentRow {
     /// When the lease ends; also counts what was renewed while the row was locked.
     pub(crate) ends: Option<Timestamp>,
     pub(crate) paused: Option<String>,
+    /// Kinds that are paused, and why; the one without a name is everything.
+    pub(crate) paused_kinds: Vec<(String, String)>,
     /// After any wait for the lock.
     pub(crate) now: Timestamp,
 }
@@ -32,6 +35,23 @@ pub(crate) struct Locked {
     pub(crate) record: OperationRecord,
     /// After any wait for the lock.
     pub(crate) now: Timestamp,
+}
+
+impl AgentRow {
+    /// A pause that is about an operation of this kind.
+    pub(crate) fn pause_of(
+        &self,
+        agent: &AgentId,
+        kind: Option<&OperationKind>,
+    ) -> Option<(PauseScope, String)> {
+        let of_agent = self.paused.clone().map(|why| (agent.clone().into(), why));
+        let is_about = |name: &str| name.is_empty() || kind.is_some_and(|kind| kind.as_str() == name);
+        let of_kind = self.paused_kinds.iter().find(|(name, _)| is_about(name)).map(|(name, why)| {
+            let of_kind = kind.filter(|_| !name.is_empty()).cloned();
+            (of_kind.map_or(PauseScope::Everything, PauseScope::from), why.clone())
+        });
+        of_agent.or(of_kind)
+    }
 }
 
 impl Tx<'_> {
@@ -70,11 +90,12 @@ impl Tx<'_> {
     }
 
     /// Pauses the agent, or ends that.
-    pub(crate) async fn set_pause(&mut self, pause: Option<(&str, Timestamp)>) -> Result<(), TxError> {
+    pub(crate) async fn set_pause(&mut self, pause: Option<(&str, bool, Timestamp)>) -> Result<(), TxError> {
         let query = sqlx::query(self.sql.agent_pause.clone())
             .bind(self.agent.to_string())
-            .bind(pause.map(|(why, _)| printable(why)))
-            .bind(pause.map(|(_, since)| At(since)));
+            .bind(pause.map(|(why, ..)| printable(why)))
+            .bind(pause.map(|(.., since)| At(since)))
+            .bind(pause.is_some_and(|(_, drains, _)| drains));
         query.execute(self.connection()).await?;
         Ok(())
     }
@@ -166,11 +187,14 @@ fn is_queued(state: &OperationState) -> bool {
 
 /// A lease row, from the columns that `sql/agent_lock.sql` has.
 pub(crate) fn agent_row(row: &PgRow) -> Result<AgentRow, TxError> {
+    let kinds: Vec<String> = row.try_get("paused_kinds")?;
+    let why: Vec<String> = row.try_get("paused_kinds_why")?;
     Ok(AgentRow {
         token: to_u64(row.try_get("token")?),
         operation: row.try_get::<Option<Uuid>, _>("operation")?.map(OperationId),
         ends: row.try_get::<Option<At>, _>("ends")?.map(|at| at.0),
         paused: row.try_get("paused_why")?,
+        paused_kinds: kinds.into_iter().zip(why).collect(),
         now: row.try_get::<At, _>("now")?.0,
     })
 }

@@ -57,6 +57,8 @@ statements! {
     group_write,
     head,
     heads,
+    kind_pause,
+    kind_resume,
     notify,
     operation_get,
     operation_holder,

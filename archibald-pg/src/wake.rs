@@ -32,6 +32,8 @@ const QUIET: Duration = Duration::from_secs(30);
 const LONGEST: usize = 7_000;
 /// Everybody is to read everything.
 const EVERYBODY: &str = "*";
+/// What is paused is to be read.
+const PAUSES: &str = "=";
 
 /// Starts the three tasks; they end when they are aborted.
 pub(crate) fn start(
@@ -157,14 +159,15 @@ fn channel(schema: &str) -> String {
     format!("{schema}_wakes")
 }
 
-/// Who tells, and names of agents, one after the other; with `!` where workers are to wake too.
+/// Who tells, and names of agents or [`PAUSES`], one after the other; with `!` where workers are to wake too.
 fn payloads(news: &News, from: Uuid) -> Vec<String> {
     if news.everybody {
         return vec![format!("{} {EVERYBODY}", from.simple())];
     }
+    let agents =
+        news.agents.iter().map(|(agent, workers)| format!(" {agent}{}", if *workers { "!" } else { "" }));
     let mut payloads: Vec<String> = vec![];
-    for (agent, workers) in &news.agents {
-        let word = format!(" {agent}{}", if *workers { "!" } else { "" });
+    for word in news.pauses.then(|| format!(" {PAUSES}")).into_iter().chain(agents) {
         match payloads.last_mut().filter(|payload| payload.len() + word.len() < LONGEST) {
             Some(payload) => payload.push_str(&word),
             None => payloads.push(format!("{}{word}", from.simple())),
@@ -179,6 +182,10 @@ fn heard(hub: &Hub, payload: &str) {
         return;
     }
     for word in words {
+        if word == PAUSES {
+            hub.wake_for_pauses();
+            continue;
+        }
         let (name, workers) = word.strip_suffix('!').map_or((word, false), |name| (name, true));
         match AgentId::new(name) {
             Ok(agent) => hub.wake(&agent, workers),
@@ -214,5 +221,10 @@ mod tests {
         here.committed_everything();
         payloads(&here.take_news(), here.id).iter().for_each(|payload| heard(&there, payload));
         assert_eq!(worker.next().now_or_never(), Some(Ok(WorkerWake::Lost)));
+
+        here.committed_pauses();
+        payloads(&here.take_news(), here.id).iter().for_each(|payload| heard(&there, payload));
+        assert_eq!(worker.next().now_or_never(), Some(Ok(WorkerWake::Pauses)));
+        assert_eq!(worker.next().now_or_never(), None);
     }
 }

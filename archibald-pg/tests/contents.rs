@@ -51,7 +51,7 @@ async fn a_nul_from_elsewhere_stands_in_nobodys_way() {
     assert_eq!(store.get(&nancy, record.operation.id).await.unwrap(), Some(settled));
     let query = RowQuery { collection: customers, search: Some("AL\0F".into()), after: None, limit: 5 };
     assert_eq!(store.rows(&nancy, &query).await.unwrap().rows[0].1, json!({ "name": "Al\0freds" }));
-    store.pause(&nancy, "a\0b").await.unwrap();
+    store.pause(&nancy.clone().into(), "a\0b", false).await.unwrap();
     assert_eq!(store.paused().await.unwrap()[0].why, "a\u{fffd}b");
 }
 

@@ -158,7 +158,7 @@ async fn walk_through(store: &PgStore) -> OperationRecord {
     assert_eq!(store.renew(std::slice::from_ref(&lease)).await.unwrap().len(), 1);
     let done = Disposition::Complete { result: json!({}) };
     let settled = store.settle(&lease, done.into()).await.unwrap();
-    store.pause(&nancy, "enough").await.unwrap();
+    store.pause(&nancy.clone().into(), "enough", false).await.unwrap();
     assert_eq!(store.prune(&nancy, 2).await.unwrap().floor, 2);
     store.new_epoch().await.unwrap();
     assert_eq!(store.snapshot(&nancy, 5).await.unwrap().operations, std::slice::from_ref(&settled));

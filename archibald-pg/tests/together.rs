@@ -60,7 +60,7 @@ async fn what_is_refused_hinders_nobody_else() {
     let database = database();
     let store = database.open().await;
     let records = one_each(&store).await;
-    store.pause(&agent("a1"), "locked").await.unwrap();
+    store.pause(&agent("a1").into(), "locked", false).await.unwrap();
     let answers = join_all(records.iter().enumerate().map(|(n, record)| {
         let mut asked = request(record, "w", LONG);
         // Of somebody who comes later, and of one who came before.

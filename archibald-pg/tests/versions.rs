@@ -50,18 +50,18 @@ async fn a_worker_goes_on_beside_one_of_the_next_version() {
 }
 
 #[tokio::test]
-async fn tables_of_the_first_version_are_brought_up_to_date() {
+async fn tables_of_the_version_before_are_brought_up_to_date() {
     let (database, nancy) = (database(), agent("nancy"));
     let before = database.open().await;
     before.enqueue(submit(&nancy, "before")).await.unwrap();
     database.sql(
-        "begin; drop table archibald.pending_orders; delete from archibald.migrations where version > 1; commit",
+        "begin; drop table archibald.pending_orders; delete from archibald.migrations where version > 2; commit",
     );
     let now = database.open().await;
     assert!(now.create(draft(&nancy, "k")).await.is_ok());
     assert_eq!(
         database.sql("select string_agg(name, ', ' order by version) from archibald.migrations"),
-        "tables, pending orders"
+        "tables, pauses, pending orders"
     );
     // What the version before does is left alone.
     before.enqueue(submit(&nancy, "still running")).await.unwrap();

@@ -1,6 +1,7 @@
 use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, OperationId};
 use archibald_core::operation::OperationState;
+use archibald_core::pause::Pause;
 use archibald_core::port::{OperationStore, Why};
 use archibald_core::record::OperationRecord;
 use archibald_core::scheduler::Ticket;
@@ -24,10 +25,11 @@ pub(crate) async fn explain(
     if operations == 0 {
         return Ok(vec![]);
     }
-    let paused = store.paused().await?.into_iter().find(|paused| paused.agent == *agent);
+    let paused = store.paused().await?.into_iter();
+    let paused = paused.filter(|pause| pause.scope.is_about(agent, &record.operation.kind));
     let leads = |ticket: &&Ticket| ticket.target.is_some() && ticket.target == record.operation.target;
     let earlier = before.iter().filter(|ticket| ticket.position < record.operation.position).find(leads);
-    let mut why: Vec<Why> = paused.map(|paused| Why::Paused { why: paused.why }).into_iter().collect();
+    let mut why: Vec<Why> = paused.map(|Pause { scope, why, .. }| Why::Paused { scope, why }).collect();
     why.extend(earlier.map(|ticket| Why::TargetBlocked { by: ticket.operation }));
     why.extend((at > now).then_some(Why::NotDue { at }));
     why.push(Why::Behind { operations });

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use archibald_core::id::{AgentId, OperationId};
 use archibald_core::lease::Lease;
+use archibald_core::pause::PauseScope;
 use archibald_core::port::{
     AgentLock, BrowserPool, EventBus, OperationStore, PendingOrderStore, Why, WorkerWake, WorkerWakeups,
 };
@@ -27,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use self::fresh::Fresh;
 use self::reading::{Front, Reading};
 use self::run::{Ended, STORE_PAUSE};
-use self::sweeping::{Sweeping, Swept};
+use self::sweeping::{Noted, Sweeping, Swept};
 use crate::calm::caught;
 use crate::clock::StoreClock;
 use crate::config::RuntimeConfig;
@@ -70,10 +71,11 @@ impl Shared {
     /// Pauses an agent in the store and in this worker's scheduler.
     pub(crate) async fn pause(&self, agent: &AgentId, why: &str) {
         tracing::warn!(%agent, why, "the agent is paused");
-        if let Err(error) = self.store.pause(agent, why).await {
+        let scope = PauseScope::from(agent.clone());
+        if let Err(error) = self.store.pause(&scope, why, false).await {
             tracing::warn!(%agent, %error, "the pause could not be stored");
         }
-        self.tell(Input::Pause { agent: agent.clone(), why: why.to_owned() });
+        self.tell(Input::Pause { scope, why: why.to_owned(), drains: false });
     }
 
     /// What the agent may be handed on to at the end of this lease. Nothing waits long for it: without it the
@@ -195,8 +197,8 @@ struct Driver {
     blockers: BTreeMap<AgentId, BTreeSet<OperationId>>,
     /// Leases that agents were handed on with, until the scheduler has decided.
     handed_on: BTreeMap<AgentId, Fresh>,
-    /// Who is paused and why, as far as the scheduler was told.
-    paused: BTreeMap<AgentId, String>,
+    /// What is paused, why, and whether that drains, as far as the scheduler was told.
+    paused: BTreeMap<PauseScope, (String, bool)>,
     /// When it is looked for old operations again; `None` while it is.
     forgets_at: Option<Instant>,
     reading: Reading,
@@ -219,6 +221,7 @@ impl Driver {
                 _ = sweep.tick() => self.sweep(),
                 wake = caught("waiting for a wake-up", wakeups.next()) => match wake {
                     Some(Ok(WorkerWake::Agent(agent))) => self.heard_of(agent),
+                    Some(Ok(WorkerWake::Pauses)) => self.read_pauses(),
                     Some(Ok(WorkerWake::Lost)) => self.sweep_all(),
                     Some(Err(_)) | None => {
                         wakeups = self.subscribe_again().await;
@@ -267,7 +270,7 @@ impl Driver {
 
     fn input(&mut self, input: Input) {
         let now = self.now();
-        self.note_pause(&input);
+        let noted = Noted::of(&input);
         let blocked = match &input {
             Input::LeaseRefused { agent, reason: Refusal::TargetBusy { by }, .. } => {
                 Some((agent.clone(), *by))
@@ -275,6 +278,9 @@ impl Driver {
             _ => None,
         };
         self.scheduler.handle(now, input);
+        if let Some(noted) = noted {
+            self.note_pause(noted);
+        }
         if let Some((agent, by)) = blocked {
             self.is_blocked(agent, by);
         }

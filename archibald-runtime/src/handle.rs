@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use archibald_core::error::{EnqueueError, StoreError};
 use archibald_core::id::{AgentId, OperationId, OperationKind};
+use archibald_core::pause::PauseScope;
 use archibald_core::port::{
     AdminError, AgentLock, BrowserPool, Clock, CredentialProvider, EnqueueRequest, Enqueued, EventBus,
     OperationFilter, OperationPage, OperationStore, Operations, Overview, PendingOrderStore, PendingOrders,
@@ -308,6 +309,10 @@ impl Operations for Archibald {
         self.credentials.agents()
     }
 
+    fn kinds(&self) -> Vec<OperationKind> {
+        self.shared.registry.kinds()
+    }
+
     async fn overview(&self) -> Result<Overview, StoreError> {
         let paused = self.shared.store.paused().await?;
         let counts = self.ask(Message::Counts).await.unwrap_or_default();
@@ -324,15 +329,15 @@ impl Operations for Archibald {
         })
     }
 
-    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError> {
-        self.shared.store.pause(agent, why).await?;
-        self.tell(Input::Pause { agent: agent.clone(), why: why.to_owned() });
+    async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {
+        self.shared.store.pause(scope, why, drains).await?;
+        self.tell(Input::Pause { scope: scope.clone(), why: why.to_owned(), drains });
         Ok(())
     }
 
-    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError> {
-        self.shared.store.resume(agent).await?;
-        self.tell(Input::Resume { agent: agent.clone() });
+    async fn resume(&self, scope: &PauseScope) -> Result<(), StoreError> {
+        self.shared.store.resume(scope).await?;
+        self.tell(Input::Resume { scope: scope.clone() });
         Ok(())
     }
 }

@@ -110,10 +110,14 @@ impl Registry {
         self.actions.get(kind)
     }
 
+    pub(crate) fn kinds(&self) -> Vec<OperationKind> {
+        self.actions.keys().cloned().collect()
+    }
+
     pub(crate) fn find(&self, name: &str) -> Result<(&OperationKind, &Action), EnqueueError> {
         self.actions.iter().find(|(kind, _)| kind.as_str() == name).ok_or_else(|| EnqueueError::UnknownKind {
             kind: name.chars().take(80).collect(),
-            known: self.actions.keys().map(ToString::to_string).collect(),
+            known: self.kinds().iter().map(ToString::to_string).collect(),
         })
     }
 }

@@ -45,6 +45,7 @@ impl Hub {
         inner.workers.retain(|worker| worker.strong_count() > 0);
         for worker in inner.workers.iter().filter_map(Weak::upgrade) {
             effects.workers.iter().for_each(|agent| worker.push(agent));
+            worker.lock().pauses |= effects.pauses;
             worker.notify.notify_one();
         }
     }
@@ -127,6 +128,7 @@ struct WorkerQueue {
 struct Told {
     closed: bool,
     lost: bool,
+    pauses: bool,
     order: VecDeque<AgentId>,
     known: HashSet<AgentId>,
 }
@@ -149,6 +151,9 @@ impl WorkerQueue {
         let mut told = self.lock();
         if std::mem::take(&mut told.lost) {
             return Some(Ok(WorkerWake::Lost));
+        }
+        if std::mem::take(&mut told.pauses) {
+            return Some(Ok(WorkerWake::Pauses));
         }
         if let Some(agent) = told.order.pop_front() {
             told.known.remove(&agent);

@@ -105,7 +105,7 @@ async fn grantable(tx: &mut Tx, request: &LeaseRequest) -> Result<(OperationReco
         return Err(LeaseError::NotAvailable { due: None });
     };
     if let Some(why) = agent.paused {
-        return Err(LeaseError::Paused { why });
+        return Err(LeaseError::Paused { scope: request.agent.clone().into(), why });
     }
     match agent.held {
         Some((_, until)) if until > tx.now => return Err(LeaseError::Held { until }),
@@ -120,6 +120,9 @@ async fn grantable(tx: &mut Tx, request: &LeaseRequest) -> Result<(OperationReco
             _ => None,
         };
         return Err(LeaseError::NotAvailable { due });
+    }
+    if let Some((scope, why)) = tx.pause_of_kind(&record.operation.kind).await? {
+        return Err(LeaseError::Paused { scope, why });
     }
     match tx.earlier_on_target(&record).await? {
         Some(by) => Err(LeaseError::TargetBusy { by }),

@@ -4,9 +4,10 @@ use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, EffectName, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, NewOperation};
+use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
     AdminError, Enqueued, HandedOn, LeaseError, LeaseRequest, OperationFilter, OperationPage, OperationStore,
-    PausedAgent, RowPage, RowQuery, Survey, SurveyRequest,
+    RowPage, RowQuery, Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -14,11 +15,10 @@ use archibald_core::time::Timestamp;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::code::failed;
+use crate::SqliteStore;
 use crate::lock::{held, lease};
 use crate::pending_orders::Unfollowed;
 use crate::tx::Tx;
-use crate::{SqliteStore, sql};
 
 #[async_trait]
 impl OperationStore for SqliteStore {
@@ -163,37 +163,30 @@ impl OperationStore for SqliteStore {
         self.reader.rows(agent, query).await
     }
 
-    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError> {
-        let (agent, why) = (agent.clone(), why.to_owned());
+    async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {
+        let (scope, why) = (scope.clone(), why.to_owned());
         self.write(move |tx| {
             Box::pin(async move {
-                let query =
-                    sqlx::query(sql::PAUSE).bind(agent.as_str()).bind(why.as_str()).bind(tx.now.as_micros());
-                query.execute(&mut tx.conn).await.map_err(failed)?;
-                tx.append(&agent, vec![NewEvent::paused(&why)]).await
+                tx.pause(&scope, &why, drains).await?;
+                match &scope {
+                    PauseScope::Agent { agent } => tx.append(agent, vec![NewEvent::paused(&why)]).await,
+                    PauseScope::Kind { .. } | PauseScope::Everything => Ok(()),
+                }
             })
         })
         .await
     }
 
-    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError> {
-        let agent = agent.clone();
-        self.write(move |tx| {
-            Box::pin(async move {
-                let query = sqlx::query(sql::RESUME).bind(agent.as_str());
-                query.execute(&mut tx.conn).await.map_err(failed)?;
-                tx.wake_workers(&agent);
-                Ok(())
-            })
-        })
-        .await
+    async fn resume(&self, scope: &PauseScope) -> Result<(), StoreError> {
+        let scope = scope.clone();
+        self.write(move |tx| Box::pin(async move { tx.resume(&scope).await })).await
     }
 
     async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.write(move |tx| Box::pin(tx.forget_finished(finished_before, limit))).await
     }
 
-    async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
+    async fn paused(&self) -> Result<Vec<Pause>, StoreError> {
         self.reader.paused().await
     }
 }

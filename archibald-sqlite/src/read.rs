@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use archibald_core::error::StoreError;
 use archibald_core::event::{Cursor, Event};
-use archibald_core::id::{AgentId, OperationId, PendingOrderId, Target};
+use archibald_core::id::{AgentId, OperationId, OperationKind, PendingOrderId, Target};
 use archibald_core::operation::Class;
+use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::pending_order::PendingOrder;
 use archibald_core::port::{
-    Clock, EventRead, Head, OperationFilter, OperationPage, PausedAgent, PendingOrderPage, ResetReason,
-    RowPage, RowQuery, Snapshot, Survey, SurveyRequest,
+    Clock, EventRead, Head, OperationFilter, OperationPage, PendingOrderPage, ResetReason, RowPage, RowQuery,
+    Snapshot, Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, OperationRecord};
 use archibald_core::scheduler::Ticket;
@@ -167,7 +168,7 @@ impl Reader {
         Ok(PendingOrderPage { orders, next })
     }
 
-    pub(crate) async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
+    pub(crate) async fn paused(&self) -> Result<Vec<Pause>, StoreError> {
         let mut conn = self.pool.acquire().await.map_err(failed)?;
         paused(&mut conn).await
     }
@@ -224,13 +225,26 @@ impl Reader {
     }
 }
 
-async fn paused(conn: &mut SqliteConnection) -> Result<Vec<PausedAgent>, StoreError> {
+async fn paused(conn: &mut SqliteConnection) -> Result<Vec<Pause>, StoreError> {
     let rows = sqlx::query(sql::PAUSED).fetch_all(conn).await.map_err(failed)?;
-    let read = |row| {
-        let agent = parsed(column(row, 0)?)?;
-        Ok(PausedAgent { agent, why: column(row, 1)?, since: column_time(row, 2)? })
+    rows.iter().map(pause).collect()
+}
+
+fn pause(row: &SqliteRow) -> Result<Pause, StoreError> {
+    let (is_agent, name): (bool, String) = (column(row, 0)?, column(row, 1)?);
+    let scope = match is_agent {
+        true => parsed::<AgentId>(name)?.into(),
+        false => pause_scope(name)?,
     };
-    rows.iter().map(read).collect()
+    Ok(Pause { scope, why: column(row, 2)?, drains: column(row, 3)?, since: column_time(row, 4)? })
+}
+
+/// The scope of a row in `pauses`, by its name.
+pub(crate) fn pause_scope(kind: String) -> Result<PauseScope, StoreError> {
+    match kind.is_empty() {
+        true => Ok(PauseScope::Everything),
+        false => Ok(parsed::<OperationKind>(kind)?.into()),
+    }
 }
 
 async fn head(conn: &mut SqliteConnection, agent: &AgentId) -> Result<Head, StoreError> {
@@ -262,6 +276,7 @@ fn ticket(row: &SqliteRow) -> Result<Ticket, StoreError> {
         position: column_u64(row, 0)?,
         operation: parsed(column(row, 1)?)?,
         agent: parsed(column(row, 2)?)?,
+        kind: parsed(column(row, 8)?)?,
         class: named(column(row, 3)?)?,
         target: target.map(parsed::<Target>).transpose()?,
         at: column_time(row, 5)?,

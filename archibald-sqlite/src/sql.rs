@@ -10,7 +10,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("sql/0002_targets.sql"),
     include_str!("sql/0003_kinds.sql"),
     include_str!("sql/0004_fronts.sql"),
-    include_str!("sql/0005_pending_orders.sql"),
+    include_str!("sql/0005_pauses.sql"),
+    include_str!("sql/0006_pending_orders.sql"),
 ];
 
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -49,12 +50,20 @@ pub(crate) const RENEW_LEASE: &str = "UPDATE agents SET lease_expires = ?4
 pub(crate) const END_LEASE: &str =
     "UPDATE agents SET lease_operation = NULL, lease_expires = NULL WHERE agent = ?1";
 
-pub(crate) const PAUSE: &str = "INSERT INTO agents (agent, paused_why, paused_at) VALUES (?1, ?2, ?3)
-    ON CONFLICT (agent) DO UPDATE SET paused_why = ?2, paused_at = ?3";
+pub(crate) const PAUSE: &str =
+    "INSERT INTO agents (agent, paused_why, paused_drains, paused_at) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT (agent) DO UPDATE SET paused_why = ?2, paused_drains = ?3, paused_at = ?4";
 pub(crate) const RESUME: &str = "UPDATE agents SET paused_why = NULL, paused_at = NULL WHERE agent = ?1";
-// agents_paused
+pub(crate) const PAUSE_KIND: &str =
+    "INSERT OR REPLACE INTO pauses (kind, why, drains, at) VALUES (?1, ?2, ?3, ?4)";
+pub(crate) const RESUME_KIND: &str = "DELETE FROM pauses WHERE kind = ?1";
+pub(crate) const PAUSE_OF_KIND: &str =
+    "SELECT kind, why FROM pauses WHERE kind IN ('', ?1) ORDER BY kind LIMIT 1";
+// agents_paused; first what is not an agent's
 pub(crate) const PAUSED: &str =
-    "SELECT agent, paused_why, paused_at FROM agents WHERE paused_why IS NOT NULL ORDER BY agent";
+    "SELECT * FROM (SELECT 0 AS is_agent, kind AS name, why, drains, at FROM pauses
+    UNION ALL SELECT 1, agent, paused_why, paused_drains, paused_at FROM agents WHERE paused_why IS NOT NULL)
+    ORDER BY is_agent, name";
 
 pub(crate) const COUNT_EVENTS: &str = "INSERT INTO agents (agent, head) VALUES (?1, ?2)
     ON CONFLICT (agent) DO UPDATE SET head = head + ?2 RETURNING head";
@@ -113,14 +122,14 @@ pub(crate) const LIST_OF_TARGET: &str = "SELECT doc FROM operations WHERE agent 
     ORDER BY position DESC LIMIT ?5";
 // operations_front, twice: the rest of one class, and then the other
 pub(crate) const WAITING: &str = "SELECT * FROM
-    (SELECT position, id, agent, class, target, at, step, preemptions FROM operations
+    (SELECT position, id, agent, class, target, at, step, preemptions, kind FROM operations
         WHERE agent = ?1 AND state = 'available' AND class = ?2 AND position > ?3 ORDER BY position LIMIT ?4)
     UNION ALL SELECT * FROM
-    (SELECT position, id, agent, class, target, at, step, preemptions FROM operations
+    (SELECT position, id, agent, class, target, at, step, preemptions, kind FROM operations
         WHERE agent = ?1 AND state = 'available' AND class < ?2 ORDER BY class DESC, position LIMIT ?4)
     ORDER BY class DESC, position LIMIT ?4";
 // operations_front
-pub(crate) const FRONT: &str = "SELECT position, id, agent, class, target, at, step, preemptions
+pub(crate) const FRONT: &str = "SELECT position, id, agent, class, target, at, step, preemptions, kind
     FROM operations WHERE agent = ?1 AND state = 'available' ORDER BY class DESC, position LIMIT ?2";
 // operations_front: from each agent to the next, past all that it has
 pub(crate) const BUSY_AGENTS: &str = "WITH RECURSIVE busy (agent) AS (

@@ -6,6 +6,7 @@ use archibald_core::error::StoreError;
 use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
 use archibald_core::operation::OperationState;
+use archibald_core::pause::PauseScope;
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use crate::code::{column, column_time, column_u64, failed, name_of, optional_doc, parsed, to_i64, written};
 use crate::place::Place;
+use crate::read::pause_scope;
 use crate::sql;
 
 /// The writer's transaction, and what it brings about if it commits.
@@ -37,6 +39,8 @@ pub(crate) struct Effects {
     pub(crate) running: BTreeMap<OperationId, Option<AgentId>>,
     /// Events written.
     pub(crate) events: u64,
+    /// What is paused changed.
+    pub(crate) pauses: bool,
     /// A new history began.
     pub(crate) new_epoch: Option<Uuid>,
 }
@@ -45,6 +49,7 @@ impl Effects {
     pub(crate) fn add(&mut self, more: Self) {
         self.devices.extend(more.devices);
         self.workers.extend(more.workers);
+        self.pauses |= more.pauses;
         self.running.extend(more.running);
         if more.new_epoch.is_some() {
             self.new_epoch = more.new_epoch;
@@ -299,6 +304,49 @@ impl Tx {
                 .bind(evidence.media_type)
                 .bind(evidence.bytes);
             query.execute(&mut self.conn).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// A pause of this kind, or of everything.
+    pub(crate) async fn pause_of_kind(
+        &mut self,
+        kind: &OperationKind,
+    ) -> Result<Option<(PauseScope, String)>, StoreError> {
+        let query = sqlx::query(sql::PAUSE_OF_KIND).bind(kind.as_str());
+        let row = query.fetch_optional(&mut self.conn).await.map_err(failed)?;
+        row.map(|row| Ok((pause_scope(column(&row, 0)?)?, column(&row, 1)?))).transpose()
+    }
+
+    /// Pauses something, from now on.
+    pub(crate) async fn pause(
+        &mut self,
+        scope: &PauseScope,
+        why: &str,
+        drains: bool,
+    ) -> Result<(), StoreError> {
+        let (statement, name) = match scope {
+            PauseScope::Agent { agent } => (sql::PAUSE, agent.as_str()),
+            PauseScope::Kind { kind } => (sql::PAUSE_KIND, kind.as_str()),
+            PauseScope::Everything => (sql::PAUSE_KIND, ""),
+        };
+        let query = sqlx::query(statement).bind(name).bind(why).bind(drains).bind(self.now.as_micros());
+        query.execute(&mut self.conn).await.map_err(failed)?;
+        self.effects.pauses = true;
+        Ok(())
+    }
+
+    /// Ends a pause.
+    pub(crate) async fn resume(&mut self, scope: &PauseScope) -> Result<(), StoreError> {
+        let (statement, name) = match scope {
+            PauseScope::Agent { agent } => (sql::RESUME, agent.as_str()),
+            PauseScope::Kind { kind } => (sql::RESUME_KIND, kind.as_str()),
+            PauseScope::Everything => (sql::RESUME_KIND, ""),
+        };
+        sqlx::query(statement).bind(name).execute(&mut self.conn).await.map_err(failed)?;
+        self.effects.pauses = true;
+        if let PauseScope::Agent { agent } = scope {
+            self.wake_workers(agent);
         }
         Ok(())
     }

@@ -86,7 +86,7 @@ async fn a_schema_of_before_is_brought_up_to_date() {
     let mut disk = fresh().await;
     enqueue(&disk.store, "nancy", "before").await;
     disk.finish().await;
-    run(&disk.path(), "DROP TABLE pending_orders; PRAGMA user_version = 4").await;
+    run(&disk.path(), "DROP TABLE pending_orders; PRAGMA user_version = 5").await;
     disk.reopen().await;
     let nancy = AgentId::new("nancy").unwrap();
     assert_eq!(disk.store.waiting(&nancy, None, 10).await.unwrap().len(), 1);
@@ -147,7 +147,7 @@ async fn calls_after_the_end_are_refused() {
     let mut wakes = disk.store.subscribe(&nancy);
     disk.store.close().await;
     disk.store.close().await;
-    assert!(disk.store.pause(&nancy, "late").await.is_err());
+    assert!(disk.store.pause(&nancy.into(), "late", false).await.is_err());
     assert!(disk.store.paused().await.is_err());
     assert!(wakes.changed().await.is_err());
 }

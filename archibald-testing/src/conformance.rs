@@ -119,6 +119,7 @@ macro_rules! store_conformance {
             an_operation_waits_for_its_time,
             same_target_one_after_another,
             a_paused_agent_leases_nothing,
+            what_is_paused_is_not_leased,
             handed_back_is_as_if_never_taken,
             renewal_returns_the_survivors,
             renewal_moves_the_end,

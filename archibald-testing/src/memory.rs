@@ -54,13 +54,16 @@ impl MemoryStore {
 
     /// One transaction: it changes the state only where it returns `Ok`, then wakes whom it concerns.
     fn write<T, E>(&self, change: impl FnOnce(&mut State, Timestamp) -> Result<T, E>) -> Result<T, E> {
-        let (answer, effects) = {
+        let (answer, (effects, pauses)) = {
             let mut state = self.lock();
             let answer = change(&mut state, self.clock.now());
             (answer, state.take_wakes())
         };
         for (agent, wake) in effects {
             self.wakes.tell(&agent, wake);
+        }
+        if pauses {
+            self.wakes.tell_of_pauses();
         }
         answer
     }

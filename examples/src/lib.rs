@@ -5,3 +5,4 @@
 pub mod demo;
 pub mod matrix;
 pub mod server;
+pub mod simulate;

@@ -70,7 +70,7 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "scheduler",
         about: "the scheduler alone, --agents N --ops N: time and memory of an operation, and how they grow",
-        program: "scale",
+        program: "examples/scale",
         build: &["--release", "-p", "archibald-core", "--example", "scale"],
         arguments: &[],
         short: &[&[
@@ -134,7 +134,7 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "simulation",
         about: "workers, a store, an ERP and faults from seeds, --seconds N: steps, crashes, broken rules",
-        program: "simulate",
+        program: "examples/simulate",
         build: &["--release", "-p", "archibald-core", "--example", "simulate"],
         arguments: &["bench"],
         short: &[&["--seconds", "1"]],

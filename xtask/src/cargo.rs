@@ -35,7 +35,7 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
     command
 }
 
-/// The programs that a build made, by name.
+/// The programs that a build made, by name; that of an example is `examples/NAME`, as a program may have the same.
 #[derive(Debug)]
 pub(crate) struct Programs(BTreeMap<String, PathBuf>);
 
@@ -59,7 +59,11 @@ fn made(message: Message) -> Option<(String, PathBuf)> {
     let Message::CompilerArtifact(artifact) = message else { return None };
     let is_program = artifact.target.kind.iter().any(|k| matches!(k, TargetKind::Bin | TargetKind::Example));
     let path = artifact.executable.filter(|_| is_program && !artifact.profile.test)?;
-    Some((artifact.target.name, path.into_std_path_buf()))
+    let name = match artifact.target.is_example() {
+        true => format!("examples/{}", artifact.target.name),
+        false => artifact.target.name,
+    };
+    Some((name, path.into_std_path_buf()))
 }
 
 fn is_about_this_package(variable: &str) -> bool {

@@ -78,6 +78,9 @@ fn tests(totals: &mut Totals) -> Result<(), Failure> {
 fn examples(_: &mut Totals) -> Result<(), Failure> {
     let programs = Programs::build(&EVERYTHING)?;
     in_scratch("quickstart", programs.command("quickstart")?)?;
+    let mut what_if = programs.command("simulate")?;
+    what_if.args(["size", "--agents", "60", "--json"]);
+    in_scratch("simulate", what_if)?;
     let mut demo = programs.command("demo")?;
     demo.args(["--once", "--json", "--driver", "chromium", "--store", "sqlite:demo.sqlite"])
         .args(["--agents", "3", "--orders", &verdict::ORDERS.to_string()])

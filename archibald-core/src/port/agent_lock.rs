@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::error::{FenceError, StoreError};
 use crate::id::{AgentId, FencingToken, OperationId, WorkerId};
 use crate::lease::Lease;
+use crate::pause::PauseScope;
 use crate::record::OperationRecord;
 use crate::scheduler::Ticket;
 use crate::time::Timestamp;
@@ -73,9 +74,11 @@ pub enum LeaseError {
         /// That operation.
         by: OperationId,
     },
-    /// The agent is paused.
-    #[error("the agent is paused: {why}")]
+    /// It is paused.
+    #[error("{scope} is paused: {why}")]
     Paused {
+        /// What is.
+        scope: PauseScope,
         /// Why.
         why: String,
     },

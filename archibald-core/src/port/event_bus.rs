@@ -85,6 +85,8 @@ pub trait Wakeups: Send {
 pub enum WorkerWake {
     /// Something of this agent may have become available: read what waits.
     Agent(AgentId),
+    /// Something was paused or resumed: read what is.
+    Pauses,
     /// Wake-ups may have been lost: read everything.
     Lost,
 }

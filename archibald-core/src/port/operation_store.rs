@@ -1,5 +1,4 @@
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Leased;
@@ -8,6 +7,7 @@ use crate::error::{EnqueueError, FenceError, FieldError, StoreError};
 use crate::id::{AgentId, Collection, EffectName, OperationId, OperationKind, Target};
 use crate::lease::Lease;
 use crate::operation::{Class, IllegalChange, NewOperation};
+use crate::pause::{Pause, PauseScope};
 use crate::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use crate::scheduler::Ticket;
 use crate::time::Timestamp;
@@ -68,17 +68,6 @@ pub struct RowPage {
     pub next: Option<String>,
 }
 
-/// An agent that runs nothing until it is resumed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PausedAgent {
-    /// Who.
-    pub agent: AgentId,
-    /// Why.
-    pub why: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
 /// Which agents to survey, in an order by name that is the store's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SurveyRequest {
@@ -90,15 +79,15 @@ pub struct SurveyRequest {
     pub each: u32,
 }
 
-/// What waits, and who is paused, as of one moment.
+/// What waits, and what is paused, as of one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Survey {
     /// The store's time.
     pub now: Timestamp,
     /// Whether the time of some lease seems to be over, of any agent.
     pub has_ended_leases: bool,
-    /// Everybody who is paused, on every page.
-    pub paused: Vec<PausedAgent>,
+    /// All that is paused, on every page, in order of scope.
+    pub paused: Vec<Pause>,
     /// What goes first of each agent of the page, agent after agent, each in the order of
     /// [`OperationStore::waiting`].
     pub fronts: Vec<Ticket>,
@@ -192,7 +181,7 @@ pub trait OperationStore: Send + Sync {
     ) -> Result<Vec<Ticket>, StoreError>;
 
     /// All that a worker's sweep needs to know, in one read: a page of the agents that have something waiting,
-    /// with what goes first of each, who is paused, and whether [`AgentLock::reap`](super::AgentLock::reap) has
+    /// with what goes first of each, what is paused, and whether [`AgentLock::reap`](super::AgentLock::reap) has
     /// anything to do.
     ///
     /// # Errors
@@ -348,23 +337,25 @@ pub trait OperationStore: Send + Sync {
     /// Cancel safe: it only reads.
     async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError>;
 
-    /// Pauses an agent: nothing of it is leased until it is resumed. Writes a `warning` event.
+    /// Pauses something: nothing that it is about is leased until it is resumed, and workers are woken. Again: the
+    /// newer reason counts. For an agent it writes a `warning` event; of the others devices are told nothing, since
+    /// it concerns all of them.
     ///
     /// # Errors
     /// [`StoreError`].
     ///
     /// # Cancel safety
     /// Cancel safe.
-    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError>;
+    async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError>;
 
-    /// Resumes an agent.
+    /// Ends a pause, and wakes workers. Not paused: nothing.
     ///
     /// # Errors
     /// [`StoreError`].
     ///
     /// # Cancel safety
     /// Cancel safe.
-    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError>;
+    async fn resume(&self, scope: &PauseScope) -> Result<(), StoreError>;
 
     /// Forgets operations that finished before a time, oldest first and at most `limit` of them, each with its
     /// key, journal and evidence in one piece. What is not final is never forgotten. Returns how many went.
@@ -376,12 +367,12 @@ pub trait OperationStore: Send + Sync {
     /// Cancel safe; a dropped call may have forgotten some.
     async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
-    /// Who is paused.
+    /// All that is paused, in order of scope.
     ///
     /// # Errors
     /// [`StoreError`].
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.
-    async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError>;
+    async fn paused(&self) -> Result<Vec<Pause>, StoreError>;
 }

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    AdminError, Enqueued, OperationFilter, OperationPage, PausedAgent, PendingOrders, PoolOccupancy, RowPage,
-    RowQuery,
+    AdminError, Enqueued, OperationFilter, OperationPage, PendingOrders, PoolOccupancy, RowPage, RowQuery,
 };
 use crate::error::{EnqueueError, StoreError};
 use crate::event::Origin;
-use crate::id::{AgentId, OperationId, OperationKey};
+use crate::id::{AgentId, OperationId, OperationKey, OperationKind};
+use crate::pause::{Pause, PauseScope};
 use crate::record::{Evidence, OperationRecord, Resolution};
 use crate::time::Timestamp;
 
@@ -40,8 +40,11 @@ pub struct EnqueueRequest {
 pub enum Why {
     /// Nothing is taken any more: the worker drains.
     Draining,
-    /// The agent is paused.
+    /// It is paused.
     Paused {
+        /// What is paused.
+        #[serde(flatten)]
+        scope: PauseScope,
         /// Why.
         why: String,
     },
@@ -115,8 +118,8 @@ pub struct Overview {
     pub waiting: BTreeMap<AgentId, u64>,
     /// Operations that run in this worker.
     pub running: BTreeMap<AgentId, OperationId>,
-    /// Who is paused.
-    pub paused: Vec<PausedAgent>,
+    /// What is paused.
+    pub paused: Vec<Pause>,
     /// Operations that may run together.
     pub slots: usize,
     /// The most that ran together since the start.
@@ -250,6 +253,9 @@ pub trait Operations: Send + Sync {
     /// All configured agents.
     fn agents(&self) -> Vec<AgentId>;
 
+    /// The kinds that can be asked for.
+    fn kinds(&self) -> Vec<OperationKind>;
+
     /// What an operator sees first.
     ///
     /// # Errors
@@ -259,21 +265,22 @@ pub trait Operations: Send + Sync {
     /// Cancel safe: it only reads.
     async fn overview(&self) -> Result<Overview, StoreError>;
 
-    /// Pauses an agent: nothing of it is started until it is resumed.
+    /// Pauses something: nothing that it is about is started, by any worker, until it is resumed. What runs goes
+    /// on, but if it `drains`: then what runs in the background is asked to give way at its next safe point.
     ///
     /// # Errors
     /// [`StoreError`].
     ///
     /// # Cancel safety
     /// Cancel safe.
-    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError>;
+    async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError>;
 
-    /// Resumes an agent.
+    /// Ends a pause. Not paused: nothing.
     ///
     /// # Errors
     /// [`StoreError`].
     ///
     /// # Cancel safety
     /// Cancel safe.
-    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError>;
+    async fn resume(&self, scope: &PauseScope) -> Result<(), StoreError>;
 }

@@ -1,13 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Ticket;
+use super::halt::{Halt, Kinds};
 use super::index::{self, Index};
 use super::kept::{Kept, Place};
 use super::line::{Line, Lines};
 use super::queue::{Queue, goes_first};
 use super::slab::{Key, NONE, Slab};
 use super::timer::{Alarm, BLOCKED_RETRY, Timers};
-use crate::id::{AgentId, OperationId, Target};
+use crate::id::{AgentId, OperationId, OperationKind, Target};
 use crate::operation::{Class, Step};
 use crate::time::Timestamp;
 
@@ -17,6 +18,7 @@ pub(super) struct Backlog {
     tickets: Slab<Kept>,
     by_operation: Index,
     lines: Lines,
+    kinds: Kinds,
     timers: Timers,
     /// Few: what the store said blocks a ticket, and until when it is believed.
     blocks: BTreeMap<Key, Block>,
@@ -46,6 +48,7 @@ impl Backlog {
     /// Takes a ticket in, or replaces the older one of its operation, which must not run; a block is kept.
     pub(super) fn put(&mut self, pile: &mut Pile, lane: Key, ticket: Ticket, now: Timestamp) {
         let hash = index::of_operation(ticket.operation);
+        let kind = self.kinds.enter(&ticket.kind);
         let known = self.by_operation.find(hash, |key| self.is(key, lane, ticket.operation));
         let (key, block) = match known {
             Some(key) if self.says(key, &ticket) => return,
@@ -54,11 +57,11 @@ impl Backlog {
                 let block = self.blocks.get(&key).copied().filter(|_| same_target);
                 self.unplace(pile, key);
                 self.leave_line(pile, key, now);
-                self.tickets[key] = Kept::new(lane, &ticket);
+                self.tickets[key] = Kept::new(lane, kind, &ticket);
                 (key, block)
             }
             None => {
-                let key = self.tickets.insert(Kept::new(lane, &ticket));
+                let key = self.tickets.insert(Kept::new(lane, kind, &ticket));
                 self.by_operation.insert(hash, key);
                 pile.waiting += 1;
                 (key, None)
@@ -132,6 +135,46 @@ impl Backlog {
         self.place(pile, key, None, now);
     }
 
+    /// Pauses a kind: nothing of it could start any more. What can, is to be [placed anew](Self::place_anew).
+    pub(super) fn halt(&mut self, kind: &OperationKind, halt: Halt) -> u16 {
+        let number = self.kinds.enter(kind);
+        self.kinds.get_mut(number).halt = Some(halt);
+        number
+    }
+
+    /// Ends the pause of a kind. What it kept back is to be [placed anew](Self::place_anew).
+    pub(super) fn resume(&mut self, kind: &OperationKind) -> u16 {
+        let number = self.kinds.enter(kind);
+        self.kinds.get_mut(number).halt = None;
+        number
+    }
+
+    /// The first of those that the pause of a kind keeps back, and its lane.
+    pub(super) fn kept_back(&self, number: u16) -> Option<(Key, Key)> {
+        let first = self.kinds.get(number).kept_back.first(&self.tickets);
+        (first != NONE).then(|| (first, self.tickets[first].lane))
+    }
+
+    /// Those of a kind that could start. Linear in what could.
+    pub(super) fn due_of_kind(&self, pile: &Pile, number: u16) -> Vec<Key> {
+        let mut keys = vec![];
+        for queue in [&pile.interactive, &pile.background] {
+            queue.each(&self.tickets, |key| keys.extend((self.tickets[key].kind == number).then_some(key)));
+        }
+        keys
+    }
+
+    /// The pause of a ticket's kind.
+    pub(super) fn halt_of(&self, key: Key) -> Option<(&OperationKind, &Halt)> {
+        let kind = self.kinds.get(self.tickets[key].kind);
+        kind.halt.as_ref().map(|halt| (&kind.name, halt))
+    }
+
+    /// Every kind that is paused.
+    pub(super) fn halts(&self) -> impl Iterator<Item = (&OperationKind, &Halt)> {
+        self.kinds.iter().filter_map(|kind| Some((&kind.name, kind.halt.as_ref()?)))
+    }
+
     /// When something [rings](Self::ring).
     pub(super) fn next_alarm(&self) -> Option<Timestamp> {
         self.timers.next()
@@ -183,7 +226,10 @@ impl Backlog {
 
     /// Whether what is kept is this ticket, of the same agent, to the letter.
     pub(super) fn says(&self, key: Key, ticket: &Ticket) -> bool {
-        self.tickets[key].is(ticket) && self.target(key) == ticket.target.as_ref()
+        let kept = &self.tickets[key];
+        kept.is(ticket)
+            && self.kinds.get(kept.kind).name == ticket.kind
+            && self.target(key) == ticket.target.as_ref()
     }
 
     /// The ticket as it came.
@@ -192,12 +238,13 @@ impl Backlog {
         Ticket {
             operation: kept.operation,
             agent: agent.clone(),
+            kind: self.kinds.get(kept.kind).name.clone(),
             class: kept.class,
             position: kept.position,
             at: kept.at,
             step: kept.step,
             target: self.target(key).cloned(),
-            preemptions: kept.preemptions,
+            preemptions: kept.preemptions.into(),
         }
     }
 
@@ -231,7 +278,7 @@ impl Backlog {
     pub(super) fn follower_of(&self, taken: Key) -> Option<Key> {
         let line = self.line_of(taken)?;
         let first = line.behind.first(&self.tickets);
-        (first != NONE && line.lead == NONE).then_some(first)
+        (first != NONE && line.lead == NONE && self.halt_of(first).is_none()).then_some(first)
     }
 
     /// How many of the agent that could start go before this ticket. Linear in them.
@@ -256,7 +303,7 @@ impl Backlog {
     }
 
     fn place(&mut self, pile: &mut Pile, key: Key, block: Option<Block>, now: Timestamp) {
-        let Kept { class, at, lane, step, .. } = self.tickets[key];
+        let Kept { class, at, lane, step, kind, .. } = self.tickets[key];
         match block.filter(|block| block.until > now) {
             Some(block) => {
                 self.tickets[key].place = Place::Blocked;
@@ -268,6 +315,10 @@ impl Backlog {
                 self.tickets[key].place = Place::Later;
                 self.tickets[key].alarm = self.timers.set(key, at);
             }
+            None if self.kinds.get(kind).halt.is_some() => {
+                self.tickets[key].place = Place::Paused;
+                self.kinds.get_mut(kind).kept_back.push(&mut self.tickets, key);
+            }
             None => {
                 self.tickets[key].place = Place::Due;
                 pile.of(class).push(&mut self.tickets, key);
@@ -277,13 +328,14 @@ impl Backlog {
     }
 
     fn unplace(&mut self, pile: &mut Pile, key: Key) {
-        let Kept { class, step, line, lane, place, .. } = self.tickets[key];
+        let Kept { class, step, line, lane, place, kind, .. } = self.tickets[key];
         match place {
             Place::Due => {
                 pile.of(class).remove(&mut self.tickets, key);
                 pile.commits -= u32::from(step == Step::Commit);
             }
             Place::Later => self.silence(key),
+            Place::Paused => self.kinds.get_mut(kind).kept_back.remove(&mut self.tickets, key),
             Place::Behind => self.lines.get_mut(line).behind.remove(&mut self.tickets, key),
             Place::Blocked => {
                 self.silence(key);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, OperationId};
 use crate::operation::Step;
+use crate::pause::PauseScope;
 
 /// What is to be done now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +38,9 @@ pub struct SchedulerCounts {
     pub starting: BTreeMap<AgentId, OperationId>,
     /// Operations that run.
     pub running: BTreeMap<AgentId, OperationId>,
-    /// Agents that are paused, as far as this scheduler was told, and why.
-    pub paused: BTreeMap<AgentId, String>,
+    /// What is paused, as far as this scheduler was told, and why.
+    #[serde(skip)]
+    pub paused: BTreeMap<PauseScope, String>,
     /// Attempts that may run together.
     pub slots: usize,
     /// Slots that are taken, by what runs and what is starting.

@@ -1,9 +1,11 @@
 use super::Scheduler;
+use super::halt::Halt;
 use super::kept::Place;
 use super::lane::{Hold, Lane};
 use super::slab::{Key, NONE};
 use crate::id::{AgentId, OperationId};
 use crate::operation::Class;
+use crate::pause::PauseScope;
 use crate::port::{NotPreempted, Why};
 use crate::time::Timestamp;
 
@@ -36,12 +38,14 @@ impl Scheduler {
 
     fn say_what_parks(&self, now: Timestamp, lane: Key, key: Key, why: &mut Vec<Why>) {
         let (lane, ticket) = (&self.lanes[lane], self.backlog.get(key));
-        why.extend(self.halted.clone().map(|why| Why::Paused { why }));
-        why.extend(lane.paused().cloned().map(|why| Why::Paused { why }));
+        why.extend(self.halted.as_ref().map(|halt| paused(PauseScope::Everything, halt)));
+        why.extend(lane.agent.clone().zip(lane.halt()).map(|(agent, halt)| paused(agent.into(), halt)));
+        why.extend(self.backlog.halt_of(key).map(|(kind, halt)| paused(kind.clone().into(), halt)));
         let blocked = self.backlog.block_of(key).map(|block| block.by);
         why.extend(blocked.or_else(|| self.backlog.leader_of(key)).map(|by| Why::TargetBlocked { by }));
         // By what was last heard of the time, which `now` may be ahead of.
-        let later = ticket.place == Place::Later || (ticket.place != Place::Due && ticket.at > now);
+        let later = ticket.place == Place::Later
+            || (!matches!(ticket.place, Place::Due | Place::Paused) && ticket.at > now);
         why.extend(later.then_some(Why::NotDue { at: ticket.at }));
         why.extend(lane.hold().map(|hold| match hold {
             Hold::Held { until } => Why::LeasedElsewhere { until },
@@ -80,4 +84,8 @@ impl Scheduler {
         let others = self.lanes.iter().filter_map(|(_, other)| before(other));
         others.filter(|other| *other < own).count() as u64
     }
+}
+
+fn paused(scope: PauseScope, halt: &Halt) -> Why {
+    Why::Paused { scope, why: halt.why.clone() }
 }

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Ticket;
 use crate::id::{AgentId, OperationId};
+use crate::pause::PauseScope;
 use crate::time::Timestamp;
 
 /// What happened. Serialisable, so that any run can be recorded and replayed.
@@ -79,25 +80,21 @@ pub enum Input {
         /// The one that ended.
         operation: OperationId,
     },
-    /// Start nothing of the agent; what runs goes on. Again: the newer reason counts.
+    /// Start nothing of it; what runs goes on. Again: the newer one counts.
     Pause {
-        /// Whose.
-        agent: AgentId,
+        /// What.
+        scope: PauseScope,
         /// For those who ask why.
         why: String,
+        /// Ask its background attempts without an open effect to give way, too.
+        drains: bool,
     },
-    /// Start operations of the agent again. Not paused: it is tried again, unless the store was unavailable.
+    /// Start its operations again, but for those that another pause is about. An agent that is not paused is tried
+    /// again, unless the store was unavailable; anything else: nothing.
     Resume {
-        /// Whose.
-        agent: AgentId,
+        /// What.
+        scope: PauseScope,
     },
-    /// Start nothing of anybody; what runs goes on. Again: the newer reason counts.
-    PauseAll {
-        /// For those who ask why.
-        why: String,
-    },
-    /// Start operations again, except of agents that are paused themselves. Not paused: nothing.
-    ResumeAll,
     /// Start nothing any more, and ask background attempts without an open effect to give way. For good.
     Drain,
     /// A time that [`Scheduler::poll_timeout`](super::Scheduler::poll_timeout) named has come.
@@ -126,8 +123,10 @@ pub enum Refusal {
         /// That operation.
         by: OperationId,
     },
-    /// The agent is paused: parked until it is resumed.
+    /// It is paused, as [`Input::Pause`] would say.
     Paused {
+        /// What is: of agents this one, and of kinds that of the operation.
+        scope: PauseScope,
         /// Why.
         why: String,
     },

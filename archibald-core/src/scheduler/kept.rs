@@ -22,7 +22,10 @@ pub(super) struct Kept {
     pub(super) child: Key,
     /// What its alarm is known by; 0 without one.
     pub(super) alarm: u32,
-    pub(super) preemptions: u32,
+    /// What its kind is known by.
+    pub(super) kind: u16,
+    /// As many as there is room for.
+    pub(super) preemptions: u16,
     pub(super) class: Class,
     pub(super) step: Step,
     pub(super) place: Place,
@@ -43,12 +46,14 @@ pub(super) enum Place {
     Behind,
     /// The store named an operation of the same target.
     Blocked,
+    /// Its kind is paused.
+    Paused,
     /// The agent is taken for it.
     Taken,
 }
 
 impl Kept {
-    pub(super) fn new(lane: Key, ticket: &Ticket) -> Self {
+    pub(super) fn new(lane: Key, kind: u16, ticket: &Ticket) -> Self {
         Self {
             operation: ticket.operation,
             position: ticket.position,
@@ -59,7 +64,8 @@ impl Kept {
             prev: NONE,
             child: NONE,
             alarm: 0,
-            preemptions: ticket.preemptions,
+            kind,
+            preemptions: few(ticket.preemptions),
             class: ticket.class,
             step: ticket.step,
             place: Place::Behind,
@@ -67,13 +73,17 @@ impl Kept {
         }
     }
 
-    /// Whether it says the same, agent and target aside.
+    /// Whether it says the same, agent, kind and target aside.
     pub(super) fn is(&self, ticket: &Ticket) -> bool {
         self.operation == ticket.operation
             && self.position == ticket.position
             && self.at == ticket.at
-            && self.preemptions == ticket.preemptions
+            && self.preemptions == few(ticket.preemptions)
             && self.class == ticket.class
             && self.step == ticket.step
     }
+}
+
+fn few(preemptions: u32) -> u16 {
+    u16::try_from(preemptions).unwrap_or(u16::MAX)
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::backlog::{Backlog, Pile};
+use super::halt::Halt;
 use super::kept::Kept;
 use super::ready::{Ready, Standing, Turn};
 use super::slab::{Key, NONE};
@@ -46,7 +47,7 @@ struct Turns {
 /// What few lanes have: a reason to start nothing, or one that was not long ago.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
-    pub(super) paused: Option<String>,
+    pub(super) halt: Option<Halt>,
     pub(super) hold: Option<Hold>,
     /// Refusals in a row that parked the agent.
     refusals: u32,
@@ -115,8 +116,8 @@ impl Lane {
         Self { agent: Some(agent), weight, ..Self::default() }
     }
 
-    pub(super) fn paused(&self) -> Option<&String> {
-        self.parked.as_ref().and_then(|parked| parked.paused.as_ref())
+    pub(super) fn halt(&self) -> Option<&Halt> {
+        self.parked.as_ref().and_then(|parked| parked.halt.as_ref())
     }
 
     pub(super) fn hold(&self) -> Option<Hold> {
@@ -124,12 +125,12 @@ impl Lane {
     }
 
     pub(super) fn is_parked(&self) -> bool {
-        self.paused().is_some() || self.hold().is_some()
+        self.halt().is_some() || self.hold().is_some()
     }
 
     /// Nothing would be forgotten with it.
     pub(super) fn is_idle(&self) -> bool {
-        self.run == NONE && self.pile.is_empty() && self.paused().is_none()
+        self.run == NONE && self.pile.is_empty() && self.halt().is_none()
     }
 
     pub(super) fn turn(&self, class: Class) -> Option<Turn> {
@@ -249,8 +250,8 @@ impl Scheduler {
         let &Kept { operation, class, step, preemptions, .. } = self.backlog.get(key);
         entry.turns_mut(class).spend(now);
         let is_old = || made(operation).is_some_and(|made| now.since(made) >= self.config.protect_after_age);
-        let protected =
-            preemptions >= self.config.protect_after_preemptions || (class == Class::Background && is_old());
+        let protected = u32::from(preemptions) >= self.config.protect_after_preemptions
+            || (class == Class::Background && is_old());
         entry.run = self.runs.insert(Run {
             ticket: key,
             operation,
@@ -285,6 +286,7 @@ impl Scheduler {
     pub(super) fn refused(&mut self, lane: Key, operation: OperationId, reason: Refusal, now: Timestamp) {
         let Some(run) = self.run_of(lane, operation).filter(|run| !self.runs[*run].leased) else { return };
         let Freed { ticket: key, heard, again, withdrawn } = self.free(lane, run);
+        let is_news = !heard && !withdrawn;
         let pile = &mut self.lanes[lane].pile;
         if withdrawn {
             return self.backlog.forget(pile, key, now);
@@ -296,12 +298,17 @@ impl Scheduler {
                 again.or_else(|| self.ticket(lane, key).map(later))
             }
             Refusal::TargetBusy { by } if !heard => return self.backlog.put_blocked(pile, key, by, now),
-            Refusal::TargetBusy { .. }
-            | Refusal::AgentHeld { .. }
-            | Refusal::Paused { .. }
-            | Refusal::Unavailable { .. } => {
+            Refusal::TargetBusy { .. } | Refusal::AgentHeld { .. } | Refusal::Unavailable { .. } => {
                 self.park(lane, reason, heard, now);
                 again.or_else(|| self.ticket(lane, key))
+            }
+            Refusal::Paused { scope, why } => {
+                let next = again.or_else(|| self.ticket(lane, key));
+                self.put_back(lane, key, next, now);
+                if is_news {
+                    self.pause(scope, Halt { why, drains: false }, now);
+                }
+                return;
             }
         };
         self.put_back(lane, key, next, now);
@@ -351,14 +358,14 @@ impl Scheduler {
         self.backlog.unblock(&mut self.lanes[lane].pile, lane, operation, now);
     }
 
-    pub(super) fn pause(&mut self, lane: Key, why: String) {
-        self.lanes[lane].parked_mut().paused = Some(why);
+    pub(super) fn pause_lane(&mut self, lane: Key, halt: Halt) {
+        self.lanes[lane].parked_mut().halt = Some(halt);
     }
 
-    pub(super) fn resume(&mut self, lane: Key) {
+    pub(super) fn resume_lane(&mut self, lane: Key) {
         self.hear_of_a_free_agent(lane);
         if let Some(parked) = &mut self.lanes[lane].parked {
-            parked.paused = None;
+            parked.halt = None;
         }
     }
 
@@ -392,18 +399,25 @@ impl Scheduler {
         }
         let free = self.halted.is_none() && !lane.is_parked();
         let waits = free && lane.pile.has_due(Class::Interactive);
+        let drains = self.draining || self.drains(lane);
         let run = &mut self.runs[lane.run];
         let may = run.leased
             && run.class == Class::Background
             && !run.effect_open
             && !run.preempt_asked
-            && (self.draining || (waits && !run.protected));
+            && (drains || (waits && !run.protected));
         run.preempt_asked |= may;
         if let Some(agent) = lane.agent.as_ref().filter(|_| may) {
             self.preemptions += 1;
             let (agent, operation) = (agent.clone(), run.operation);
             self.commands.push_back(Command::Preempt { agent, operation });
         }
+    }
+
+    /// Whether a pause that drains is about what the lane runs.
+    fn drains(&self, lane: &Lane) -> bool {
+        let kind = self.backlog.halt_of(self.runs[lane.run].ticket).map(|(_, halt)| halt);
+        [self.halted.as_ref(), lane.halt(), kind].into_iter().flatten().any(|halt| halt.drains)
     }
 
     fn stand(&mut self, key: Key, before: Option<Stands>, after: Option<Stands>) {
@@ -462,7 +476,6 @@ impl Scheduler {
         let hold = match reason {
             Refusal::Unavailable { until } => Hold::Unavailable { until: not_before(until) },
             Refusal::AgentHeld { until } if !heard => Hold::Held { until: not_before(until) },
-            Refusal::Paused { why } if !heard => return parked.paused = Some(why),
             Refusal::AgentHeld { .. }
             | Refusal::Paused { .. }
             | Refusal::TargetBusy { .. }
@@ -473,6 +486,13 @@ impl Scheduler {
         self.silence_hold(lane);
         let alarm = self.holds.set(lane, hold.until());
         self.lanes[lane].parked_mut().alarm = alarm;
+    }
+
+    /// Something was heard that concerns everybody.
+    pub(super) fn hear_everywhere(&mut self) {
+        for run in self.runs.iter_mut() {
+            run.heard = true;
+        }
     }
 
     fn hear(&mut self, lane: Key) {

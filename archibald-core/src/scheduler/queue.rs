@@ -87,7 +87,8 @@ impl Queue {
         ahead
     }
 
-    fn each(&self, tickets: &Slab<Kept>, mut see: impl FnMut(Key)) {
+    /// Each of them, in no order.
+    pub(super) fn each(&self, tickets: &Slab<Kept>, mut see: impl FnMut(Key)) {
         let mut listed = self.first;
         while listed != NONE {
             see(listed);
@@ -175,7 +176,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::id::{AgentId, OperationId};
+    use crate::id::{AgentId, OperationId, OperationKind};
     use crate::operation::{Class, Step};
     use crate::scheduler::Ticket;
     use crate::time::Timestamp;
@@ -184,6 +185,7 @@ mod tests {
         let ticket = Ticket {
             operation: OperationId(Uuid::from_u128(n)),
             agent: AgentId::new("nancy").unwrap(),
+            kind: OperationKind::new("submit-order").unwrap(),
             class: Class::Interactive,
             position,
             at: Timestamp::EPOCH,
@@ -191,7 +193,7 @@ mod tests {
             target: None,
             preemptions: 0,
         };
-        Kept::new(0, &ticket)
+        Kept::new(0, 0, &ticket)
     }
 
     proptest! {

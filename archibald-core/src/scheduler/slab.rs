@@ -51,6 +51,11 @@ impl<T> Slab<T> {
         (0..).zip(self.chunks.iter().flatten())
     }
 
+    /// As [`iter`](Self::iter).
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.chunks.iter_mut().flatten()
+    }
+
     #[cold]
     fn grow(&mut self, value: T) -> Key {
         match self.chunks.last() {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AgentId, OperationId, Target};
+use crate::id::{AgentId, OperationId, OperationKind, Target};
 use crate::operation::{Class, Step};
 use crate::time::Timestamp;
 
@@ -11,6 +11,8 @@ pub struct Ticket {
     pub operation: OperationId,
     /// Whose.
     pub agent: AgentId,
+    /// What sort: it may be paused.
+    pub kind: OperationKind,
     /// Who goes first within the agent.
     pub class: Class,
     /// Within agent and class, lower goes first.

@@ -1,6 +1,7 @@
 //! The lane's whole machine as a table: what each input does to each state.
 
 use archibald_core::operation::Step;
+use archibald_core::pause::PauseScope;
 use archibald_core::scheduler::{
     Command, Input, Refusal, Scheduler, SchedulerConfig, SchedulerCounts, Ticket,
 };
@@ -20,16 +21,21 @@ fn states() -> Vec<(&'static str, Vec<Input>)> {
         ("effect open", vec![waits.clone(), leased(&act), effect_open(&act)]),
         ("probing", vec![Input::Waiting(probe.clone()), leased(&act)]),
         ("committing", vec![Input::Waiting(commit.clone()), leased(&act)]),
-        ("starting, heard", vec![waits.clone(), Input::Resume { agent: act.agent.clone() }]),
+        ("starting, heard", vec![waits.clone(), Input::Resume { scope: act.agent.clone().into() }]),
         ("starting, withdrawn", vec![waits.clone(), withdrawn.clone()]),
         ("running, withdrawn", vec![waits.clone(), leased(&act), withdrawn]),
         ("asked", vec![waits.clone(), leased(&act), Input::Waiting(order("nancy", 1))]),
-        ("all paused", vec![Input::PauseAll { why: "by hand".into() }, waits.clone()]),
+        ("all paused", vec![pause(PauseScope::Everything, false), waits.clone()]),
         ("draining", vec![waits.clone(), leased(&act), Input::Drain]),
         ("blocked", vec![waits.clone(), refuse(Refusal::TargetBusy { by: order("nancy", 9).operation })]),
         ("held", vec![waits.clone(), refuse(Refusal::AgentHeld { until: at(60) })]),
         ("unavailable", vec![waits.clone(), refuse(Refusal::Unavailable { until: at(60) })]),
-        ("paused", vec![waits, refuse(Refusal::Paused { why: "locked".into() })]),
+        ("kind paused", vec![pause(act.kind.clone().into(), false), waits.clone()]),
+        ("running, kind paused", vec![waits.clone(), leased(&act), pause(act.kind.clone().into(), false)]),
+        (
+            "paused",
+            vec![waits, refuse(Refusal::Paused { scope: act.agent.clone().into(), why: "locked".into() })],
+        ),
     ];
     states.into_iter().collect()
 }
@@ -50,10 +56,15 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("settled, again", settled(Some(act.clone().due(9)))),
         ("withdrawn", Input::Withdrawn { agent: agent.clone(), operation }),
         ("target freed", Input::TargetFreed { agent: agent.clone(), operation: order("nancy", 9).operation }),
-        ("pause", Input::Pause { agent: agent.clone(), why: "by hand".into() }),
-        ("resume", Input::Resume { agent: agent.clone() }),
-        ("pause all", Input::PauseAll { why: "by hand".into() }),
-        ("resume all", Input::ResumeAll),
+        ("pause", pause(agent.clone().into(), false)),
+        ("pause that drains", pause(agent.clone().into(), true)),
+        ("resume", Input::Resume { scope: agent.clone().into() }),
+        ("pause kind", pause(act.kind.clone().into(), false)),
+        ("pause kind that drains", pause(act.kind.clone().into(), true)),
+        ("resume kind", Input::Resume { scope: act.kind.clone().into() }),
+        ("pause all", pause(PauseScope::Everything, false)),
+        ("pause all that drains", pause(PauseScope::Everything, true)),
+        ("resume all", Input::Resume { scope: PauseScope::Everything }),
         ("drain", Input::Drain),
         ("tick, a minute later", Input::Tick),
     ]
@@ -71,7 +82,7 @@ fn the_whole_lane() {
             scheduler.handle(now, input);
             let commands: Vec<_> = std::iter::from_fn(|| scheduler.poll_command()).map(short).collect();
             let line = format!(
-                "{state:<19} {name:<21} -> {:<18} {}",
+                "{state:<20} {name:<22} -> {:<18} {}",
                 after(&scheduler.counts()),
                 commands.join(", ")
             );
@@ -95,16 +106,21 @@ fn name(operation: archibald_core::id::OperationId) -> &'static str {
 }
 
 fn after(counts: &SchedulerCounts) -> String {
-    let lane = match (counts.running.len(), counts.starting.len(), counts.paused.len()) {
+    let is_paused = counts.paused.keys().any(|scope| matches!(scope, PauseScope::Agent { .. }));
+    let lane = match (counts.running.len(), counts.starting.len(), is_paused) {
         (1, ..) => "running",
         (_, 1, _) => "starting",
-        (.., 1) => "paused",
+        (.., true) => "paused",
         _ => "free",
     };
     match counts.waiting.values().sum::<u64>() {
         0 => lane.to_owned(),
         waiting => format!("{lane}, {waiting} waits"),
     }
+}
+
+fn pause(scope: PauseScope, drains: bool) -> Input {
+    Input::Pause { scope, why: "by hand".into(), drains }
 }
 
 fn leased(ticket: &Ticket) -> Input {

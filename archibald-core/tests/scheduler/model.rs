@@ -2,11 +2,12 @@
 //! answered by looking at all of it. Where the scheduler may wait a little longer than it must (after a
 //! refusal), "may start" and "must have started" are two questions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use archibald_core::id::{AgentId, OperationId};
+use archibald_core::id::{AgentId, OperationId, OperationKind};
 use archibald_core::operation::{Class, Step};
+use archibald_core::pause::PauseScope;
 use archibald_core::port::{NotPreempted, Why};
 use archibald_core::scheduler::{BLOCKED_RETRY, Command, Input, Refusal, SchedulerConfig, Ticket};
 use archibald_core::time::Timestamp;
@@ -24,7 +25,8 @@ pub(crate) struct Model {
     passed: BTreeMap<(AgentId, Class), BTreeMap<AgentId, u32>>,
     /// When the last start that was counted was.
     turns: BTreeMap<(AgentId, Class), Timestamp>,
-    halted: bool,
+    /// What is paused, and whether it drains.
+    paused: BTreeMap<PauseScope, bool>,
     draining: bool,
 }
 
@@ -38,7 +40,6 @@ struct Known {
 #[derive(Default)]
 struct Agent {
     taken: Option<Taken>,
-    paused: bool,
     hold: Option<Hold>,
 }
 
@@ -75,8 +76,8 @@ enum When {
 
 impl Model {
     pub(crate) fn new(config: SchedulerConfig) -> Self {
-        let (known, agents, passed, turns) = Default::default();
-        Self { config, known, agents, passed, turns, halted: false, draining: false }
+        let (known, agents, passed, turns, paused) = Default::default();
+        Self { config, known, agents, passed, turns, paused, draining: false }
     }
 
     pub(crate) fn take_in(&mut self, now: Timestamp, input: &Input) {
@@ -110,13 +111,20 @@ impl Model {
                 self.hear(&agent, true);
                 self.unblock(&agent, operation);
             }
-            Input::Pause { agent, .. } => self.agent(&agent).paused = true,
-            Input::Resume { agent } => {
-                self.hear(&agent, true);
-                self.agent(&agent).paused = false;
+            Input::Pause { scope, drains, .. } => self.pause(scope, drains),
+            Input::Resume { scope } => {
+                let was_paused = self.paused.remove(&scope).is_some();
+                match &scope {
+                    PauseScope::Agent { agent } => self.hear(agent, true),
+                    PauseScope::Kind { .. } | PauseScope::Everything => {
+                        if was_paused {
+                            self.look_at_the_time_again(&scope);
+                        }
+                        let taken = self.agents.values_mut().filter_map(|agent| agent.taken.as_mut());
+                        taken.for_each(|taken| taken.heard = true);
+                    }
+                }
             }
-            Input::PauseAll { .. } => self.halted = true,
-            Input::ResumeAll => self.halted = false,
             Input::Drain => self.draining = true,
             Input::Tick => {}
         }
@@ -167,7 +175,7 @@ impl Model {
             let may = self.head(now, agent, When::May)?;
             self.head(now, agent, When::Must).filter(|must| rank(may) == rank(must))
         };
-        let agents = self.agents.keys().filter(|_| !self.draining && !self.halted);
+        let agents = self.agents.keys().filter(|_| !self.draining && !self.is_halted());
         agents.filter_map(|agent| Some((agent.clone(), head(agent)?.clone()))).collect()
     }
 
@@ -184,7 +192,21 @@ impl Model {
     }
 
     fn is_paused(&self, agent: &AgentId) -> bool {
-        self.agents.get(agent).is_some_and(|agent| agent.paused)
+        self.paused.contains_key(&agent.clone().into())
+    }
+
+    fn is_halted(&self) -> bool {
+        self.paused.contains_key(&PauseScope::Everything)
+    }
+
+    /// Every pause that is about an operation.
+    fn pauses_of(&self, ticket: &Ticket) -> BTreeSet<PauseScope> {
+        let scopes = [PauseScope::Everything, ticket.agent.clone().into(), ticket.kind.clone().into()];
+        scopes.into_iter().filter(|scope| self.paused.contains_key(scope)).collect()
+    }
+
+    fn is_kind_paused(&self, kind: &OperationKind) -> bool {
+        self.paused.contains_key(&kind.clone().into())
     }
 
     pub(crate) fn slots_in_use(&self) -> (usize, usize) {
@@ -212,10 +234,10 @@ impl Model {
         match why {
             Why::LeasedElsewhere { until } => hold.is_some_and(|hold| hold.held && hold.is(*until)),
             Why::StoreFailed { until } => hold.is_some_and(|hold| !hold.held && hold.is(*until)),
-            Why::Paused { .. } => self.halted || self.is_paused(&ticket.agent),
+            Why::Paused { scope, .. } => self.pauses_of(ticket).contains(scope),
             Why::NoSlot => {
                 let free =
-                    !self.halted && !self.is_paused(&ticket.agent) && hold.is_none_or(|hold| hold.over);
+                    !self.is_halted() && !self.is_paused(&ticket.agent) && hold.is_none_or(|hold| hold.over);
                 free && self.first(&ticket.agent) == Some(ticket)
                     && !self.has_room(slot_of(ticket.class, ticket.step))
             }
@@ -233,19 +255,20 @@ impl Model {
         why.extend(self.draining.then_some(Why::Draining));
         why.extend(self.blocker_of(ticket).map(|by| Why::TargetBlocked { by }));
         let stuck = self.blocker_of(ticket).is_some();
-        let later = !self.may_start(ticket) && (ticket.at > now || !stuck);
+        let later = !self.is_due(ticket) && (ticket.at > now || !stuck);
         why.extend(later.then_some(Why::NotDue { at: ticket.at }));
         let state = self.agents.get(&ticket.agent);
         if let Some(taken) = state.and_then(|state| state.taken.as_ref()) {
             why.push(Why::AgentBusy { operation: taken.ticket.operation });
             why.push(Why::NotPreempted { because: self.why_not_preempted(ticket, taken) });
         }
-        let ahead = self.own(&ticket.agent).filter(|known| known.due && rank(&known.ticket) < rank(ticket));
+        let ahead = self.own(&ticket.agent).map(|known| &known.ticket).filter(|other| self.may_start(other));
+        let ahead = ahead.filter(|other| rank(other) < rank(ticket));
         why.extend(match ahead.count() as u64 {
             0 => None,
             operations => Some(Why::Behind { operations }),
         });
-        let parked = self.halted || state.is_some_and(|state| state.paused || state.hold.is_some());
+        let parked = !self.pauses_of(ticket).is_empty() || state.is_some_and(|state| state.hold.is_some());
         if why.is_empty() && !parked && !self.has_room(slot_of(ticket.class, ticket.step)) {
             why.push(Why::NoSlot);
         }
@@ -254,7 +277,7 @@ impl Model {
 
     fn why_not_preempted(&self, ticket: &Ticket, taken: &Taken) -> NotPreempted {
         let state = &self.agents[&ticket.agent];
-        let could_start = self.may_start(ticket) && !state.paused && state.hold.is_none() && !self.halted;
+        let could_start = self.may_start(ticket) && state.hold.is_none() && self.pauses_of(ticket).is_empty();
         match (taken.ticket.class, ticket.class) {
             _ if taken.asked => NotPreempted::Asked,
             (Class::Background, Class::Interactive) if could_start => match () {
@@ -295,7 +318,7 @@ impl Model {
         operation: OperationId,
         step: Step,
     ) -> Result<(), String> {
-        if self.draining || self.halted {
+        if self.draining || self.is_halted() {
             return Err("started although it drains or everything is paused".into());
         }
         let head = self.head(now, agent, When::May).ok_or("the agent has nothing that may start")?;
@@ -373,7 +396,7 @@ impl Model {
             When::May => !hold.over,
             When::Must => hold.must > now,
         });
-        if state.taken.is_some() || state.paused || parked {
+        if state.taken.is_some() || self.is_paused(agent) || parked {
             return None;
         }
         self.first(agent)
@@ -381,7 +404,7 @@ impl Model {
 
     fn first(&self, agent: &AgentId) -> Option<&Ticket> {
         let due = self.own(agent).filter(|known| known.due).map(|known| &known.ticket);
-        due.min_by_key(|ticket| rank(ticket))
+        due.filter(|ticket| !self.is_kind_paused(&ticket.kind)).min_by_key(|ticket| rank(ticket))
     }
 
     /// What waits of one agent.
@@ -391,20 +414,25 @@ impl Model {
     }
 
     fn may_start(&self, ticket: &Ticket) -> bool {
+        self.is_due(ticket) && !self.is_kind_paused(&ticket.kind)
+    }
+
+    fn is_due(&self, ticket: &Ticket) -> bool {
         self.known.get(&key(ticket)).is_some_and(|known| known.due)
     }
 
     fn should_give_way(&self, agent: &AgentId) -> bool {
         let Some(state) = self.agents.get(agent) else { return false };
         let Some(taken) = &state.taken else { return false };
-        let waits = !state.paused
+        let waits = !self.is_paused(agent)
             && state.hold.is_none()
             && self.first(agent).is_some_and(|first| first.class == Class::Interactive);
+        let drains = self.pauses_of(&taken.ticket).iter().any(|scope| self.paused[scope]);
         taken.leased
             && taken.ticket.class == Class::Background
             && !taken.open
             && !taken.asked
-            && (self.draining || (waits && !self.halted && !taken.protected))
+            && (self.draining || drains || (waits && !self.is_halted() && !taken.protected))
     }
 
     fn has_room(&self, slot: Option<Class>) -> bool {
@@ -453,11 +481,24 @@ impl Model {
             Refusal::Gone | Refusal::NotDue { .. } => {}
             Refusal::TargetBusy { by } if !heard => known.blocked = Some((by, now + BLOCKED_RETRY)),
             Refusal::AgentHeld { until } if !heard => state.hold = Some(hold(until, now, true)),
-            Refusal::Paused { .. } if !heard => state.paused = true,
+            Refusal::Paused { scope, .. } if !heard => self.pause(scope, false),
             Refusal::Unavailable { until } => state.hold = Some(hold(until, now, false)),
             Refusal::TargetBusy { .. } | Refusal::AgentHeld { .. } | Refusal::Paused { .. } => {}
         }
         self.known.insert(key(&known.ticket), known);
+    }
+
+    fn pause(&mut self, scope: PauseScope, drains: bool) {
+        if self.paused.insert(scope.clone(), drains).is_none() {
+            self.look_at_the_time_again(&scope);
+        }
+    }
+
+    /// Whatever is moved because its kind is paused or resumed is due if it is now.
+    fn look_at_the_time_again(&mut self, scope: &PauseScope) {
+        for known in self.known.values_mut() {
+            known.due &= PauseScope::from(known.ticket.kind.clone()) != *scope;
+        }
     }
 
     fn settle(&mut self, agent: &AgentId, operation: OperationId, next: Option<Ticket>) {

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use archibald_core::id::{AgentId, OperationId, Target};
+use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
 use archibald_core::operation::{Class, Step};
+use archibald_core::pause::PauseScope;
 use archibald_core::scheduler::{Command, Input, Refusal, Scheduler, SchedulerConfig, Ticket};
 use archibald_core::time::Timestamp;
 use proptest::prelude::*;
@@ -36,6 +37,19 @@ fn operations() -> impl Strategy<Value = OperationId> {
     })
 }
 
+fn kinds() -> impl Strategy<Value = OperationKind> {
+    prop::sample::select(vec!["submit-order", "sync-customers"])
+        .prop_map(|name| OperationKind::new(name).unwrap())
+}
+
+fn scopes() -> impl Strategy<Value = PauseScope> {
+    prop_oneof![
+        2 => agents().prop_map(PauseScope::from),
+        2 => kinds().prop_map(PauseScope::from),
+        1 => Just(PauseScope::Everything),
+    ]
+}
+
 fn times() -> impl Strategy<Value = Timestamp> {
     prop_oneof![0u64..2_000, Just(0), 0u64..90_000].prop_map(at)
 }
@@ -44,10 +58,10 @@ fn tickets() -> impl Strategy<Value = Ticket> {
     let classes = prop::sample::select(vec![Class::Interactive, Class::Background]);
     let steps = prop::sample::select(vec![Step::Act, Step::Act, Step::Probe, Step::Commit]);
     let targets = prop::option::of(prop::sample::select(vec!["order:1", "customer:1"]));
-    (operations(), agents(), classes, 0u64..9, times(), steps, targets, 0u32..4).prop_map(
-        |(operation, agent, class, position, at, step, target, preemptions)| {
+    (operations(), agents(), kinds(), classes, 0u64..9, times(), steps, targets, 0u32..4).prop_map(
+        |(operation, agent, kind, class, position, at, step, target, preemptions)| {
             let target = target.map(|text| Target::new(text).unwrap());
-            Ticket { operation, agent, class, position, at, step, target, preemptions }
+            Ticket { operation, agent, kind, class, position, at, step, target, preemptions }
         },
     )
 }
@@ -58,7 +72,7 @@ fn refusals() -> impl Strategy<Value = Refusal> {
         times().prop_map(|at| Refusal::NotDue { at }),
         times().prop_map(|until| Refusal::AgentHeld { until }),
         operations().prop_map(|by| Refusal::TargetBusy { by }),
-        Just(Refusal::Paused { why: "locked".into() }),
+        scopes().prop_map(|scope| Refusal::Paused { scope, why: "locked".into() }),
         times().prop_map(|until| Refusal::Unavailable { until }),
     ]
 }
@@ -75,11 +89,10 @@ fn inputs() -> impl Strategy<Value = Input> {
             .prop_map(|((agent, operation), next)| Input::Settled { agent, operation, next }),
         2 => who().prop_map(|(agent, operation)| Input::Withdrawn { agent, operation }),
         2 => who().prop_map(|(agent, operation)| Input::TargetFreed { agent, operation }),
-        1 => agents().prop_map(|agent| Input::Pause { agent, why: "by hand".into() }),
-        3 => agents().prop_map(|agent| Input::Resume { agent }),
+        2 => (scopes(), any::<bool>())
+            .prop_map(|(scope, drains)| Input::Pause { scope, why: "by hand".into(), drains }),
+        6 => scopes().prop_map(|scope| Input::Resume { scope }),
         3 => Just(Input::Tick),
-        1 => Just(Input::PauseAll { why: "maintenance".into() }),
-        3 => Just(Input::ResumeAll),
     ]
 }
 
@@ -144,6 +157,7 @@ impl Caller {
                 let next = again_after.map(|after| Ticket {
                     operation,
                     agent: agent.clone(),
+                    kind: OperationKind::new("sync-customers").unwrap(),
                     class: Class::Background,
                     position: 4,
                     at: now + Duration::from_millis(after),

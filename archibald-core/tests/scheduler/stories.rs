@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use archibald_core::id::OperationId;
 use archibald_core::operation::Step;
+use archibald_core::pause::PauseScope;
 use archibald_core::port::{NotPreempted, Why};
 use archibald_core::scheduler::{Input, Refusal, SchedulerConfig, Ticket};
 use uuid::Uuid;
 
-use crate::story::{Tweak, at, lease, order, preempt, slots, story, sync};
+use crate::story::{Tweak, at, kind, lease, order, preempt, slots, story, sync};
 
 // One agent, one at a time, in order.
 
@@ -256,7 +257,7 @@ fn news_that_overtake_a_refusal_are_believed_over_it() {
     story.target_freed(&doubt).nothing();
     story.refused(&edit, Refusal::TargetBusy { by: doubt.operation }).asks_for(&edit);
     story.resume("nancy").nothing();
-    story.refused(&edit, Refusal::Paused { why: "locked".into() }).asks_for(&edit);
+    story.refused(&edit, paused(&edit, "locked")).asks_for(&edit);
     story.comes(&order("nancy", 2)).nothing();
     story.refused(&edit, Refusal::AgentHeld { until: at(60) }).asks_for(&edit);
     story.refused(&edit, Refusal::AgentHeld { until: at(60) }).nothing();
@@ -509,7 +510,7 @@ fn a_paused_agent_starts_nothing_until_it_is_resumed_and_others_do_not_care() {
     story.comes(&next).nothing();
     story.pause("nancy", "password refused").nothing();
     story.settles(&running).nothing();
-    assert_eq!(story.why(&next), [Why::Paused { why: "password refused".into() }]);
+    assert_eq!(story.why(&next), [is_paused("nancy", "password refused")]);
     story.comes(&other).starts(&other);
     story.resume("nancy").starts(&next);
 }
@@ -519,12 +520,81 @@ fn when_everything_is_paused_nothing_starts_and_nothing_gives_way() {
     let mut story = slots(2);
     let (running, next, other) = (sync("nancy", 0), order("nancy", 1), order("andrew", 0));
     story.comes(&running).starts(&running);
-    story.says(Input::PauseAll { why: "maintenance".into() }).nothing();
+    story.pause_all("maintenance").nothing();
     story.comes(&next).nothing();
     story.comes(&other).nothing();
-    assert_eq!(story.why(&other), [Why::Paused { why: "maintenance".into() }]);
-    let then = story.says(Input::ResumeAll);
+    assert_eq!(story.why(&other), [Why::Paused { scope: PauseScope::Everything, why: "maintenance".into() }]);
+    let then = story.resume_all();
     assert_eq!(then.commands(), [preempt(&running), lease(&other)]);
+}
+
+#[test]
+fn a_paused_kind_is_passed_by_what_is_of_another_kind_and_keeps_its_place() {
+    let mut story = slots(2);
+    let (first, next) = (order("nancy", 0), order("nancy", 1));
+    let (edit, other) = (order("nancy", 2).of("edit-order"), order("andrew", 0).of("edit-order"));
+    story.comes(&first).starts(&first);
+    story.comes(&next).nothing();
+    story.comes(&edit).nothing();
+    story.pause_kind("submit-order", "maintenance").nothing();
+    assert_eq!(story.goes_on_with(&first), Some(edit.operation));
+    story.settles_and_waits(&first).starts(&edit);
+    let why = Why::Paused { scope: kind("submit-order").into(), why: "maintenance".into() };
+    assert_eq!(story.why(&next)[0], why);
+    story.comes(&other).starts(&other);
+    story.resume_kind("submit-order").nothing();
+    story.settles(&edit).starts(&first);
+    story.settles(&first).starts(&next);
+}
+
+#[test]
+fn what_comes_due_while_its_kind_is_paused_starts_when_that_ends() {
+    let mut story = slots(2);
+    let (later, edit) =
+        (order("nancy", 0).due(5).on("order:1"), order("nancy", 1).of("edit-order").on("order:1"));
+    story.comes(&later).nothing();
+    story.comes(&edit).nothing();
+    story.pause_kind("submit-order", "maintenance").nothing();
+    story.alarm_at(5).nothing();
+    story.no_alarm();
+    let why = |scope: PauseScope| Why::Paused { scope, why: "maintenance".into() };
+    assert_eq!(story.why(&later), [why(kind("submit-order").into())]);
+    assert_eq!(story.why(&edit), [Why::TargetBlocked { by: later.operation }]);
+    story.pause_all("maintenance").nothing();
+    story.resume_kind("submit-order").nothing();
+    assert_eq!(story.why(&later), [why(PauseScope::Everything)]);
+    story.resume_all().starts(&later);
+}
+
+#[test]
+fn a_pause_that_drains_asks_what_runs_in_the_background_to_give_way() {
+    for scope in [PauseScope::Everything, kind("sync-customers").into(), sync("nancy", 0).agent.into()] {
+        let mut story = slots(4);
+        let (open, other) = (sync("andrew", 0), order("laura", 0));
+        let running = sync("nancy", 0).gave_way(9);
+        for ticket in [&running, &open, &other] {
+            story.comes(ticket).starts(ticket);
+        }
+        story.effect_open(&open).nothing();
+        let pause = |drains| Input::Pause { scope: scope.clone(), why: "by hand".into(), drains };
+        story.says(pause(false)).nothing();
+        story.says(pause(true)).gives_way(&running);
+        story.says(pause(true)).nothing();
+        story.settles_and_waits(&running).nothing();
+        story.says(Input::Resume { scope: scope.clone() }).starts(&running);
+    }
+}
+
+#[test]
+fn a_kind_that_was_resumed_while_the_store_said_otherwise_is_asked_for_again() {
+    let mut story = slots(1);
+    let first = order("nancy", 0);
+    let refusal = Refusal::Paused { scope: first.kind.clone().into(), why: "locked".into() };
+    story.comes(&first).asks_for(&first);
+    story.resume_kind("submit-order").nothing();
+    story.refused(&first, refusal.clone()).asks_for(&first);
+    story.refused(&first, refusal).nothing();
+    story.resume_kind("submit-order").starts(&first);
 }
 
 #[test]
@@ -532,7 +602,7 @@ fn a_pause_that_the_store_told_of_ends_like_any_other() {
     let mut story = slots(1);
     let first = order("nancy", 0);
     story.comes(&first).asks_for(&first);
-    story.refused(&first, Refusal::Paused { why: "locked".into() }).nothing();
+    story.refused(&first, paused(&first, "locked")).nothing();
     story.comes(&first).nothing();
     story.resume("nancy").starts(&first);
 }
@@ -673,7 +743,7 @@ fn all_reasons_are_told_the_one_that_lasts_longest_first() {
     story.drain().nothing();
     let wanted = [
         Why::Draining,
-        Why::Paused { why: "password refused".into() },
+        is_paused("nancy", "password refused"),
         Why::TargetBlocked { by: earlier.operation },
         Why::NotDue { at: at(60) },
         busy(&running),
@@ -705,4 +775,12 @@ fn busy(running: &Ticket) -> Why {
 
 fn not_preempted(because: NotPreempted) -> Why {
     Why::NotPreempted { because }
+}
+
+fn is_paused(agent: &str, why: &str) -> Why {
+    Why::Paused { scope: order(agent, 0).agent.into(), why: why.into() }
+}
+
+fn paused(ticket: &Ticket, why: &str) -> Refusal {
+    Refusal::Paused { scope: ticket.agent.clone().into(), why: why.into() }
 }

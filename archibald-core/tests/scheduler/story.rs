@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use archibald_core::id::{AgentId, OperationId, Target};
+use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
 use archibald_core::operation::{Class, Step};
+use archibald_core::pause::PauseScope;
 use archibald_core::port::Why;
 use archibald_core::scheduler::{Command, Input, Refusal, SchedulerConfig, SchedulerCounts, Ticket};
 use archibald_core::time::Timestamp;
@@ -54,6 +55,10 @@ fn ticket(agent: &str, n: u64, class: Class) -> Ticket {
     Ticket {
         operation: OperationId(Uuid::from_u128((bytes << 32) | u128::from(n))),
         agent: AgentId::new(agent).unwrap(),
+        kind: kind(match class {
+            Class::Interactive => "submit-order",
+            Class::Background => "sync-customers",
+        }),
         class,
         position: n,
         at: at(0),
@@ -63,10 +68,15 @@ fn ticket(agent: &str, n: u64, class: Class) -> Ticket {
     }
 }
 
+pub(crate) fn kind(name: &str) -> OperationKind {
+    OperationKind::new(name).unwrap()
+}
+
 pub(crate) trait Tweak {
     fn on(self, target: &str) -> Self;
     fn due(self, secs: u64) -> Self;
     fn with(self, step: Step) -> Self;
+    fn of(self, kind: &str) -> Self;
     fn gave_way(self, times: u32) -> Self;
 }
 
@@ -81,6 +91,10 @@ impl Tweak for Ticket {
 
     fn with(self, step: Step) -> Self {
         Self { step, ..self }
+    }
+
+    fn of(self, name: &str) -> Self {
+        Self { kind: kind(name), ..self }
     }
 
     fn gave_way(self, preemptions: u32) -> Self {
@@ -135,11 +149,28 @@ impl Story {
     }
 
     pub(crate) fn pause(&mut self, agent: &str, why: &str) -> Then<'_> {
-        self.says(Input::Pause { agent: AgentId::new(agent).unwrap(), why: why.into() })
+        let scope = AgentId::new(agent).unwrap().into();
+        self.says(Input::Pause { scope, why: why.into(), drains: false })
+    }
+
+    pub(crate) fn pause_kind(&mut self, name: &str, why: &str) -> Then<'_> {
+        self.says(Input::Pause { scope: kind(name).into(), why: why.into(), drains: false })
+    }
+
+    pub(crate) fn pause_all(&mut self, why: &str) -> Then<'_> {
+        self.says(Input::Pause { scope: PauseScope::Everything, why: why.into(), drains: false })
+    }
+
+    pub(crate) fn resume_kind(&mut self, name: &str) -> Then<'_> {
+        self.says(Input::Resume { scope: kind(name).into() })
+    }
+
+    pub(crate) fn resume_all(&mut self) -> Then<'_> {
+        self.says(Input::Resume { scope: PauseScope::Everything })
     }
 
     pub(crate) fn resume(&mut self, agent: &str) -> Then<'_> {
-        self.says(Input::Resume { agent: AgentId::new(agent).unwrap() })
+        self.says(Input::Resume { scope: AgentId::new(agent).unwrap().into() })
     }
 
     pub(crate) fn drain(&mut self) -> Then<'_> {

@@ -38,6 +38,7 @@ fn of_operator() -> Vec<(Method, String)> {
     vec![
         (Method::GET, "/v1/admin/overview".into()),
         (Method::POST, "/v1/admin/pause".into()),
+        (Method::POST, "/v1/admin/drain".into()),
         (Method::POST, "/v1/admin/resume".into()),
     ]
 }

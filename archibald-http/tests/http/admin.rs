@@ -26,12 +26,34 @@ async fn an_operator_pauses_and_resumes_an_agent() {
 }
 
 #[tokio::test]
-async fn who_to_pause_has_to_be_somebody() {
+async fn an_operator_pauses_and_drains_kinds_and_everything() {
+    let server = Server::start().await;
+    let paused = async || server.get(OPERATOR, "/v1/admin/overview").await.json()["paused"].clone();
+    let scopes = [json!({ "everything": true }), json!({ "kind": "submit-order" })];
+    for (scope, way) in scopes.iter().zip(["drain", "pause"]) {
+        assert_eq!(server.post(OPERATOR, &format!("/v1/admin/{way}"), &[], scope).await.status, 204);
+    }
+    let (everything, kind) = (&paused().await[0], &paused().await[1]);
+    assert_eq!((&everything["scope"], &everything["drains"]), (&json!("everything"), &json!(true)));
+    assert_eq!((&kind["scope"], &kind["kind"]), (&json!("kind"), &json!("submit-order")));
+    assert_eq!(kind["drains"], false);
+    for scope in &scopes {
+        assert_eq!(server.post(OPERATOR, "/v1/admin/resume", &[], scope).await.status, 204);
+    }
+    assert_eq!(paused().await, json!([]));
+}
+
+#[tokio::test]
+async fn what_to_pause_has_to_be_something() {
     let server = Server::start().await;
     for (body, pointers) in [
         (json!({ "agent": "nobody" }), &["/agent"][..]),
         (json!({ "agent": "NANCY" }), &["/agent"]),
         (json!({}), &[""]),
+        (json!({ "everything": false }), &[""]),
+        (json!({ "agent": "nancy", "everything": true }), &[""]),
+        (json!({ "agent": "nancy", "kind": "submit-order" }), &[""]),
+        (json!({ "kind": "submit-odrer" }), &["/kind"]),
         (json!({ "agent": "nancy", "way": "typo" }), &["/way"]),
         (json!({ "agent": "nancy", "why": "a\u{0}" }), &["/why"]),
     ] {

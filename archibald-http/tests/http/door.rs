@@ -9,6 +9,7 @@ use archibald_core::error::{EnqueueError, FieldError, StoreError};
 use archibald_core::event::{Cursor, Progress};
 use archibald_core::id::{AgentId, OperationId, OperationKind, WorkerId};
 use archibald_core::operation::{Class, NewOperation, OperationState};
+use archibald_core::pause::PauseScope;
 use archibald_core::port::{
     AdminError, AgentLock, EnqueueRequest, Enqueued, EventBus, EventRead, Head, LeaseRequest, Leased,
     OperationFilter, OperationPage, OperationStore, Operations, Overview, PendingOrders, RowPage, RowQuery,
@@ -175,18 +176,22 @@ impl Operations for Door {
         vec![agent("janet"), agent("nancy")]
     }
 
+    fn kinds(&self) -> Vec<OperationKind> {
+        ["submit-order", "sync-customers"].map(|name| OperationKind::new(name).unwrap()).into()
+    }
+
     async fn overview(&self) -> Result<Overview, StoreError> {
         let paused = self.store.paused().await?;
         let draining = self.draining.load(Ordering::Relaxed);
         Ok(Overview { paused, draining, slots: 10, ..Overview::default() })
     }
 
-    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError> {
-        OperationStore::pause(&self.store, agent, why).await
+    async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {
+        OperationStore::pause(&self.store, scope, why, drains).await
     }
 
-    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError> {
-        OperationStore::resume(&self.store, agent).await
+    async fn resume(&self, scope: &PauseScope) -> Result<(), StoreError> {
+        OperationStore::resume(&self.store, scope).await
     }
 }
 

@@ -35,7 +35,10 @@ async fn a_deadlock_with_somebody_else_is_tried_again_and_done_once() {
         let (caller, settled) = (store.clone(), lease.clone());
         let call = tokio::spawn(async move {
             if also_paused {
-                return caller.pause(&settled.agent, "enough").await.map_err(|error| error.to_string());
+                return caller
+                    .pause(&settled.agent.clone().into(), "enough", false)
+                    .await
+                    .map_err(|error| error.to_string());
             }
             let done = Disposition::Complete { result: json!({}) };
             caller.settle(&settled, done.into()).await.map(drop).map_err(|error| error.to_string())

@@ -182,8 +182,8 @@ pub async fn until_heard(listening: &PgStore, telling: &PgStore) {
     let mut wakes = listening.subscribe_worker();
     let deadline = Instant::now() + PATIENCE;
     loop {
-        telling.pause(&agent("probe"), "to be heard").await.ok();
-        telling.resume(&agent("probe")).await.ok();
+        telling.pause(&agent("probe").into(), "to be heard", false).await.ok();
+        telling.resume(&agent("probe").into()).await.ok();
         let heard = async { while wakes.next().await.unwrap() != WorkerWake::Agent(agent("probe")) {} };
         if timeout(UNWOKEN, heard).await.is_ok() {
             return;

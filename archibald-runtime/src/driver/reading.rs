@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 
-use archibald_core::id::{AgentId, OperationId};
+use archibald_core::id::{AgentId, OperationId, OperationKind};
 use archibald_core::operation::Class;
 use archibald_core::scheduler::{Input, Ticket};
 use archibald_core::time::Timestamp;
@@ -67,6 +67,11 @@ impl Reading {
     pub(super) fn is_known_to(&mut self, agent: &AgentId, place: (Class, u64)) {
         let known = self.known_to.entry(agent.clone()).or_insert(place);
         *known = place.min(*known);
+    }
+
+    /// Of whom more waits than is known.
+    pub(super) fn cut_off(&self) -> Vec<AgentId> {
+        self.known_to.keys().cloned().collect()
     }
 
     fn add(&mut self, agent: AgentId, past: usize) {
@@ -154,27 +159,38 @@ impl Driver {
         if agents.is_empty() {
             return;
         }
-        let shared = self.shared.clone();
+        let (shared, paused) = (self.shared.clone(), self.paused_kinds());
         tokio::spawn(async move {
-            let read = agents.into_iter().map(|(agent, past)| front(&shared, agent, past));
+            let read = agents.into_iter().map(|(agent, past)| front(&shared, agent, past, &paused));
             let _ = shared.inbox.send(Message::Read(join_all(read).await));
         });
     }
 }
 
 /// Whether one of these could start, which are what goes first of an agent, though so many of their targets are
-/// blocked by something else.
-pub(super) fn could_start(front: &[Ticket], now: Timestamp, blocked: usize) -> bool {
+/// blocked by something else and these kinds are paused.
+pub(super) fn could_start(
+    front: &[Ticket],
+    now: Timestamp,
+    blocked: usize,
+    paused: &HashSet<OperationKind>,
+) -> bool {
     let mut targets = HashSet::new();
     let firsts = front.iter().filter(|&ticket| match &ticket.target {
         Some(target) => targets.insert(target),
         None => true,
     });
-    firsts.filter(|ticket| ticket.at <= now).take(blocked + 1).count() > blocked
+    let may = firsts.filter(|ticket| ticket.at <= now && !paused.contains(&ticket.kind));
+    may.take(blocked + 1).count() > blocked
 }
 
 /// What goes first of the agent, to one that could start.
-async fn front(shared: &Arc<Shared>, agent: AgentId, blocked: usize) -> Front {
+async fn front(
+    shared: &Arc<Shared>,
+    agent: AgentId,
+    blocked: usize,
+    paused: &HashSet<OperationKind>,
+) -> Front {
     let (mut tickets, mut limit) = (vec![], FIRST);
     loop {
         let after = tickets.last().map(Ticket::place);
@@ -188,7 +204,7 @@ async fn front(shared: &Arc<Shared>, agent: AgentId, blocked: usize) -> Front {
         };
         let is_all = page.len() < limit as usize;
         tickets.extend(page);
-        if is_all || could_start(&tickets, shared.clock.now(), blocked) {
+        if is_all || could_start(&tickets, shared.clock.now(), blocked, paused) {
             return Front { agent, tickets, is_all };
         }
         limit = MORE;
@@ -207,6 +223,7 @@ mod tests {
         Ticket {
             operation: OperationId(Uuid::from_u128(operation)),
             agent: AgentId::new("nancy").unwrap(),
+            kind: OperationKind::new("submit-order").unwrap(),
             class: Class::Interactive,
             position: 1,
             at: Timestamp::EPOCH,
@@ -300,7 +317,9 @@ mod tests {
             (vec![ticket(on("a"), later), ticket(on("a"), now)], 0, false),
             (vec![ticket(on("a"), now), ticket(on("b"), now)], 2, false),
         ] {
-            assert_eq!(could_start(&front, now, blocked), could, "{front:?} past {blocked}");
+            assert_eq!(could_start(&front, now, blocked, &HashSet::new()), could, "{front:?} past {blocked}");
+            let paused = HashSet::from([ticket(None, now).kind]);
+            assert!(!could_start(&front, now, blocked, &paused), "its kind is paused");
         }
     }
 }

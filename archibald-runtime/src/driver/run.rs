@@ -129,7 +129,7 @@ fn refused(shared: &Shared, agent: &AgentId, operation: OperationId, error: Leas
         }
         LeaseError::NotAvailable { due: None } => Refusal::Gone,
         LeaseError::TargetBusy { by } => Refusal::TargetBusy { by },
-        LeaseError::Paused { why } => Refusal::Paused { why },
+        LeaseError::Paused { scope, why } => Refusal::Paused { scope, why },
         error => {
             tracing::warn!(%error, "no lease");
             Refusal::Unavailable { until: later }

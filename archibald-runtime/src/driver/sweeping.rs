@@ -1,12 +1,13 @@
-//! Sweeps: what waits, who is paused and whose lease is over, a page of agents at a time and beside the loop, so
+//! Sweeps: what waits, what is paused and whose lease is over, a page of agents at a time and beside the loop, so
 //! that no lost wake-up is for ever and no sweep costs more the more there is.
 
 use std::collections::HashSet;
 use std::mem;
 use std::sync::Arc;
 
-use archibald_core::id::{AgentId, OperationId};
-use archibald_core::port::{PausedAgent, Survey, SurveyRequest};
+use archibald_core::id::{AgentId, OperationId, OperationKind};
+use archibald_core::pause::{Pause, PauseScope};
+use archibald_core::port::{Survey, SurveyRequest};
 use archibald_core::scheduler::{Input, Refusal, Ticket};
 use archibald_core::time::Timestamp;
 use tokio::time::Instant;
@@ -31,8 +32,10 @@ pub(super) struct Sweeping {
     is_reading: bool,
     /// What ended since the page was asked for: it may have been seen waiting before it ran.
     ended: HashSet<OperationId>,
-    /// Of whom it was said since then whether they are paused: the page may be older.
-    told: HashSet<AgentId>,
+    /// Of what it was said since then whether it is paused: the page may be older.
+    told: HashSet<PauseScope>,
+    /// Something was paused or resumed since then: a page is to follow, whichever.
+    is_old: bool,
 }
 
 /// A page, and what became available by the leases that were over.
@@ -61,7 +64,7 @@ impl Sweeping {
     }
 
     /// An answer came, or none will: what happened since it was asked for.
-    fn end(&mut self) -> (HashSet<OperationId>, HashSet<AgentId>) {
+    fn end(&mut self) -> (HashSet<OperationId>, HashSet<PauseScope>) {
         self.is_reading = false;
         (mem::take(&mut self.ended), mem::take(&mut self.told))
     }
@@ -70,7 +73,26 @@ impl Sweeping {
     fn goes_on(&mut self, next: Option<AgentId>) -> bool {
         self.rounds -= u8::from(next.is_none() && self.rounds > 0);
         self.after = next;
-        self.rounds > 0
+        mem::take(&mut self.is_old) || self.rounds > 0
+    }
+}
+
+/// What an input says of a pause.
+pub(super) enum Noted {
+    Paused(PauseScope, String, bool),
+    Resumed(PauseScope),
+}
+
+impl Noted {
+    pub(super) fn of(input: &Input) -> Option<Self> {
+        match input {
+            Input::Pause { scope, why, drains } => Some(Self::Paused(scope.clone(), why.clone(), *drains)),
+            Input::LeaseRefused { reason: Refusal::Paused { scope, why }, .. } => {
+                Some(Self::Paused(scope.clone(), why.clone(), false))
+            }
+            Input::Resume { scope } => Some(Self::Resumed(scope.clone())),
+            _ => None,
+        }
     }
 }
 
@@ -85,6 +107,12 @@ impl Driver {
     pub(super) fn sweep(&mut self) {
         self.read_page();
         self.forget();
+    }
+
+    /// Any page says what is paused.
+    pub(super) fn read_pauses(&mut self) {
+        self.sweeping.is_old = self.sweeping.is_reading;
+        self.read_page();
     }
 
     fn read_page(&mut self) {
@@ -116,7 +144,7 @@ impl Driver {
         let [.., last] = front else { return };
         if front.len() == EACH as usize {
             self.reading.is_known_to(&last.agent, last.place());
-            if !could_start(front, self.now(), self.blocked(&last.agent)) {
+            if !could_start(front, self.now(), self.blocked(&last.agent), &self.paused_kinds()) {
                 self.read_again(last.agent.clone());
             }
         }
@@ -125,37 +153,45 @@ impl Driver {
         }
     }
 
-    fn learn_pauses(&mut self, paused: Vec<PausedAgent>, told: &HashSet<AgentId>) {
-        let listed: HashSet<_> = paused.iter().map(|paused| &paused.agent).collect();
-        let is_over = |agent: &&AgentId| !listed.contains(agent) && !told.contains(agent);
+    fn learn_pauses(&mut self, paused: Vec<Pause>, told: &HashSet<PauseScope>) {
+        let listed: HashSet<_> = paused.iter().map(|pause| &pause.scope).collect();
+        let is_over = |scope: &&PauseScope| !listed.contains(scope) && !told.contains(scope);
         let resumed: Vec<_> = self.paused.keys().filter(is_over).cloned().collect();
-        for agent in resumed {
-            self.input(Input::Resume { agent });
+        for scope in resumed {
+            self.input(Input::Resume { scope });
         }
-        for PausedAgent { agent, why, .. } in paused {
-            if !told.contains(&agent) && self.paused.get(&agent) != Some(&why) {
-                self.input(Input::Pause { agent, why });
+        for Pause { scope, why, drains, .. } in paused {
+            let is_known = self.paused.get(&scope).is_some_and(|known| *known == (why.clone(), drains));
+            if !told.contains(&scope) && !is_known {
+                self.input(Input::Pause { scope, why, drains });
             }
         }
     }
 
-    /// Notes what an input says of a pause.
-    pub(super) fn note_pause(&mut self, input: &Input) {
-        let agent = match input {
-            Input::Pause { agent, why }
-            | Input::LeaseRefused { agent, reason: Refusal::Paused { why }, .. } => {
-                self.paused.insert(agent.clone(), why.clone());
-                agent
+    /// Notes what an input says of a pause, once the scheduler knows it.
+    pub(super) fn note_pause(&mut self, noted: Noted) {
+        let scope = match noted {
+            Noted::Paused(scope, why, drains) => {
+                let before = self.paused.insert(scope.clone(), (why, drains));
+                if before.is_none() && matches!(scope, PauseScope::Kind { .. }) {
+                    // What could start may stand behind all that is known.
+                    self.reading.cut_off().into_iter().for_each(|agent| self.look_further(agent));
+                }
+                scope
             }
-            Input::Resume { agent } => {
-                self.paused.remove(agent);
-                agent
+            Noted::Resumed(scope) => {
+                self.paused.remove(&scope);
+                scope
             }
-            _ => return,
         };
         if self.sweeping.is_reading {
-            self.sweeping.told.insert(agent.clone());
+            self.sweeping.told.insert(scope);
         }
+    }
+
+    /// The kinds that are paused.
+    pub(super) fn paused_kinds(&self) -> HashSet<OperationKind> {
+        self.paused.keys().filter_map(|scope| scope.kind().cloned()).collect()
     }
 
     /// What finished long ago goes, and what was told long ago or too often, a batch a sweep until there is no more, and then not for a while.

@@ -4,6 +4,7 @@
 mod create_customer;
 mod delete_order;
 mod edit_order;
+mod pausing;
 mod pending_orders;
 mod retention;
 mod send_to_verona;
@@ -288,10 +289,10 @@ async fn a_refused_login_is_tried_once_and_pauses_the_agent_alone() {
         }
         tokio::task::yield_now().await;
     };
-    assert_eq!(paused[0].agent, agent("nancy"));
+    assert_eq!(paused[0].scope, agent("nancy").into());
     assert!(paused[0].why.contains("Password errata."), "{}", paused[0].why);
     house.erp.refuse_login(&agent("nancy"), None);
-    house.archibald.resume(&agent("nancy")).await.unwrap();
+    house.archibald.resume(&agent("nancy").into()).await.unwrap();
     house.completed("nancy", hers).await;
 }
 

@@ -12,11 +12,11 @@ use crate::support::{House, agent};
 
 /// So that all that is asked for meanwhile waits when it is resumed.
 async fn paused(house: &House) {
-    house.archibald.pause(&agent("nancy"), "until all of it is there").await.unwrap();
+    house.archibald.pause(&agent("nancy").into(), "until all of it is there", false).await.unwrap();
 }
 
 async fn resumed(house: &House) {
-    house.archibald.resume(&agent("nancy")).await.unwrap();
+    house.archibald.resume(&agent("nancy").into()).await.unwrap();
 }
 
 #[tokio::test]

@@ -12,11 +12,11 @@ use crate::verb::{customer, order_20001};
 const ROWS: u32 = 45;
 
 /// A sync with something to read.
-struct Listing {
+pub(crate) struct Listing {
     name: &'static str,
     event: &'static str,
     /// Adds the row of this number.
-    add: fn(&FakeErp, u32),
+    pub(crate) add: fn(&FakeErp, u32),
     /// Changes the row of this place.
     change: fn(&FakeErp, usize),
     /// Takes rows away from the end, so that so many are left.
@@ -55,7 +55,7 @@ const PRICES: Listing = Listing {
     keep: |erp, left| erp.by_hand(|records| records.prices.truncate(left)),
 };
 
-const ORDERS: Listing = Listing {
+pub(crate) const ORDERS: Listing = Listing {
     name: "orders",
     event: "order.updated",
     add: |erp, n| {

@@ -28,7 +28,7 @@ fn unswept() -> RuntimeConfig {
     RuntimeConfig { sweep: Duration::from_secs(3600), ..quick() }
 }
 
-fn count(who: &AgentId, n: usize) -> NewOperation {
+pub(crate) fn count(who: &AgentId, n: usize) -> NewOperation {
     NewOperation {
         id: OperationId(Uuid::now_v7()),
         agent: who.clone(),
@@ -44,7 +44,10 @@ fn count(who: &AgentId, n: usize) -> NewOperation {
     }
 }
 
-async fn fill(store: &MemoryStore, new: impl IntoIterator<Item = NewOperation>) -> Vec<OperationId> {
+pub(crate) async fn fill(
+    store: &MemoryStore,
+    new: impl IntoIterator<Item = NewOperation>,
+) -> Vec<OperationId> {
     let mut ids = vec![];
     for new in new {
         ids.push(store.enqueue(new).await.unwrap().record.operation.id);
@@ -53,11 +56,11 @@ async fn fill(store: &MemoryStore, new: impl IntoIterator<Item = NewOperation>) 
 }
 
 async fn paused(house: &House) {
-    house.archibald.pause(&agent("nancy"), "until all of it is there").await.unwrap();
+    house.archibald.pause(&agent("nancy").into(), "until all of it is there", false).await.unwrap();
 }
 
 async fn resumed(house: &House) {
-    house.archibald.resume(&agent("nancy")).await.unwrap();
+    house.archibald.resume(&agent("nancy").into()).await.unwrap();
 }
 
 async fn known_of(house: &House, who: &str) -> u64 {
@@ -110,8 +113,10 @@ async fn an_order_behind_a_long_backlog_starts_next() {
     let ids = fill(&house.store, (0..MANY).map(|n| count(&agent("nancy"), n))).await;
     let order = house.submit("nancy", "order").await;
     let why = house.archibald.explain(&agent("nancy"), ids[MANY - 1]).await;
-    let expected =
-        [Why::Paused { why: "until all of it is there".into() }, Why::Behind { operations: MANY as u64 }];
+    let expected = [
+        Why::Paused { scope: agent("nancy").into(), why: "until all of it is there".into() },
+        Why::Behind { operations: MANY as u64 },
+    ];
     assert_eq!(why, expected);
     assert!(known_of(&house, "nancy").await <= WINDOW);
     house.erp.hold_lists(true);

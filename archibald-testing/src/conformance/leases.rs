@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use archibald_core::error::FenceError;
 use archibald_core::operation::{NewOperation, OperationState, Step};
+use archibald_core::pause::PauseScope;
 use archibald_core::port::LeaseError;
 use archibald_core::record::Disposition;
 use futures::future::join_all;
 
 use super::StoreUnderTest;
 use super::checks::{
-    AFTER_SHORT, LONG, SHORT, agent, available, completed, gave_way, kinds, on_target, submit,
+    AFTER_SHORT, LONG, SHORT, agent, available, completed, gave_way, kinds, on_target, submit, sync,
 };
 
 /// 64 claimers, eight operations of each of two agents: one lease each. Catches locks by operation.
@@ -125,22 +126,60 @@ pub async fn a_paused_agent_leases_nothing(under: &mut dyn StoreUnderTest) {
     let (ports, nancy) = (under.ports(), agent("nancy"));
     let mine = ports.enqueue(submit(&nancy, "k")).await;
     let theirs = ports.enqueue(submit(&agent("andrew"), "k")).await;
-    ports.store.pause(&nancy, "the account is locked").await.unwrap();
+    ports.store.pause(&nancy.clone().into(), "the account is locked", false).await.unwrap();
     assert_eq!(kinds(&ports.log(&nancy).await), ["operation.queued", "warning"]);
     ports.lease(&theirs, LONG).await;
     under.reopen().await;
 
     let ports = under.ports();
     let refused = ports.try_lease(&mine, "w1", LONG).await;
-    let Err(LeaseError::Paused { why }) = refused else { panic!("{refused:?}") };
-    assert_eq!(why, "the account is locked");
+    let Err(LeaseError::Paused { scope, why }) = refused else { panic!("{refused:?}") };
+    assert_eq!((scope, why.as_str()), (nancy.clone().into(), "the account is locked"));
     let paused = ports.store.paused().await.unwrap();
     assert_eq!(paused.len(), 1);
-    assert_eq!((&paused[0].agent, paused[0].why.as_str()), (&nancy, "the account is locked"));
+    assert_eq!((&paused[0].scope, paused[0].why.as_str()), (&nancy.clone().into(), "the account is locked"));
     assert!(paused[0].since >= mine.operation.created_at);
-    ports.store.resume(&nancy).await.unwrap();
+    ports.store.resume(&nancy.into()).await.unwrap();
     assert_eq!(ports.store.paused().await.unwrap(), []);
     ports.lease(&mine, LONG).await;
+}
+
+/// Pauses of a kind and of everything hold what they are about, whoever's it is, over a restart too.
+pub async fn what_is_paused_is_not_leased(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy, andrew) = (under.ports(), agent("nancy"), agent("andrew"));
+    let order = ports.enqueue(submit(&nancy, "k")).await;
+    let read = ports.enqueue(sync(&andrew, "sync-orders", "k")).await;
+    let (first, last) = (PauseScope::Everything, PauseScope::from(order.operation.kind.clone()));
+    ports.store.pause(&last, "the form changed", true).await.unwrap();
+    ports.store.pause(&first, "maintenance", false).await.unwrap();
+    ports.store.pause(&first, "maintenance, until noon", false).await.unwrap();
+    ports.store.pause(&nancy.clone().into(), "locked", true).await.unwrap();
+    under.reopen().await;
+
+    let ports = under.ports();
+    let paused = ports.store.paused().await.unwrap();
+    let words: Vec<_> = paused.iter().map(|pause| (&pause.scope, pause.why.as_str(), pause.drains)).collect();
+    let own = PauseScope::from(nancy.clone());
+    let expected = [
+        (&first, "maintenance, until noon", false),
+        (&last, "the form changed", true),
+        (&own, "locked", true),
+    ];
+    assert_eq!(words, expected, "in order of scope");
+    assert!(paused.iter().all(|pause| pause.since >= order.operation.created_at));
+    let refusal = async |record| match ports.try_lease(record, "w1", LONG).await {
+        Err(LeaseError::Paused { scope, why }) => (scope, why),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refusal(&read).await, (first.clone(), "maintenance, until noon".to_owned()));
+    ports.store.resume(&first).await.unwrap();
+    ports.lease(&read, LONG).await;
+    ports.store.resume(&own).await.unwrap();
+    assert_eq!(refusal(&order).await, (last.clone(), "the form changed".to_owned()));
+    ports.store.resume(&last).await.unwrap();
+    ports.store.resume(&last).await.unwrap();
+    ports.lease(&order, LONG).await;
+    assert_eq!(ports.store.paused().await.unwrap(), []);
 }
 
 /// Handing back costs nothing and frees the agent at once.

@@ -118,7 +118,7 @@ pub async fn agents_are_isolated(under: &mut dyn StoreUnderTest) {
     };
     ports.bus.publish_progress(progress(&lease, "MARKER"));
     let before = ports.store.settle(&lease, settlement).await.unwrap();
-    ports.store.pause(&nancy, "MARKER").await.unwrap();
+    ports.store.pause(&nancy.clone().into(), "MARKER", false).await.unwrap();
     let log = ports.log(&nancy).await.len();
 
     assert_eq!(ports.store.get(&andrew, id).await.unwrap(), None);

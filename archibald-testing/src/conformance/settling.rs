@@ -180,10 +180,10 @@ pub async fn an_agent_is_freed_where_it_cannot_be_handed_on(under: &mut dyn Stor
         assert_eq!(available(&handed.record), Some(Step::Act));
         lease = ports.lease(&record, LONG).await;
     }
-    ports.store.pause(&nancy, "to look at it").await.unwrap();
+    ports.store.pause(&nancy.clone().into(), "to look at it", false).await.unwrap();
     let handed = ports.store.hand_on(&lease, completed().into(), behind.operation.id).await.unwrap();
     assert_eq!((handed.record.operation.state.name(), handed.next), ("completed", None));
-    ports.store.resume(&nancy).await.unwrap();
+    ports.store.resume(&nancy.clone().into()).await.unwrap();
     ports.lease(&behind, LONG).await;
 }
 

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use archibald_core::id::AgentId;
 use archibald_core::operation::{Class, NewOperation};
+use archibald_core::pause::PauseScope;
 use archibald_core::port::{Survey, SurveyRequest};
 use archibald_core::record::OperationRecord;
 use archibald_core::scheduler::Ticket;
@@ -105,8 +106,9 @@ pub async fn a_survey_tells_of_pauses_and_ended_leases(under: &mut dyn StoreUnde
     for name in ["nancy", "andrew"] {
         ports.enqueue(submit(&agent(name), "k")).await;
     }
-    ports.store.pause(&nancy, "the account is locked").await.unwrap();
-    ports.store.pause(&agent("laura"), "away").await.unwrap();
+    let reads = PauseScope::from(sync(&nancy, "sync-orders", "k").kind);
+    ports.store.pause(&nancy.into(), "the account is locked", false).await.unwrap();
+    ports.store.pause(&reads, "away", true).await.unwrap();
     let (record, _lease) = ports.running(submit(&agent("janet"), "runs"), SHORT).await;
     let mut after = None;
     for _ in 0..2 {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use archibald_core::event::Progress;
 use archibald_core::id::{AgentId, OperationId};
 use archibald_core::lease::Lease;
+use archibald_core::pause::PauseScope;
 use archibald_core::port::{WorkerWake, WorkerWakeups};
 use archibald_core::record::{Disposition, Resolution};
 use tokio::time::timeout;
@@ -81,10 +82,22 @@ pub async fn workers_are_woken_for_what_became_available(under: &mut dyn StoreUn
     ports.store.redrive(&nancy, id, "operator").await.unwrap();
     woken(&mut wakes, &nancy, "an operation was redriven").await;
 
-    ports.store.pause(&nancy, "locked").await.unwrap();
+    let paused = PauseScope::from(nancy.clone());
+    ports.store.pause(&paused, "locked", false).await.unwrap();
     let mut wakes = ports.bus.subscribe_worker();
-    ports.store.resume(&nancy).await.unwrap();
+    ports.store.resume(&paused).await.unwrap();
     woken(&mut wakes, &nancy, "the agent was resumed").await;
+    for scope in [paused, record.operation.kind.clone().into(), PauseScope::Everything] {
+        for resumes in [false, true] {
+            let mut wakes = ports.bus.subscribe_worker();
+            match resumes {
+                false => ports.store.pause(&scope, "locked", false).await.unwrap(),
+                true => ports.store.resume(&scope).await.unwrap(),
+            }
+            let told = async { while wakes.next().await.unwrap() != WorkerWake::Pauses {} };
+            timeout(SOON, told).await.unwrap_or_else(|_| panic!("nobody was told of {scope}, {resumes}"));
+        }
+    }
 
     let other = ports.enqueue(submit(&nancy, "other")).await;
     let mut wakes = ports.bus.subscribe_worker();
@@ -97,6 +110,7 @@ async fn woken(wakes: &mut Box<dyn WorkerWakeups>, agent: &AgentId, after: &str)
         let wake = timeout(SOON, wakes.next()).await;
         match wake.unwrap_or_else(|_| panic!("nobody was woken when {after}")).unwrap() {
             WorkerWake::Agent(woken) if woken != *agent => {}
+            WorkerWake::Pauses => {}
             WorkerWake::Agent(_) | WorkerWake::Lost => return,
         }
     }

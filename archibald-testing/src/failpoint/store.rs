@@ -5,9 +5,10 @@ use archibald_core::error::{EnqueueError, FenceError, StoreError};
 use archibald_core::id::{AgentId, EffectName, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, NewOperation};
+use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
-    AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, PausedAgent, RowPage,
-    RowQuery, Survey, SurveyRequest,
+    AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, RowPage, RowQuery,
+    Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -161,19 +162,19 @@ impl OperationStore for Pointed {
         self.point.around("store.rows", Some(agent), self.inner.rows(agent, query)).await
     }
 
-    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError> {
-        self.inner.pause(agent, why).await
+    async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {
+        self.inner.pause(scope, why, drains).await
     }
 
-    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError> {
-        self.inner.resume(agent).await
+    async fn resume(&self, scope: &PauseScope) -> Result<(), StoreError> {
+        self.inner.resume(scope).await
     }
 
     async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.inner.forget(finished_before, limit).await
     }
 
-    async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
+    async fn paused(&self) -> Result<Vec<Pause>, StoreError> {
         self.inner.paused().await
     }
 }

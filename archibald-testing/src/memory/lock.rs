@@ -2,6 +2,7 @@ use archibald_core::error::{FenceError, StoreError};
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::lease::Lease;
 use archibald_core::operation::OperationState;
+use archibald_core::pause::Pause;
 use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
 use archibald_core::record::OperationRecord;
 use archibald_core::scheduler::Ticket;
@@ -90,9 +91,11 @@ fn grantable(
     now: Timestamp,
 ) -> Result<OperationRecord, LeaseError> {
     let agent = state.agent(&request.agent);
-    if let Some((why, _)) = &agent.paused {
-        return Err(LeaseError::Paused { why: why.clone() });
+    let kind = agent.by_id(request.operation).map(|record| record.operation.kind.clone());
+    if let Some(Pause { scope, why, .. }) = kind.and_then(|kind| state.pause_of(&request.agent, &kind)) {
+        return Err(LeaseError::Paused { scope: scope.clone(), why: why.clone() });
     }
+    let agent = state.agent(&request.agent);
     match &agent.held {
         Some(held) if held.expires_at > now => {
             return Err(LeaseError::Held { until: held.expires_at });

@@ -6,9 +6,10 @@ use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, EffectName, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, NewOperation};
+use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
     AdminError, Enqueued, HandedOn, LeaseError, LeaseRequest, OperationFilter, OperationPage, OperationStore,
-    PausedAgent, RowPage, RowQuery, Survey, SurveyRequest,
+    RowPage, RowQuery, Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -200,20 +201,26 @@ impl OperationStore for MemoryStore {
         Ok(RowPage { rows, next })
     }
 
-    async fn pause(&self, agent: &AgentId, why: &str) -> Result<(), StoreError> {
-        self.write(|state, now| {
-            let paused = state.agent(agent);
-            paused.paused = Some((why.to_owned(), now));
-            paused.append(vec![NewEvent::paused(why)], now);
-            state.wake_devices(agent);
+    async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {
+        self.write(|state, since| {
+            let pause = Pause { scope: scope.clone(), why: why.to_owned(), drains, since };
+            state.pauses.insert(scope.clone(), pause);
+            state.pauses_changed();
+            if let PauseScope::Agent { agent } = scope {
+                state.agent(agent).append(vec![NewEvent::paused(why)], since);
+                state.wake_devices(agent);
+            }
             Ok(())
         })
     }
 
-    async fn resume(&self, agent: &AgentId) -> Result<(), StoreError> {
+    async fn resume(&self, scope: &PauseScope) -> Result<(), StoreError> {
         self.write(|state, _| {
-            state.agent(agent).paused = None;
-            state.wake_workers(agent);
+            state.pauses.remove(scope);
+            state.pauses_changed();
+            if let PauseScope::Agent { agent } = scope {
+                state.wake_workers(agent);
+            }
             Ok(())
         })
     }
@@ -238,7 +245,7 @@ impl OperationStore for MemoryStore {
         })
     }
 
-    async fn paused(&self) -> Result<Vec<PausedAgent>, StoreError> {
+    async fn paused(&self) -> Result<Vec<Pause>, StoreError> {
         Ok(self.lock().paused())
     }
 }

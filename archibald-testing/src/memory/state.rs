@@ -8,8 +8,9 @@ use archibald_core::id::{
 };
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, OperationState};
+use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::pending_order::PendingOrder;
-use archibald_core::port::{Head, PausedAgent};
+use archibald_core::port::Head;
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
@@ -26,6 +27,8 @@ pub(super) struct State {
     pub(super) epoch: Uuid,
     last_position: u64,
     pub(super) agents: BTreeMap<AgentId, Agent>,
+    pub(super) pauses: BTreeMap<PauseScope, Pause>,
+    wakes_for_pauses: bool,
     wakes: BTreeMap<AgentId, Wake>,
 }
 
@@ -34,7 +37,6 @@ pub(super) struct State {
 pub(super) struct Agent {
     pub(super) token: u64,
     pub(super) held: Option<Lease>,
-    pub(super) paused: Option<(String, Timestamp)>,
     pub(super) operations: BTreeMap<u64, OperationRecord>,
     positions: HashMap<OperationId, u64>,
     keys: HashMap<OperationKey, u64>,
@@ -52,7 +54,8 @@ pub(super) struct Agent {
 
 impl Default for State {
     fn default() -> Self {
-        Self { epoch: Uuid::now_v7(), last_position: 0, agents: BTreeMap::new(), wakes: BTreeMap::new() }
+        let (agents, pauses, wakes) = Default::default();
+        Self { epoch: Uuid::now_v7(), last_position: 0, agents, pauses, wakes_for_pauses: false, wakes }
     }
 }
 
@@ -67,12 +70,18 @@ impl State {
         self.last_position
     }
 
-    pub(super) fn paused(&self) -> Vec<PausedAgent> {
-        let paused = self.agents.iter().filter_map(|(id, agent)| {
-            let (why, since) = agent.paused.clone()?;
-            Some(PausedAgent { agent: id.clone(), why, since })
-        });
-        paused.collect()
+    pub(super) fn paused(&self) -> Vec<Pause> {
+        self.pauses.values().cloned().collect()
+    }
+
+    /// A pause that is about an operation of this agent and kind.
+    pub(super) fn pause_of(&self, agent: &AgentId, kind: &OperationKind) -> Option<&Pause> {
+        let scopes = [PauseScope::Everything, agent.clone().into(), kind.clone().into()];
+        scopes.iter().find_map(|scope| self.pauses.get(scope))
+    }
+
+    pub(super) fn pauses_changed(&mut self) {
+        self.wakes_for_pauses = true;
     }
 
     pub(super) fn wake_devices(&mut self, agent: &AgentId) {
@@ -83,8 +92,9 @@ impl State {
         self.wakes.entry(agent.clone()).or_default().workers = true;
     }
 
-    pub(super) fn take_wakes(&mut self) -> BTreeMap<AgentId, Wake> {
-        mem::take(&mut self.wakes)
+    /// Whom to wake, and whether what is paused changed.
+    pub(super) fn take_wakes(&mut self) -> (BTreeMap<AgentId, Wake>, bool) {
+        (mem::take(&mut self.wakes), mem::take(&mut self.wakes_for_pauses))
     }
 
     /// Writes a record with its events.

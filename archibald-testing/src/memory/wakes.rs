@@ -14,7 +14,7 @@ const WORKER_BACKLOG: usize = 4096;
 /// Who waits for changes.
 pub(super) struct Wakes {
     devices: Mutex<HashMap<AgentId, watch::Sender<()>>>,
-    workers: broadcast::Sender<AgentId>,
+    workers: broadcast::Sender<WorkerWake>,
 }
 
 impl Default for Wakes {
@@ -34,8 +34,12 @@ impl Wakes {
         }
         if wake.workers {
             // Without workers nobody needs to know.
-            self.workers.send(agent.clone()).ok();
+            self.workers.send(WorkerWake::Agent(agent.clone())).ok();
         }
+    }
+
+    pub(super) fn tell_of_pauses(&self) {
+        self.workers.send(WorkerWake::Pauses).ok();
     }
 
     pub(super) fn device(&self, agent: &AgentId) -> DeviceWakes {
@@ -58,13 +62,13 @@ impl Wakeups for DeviceWakes {
     }
 }
 
-pub(super) struct WorkerWakes(broadcast::Receiver<AgentId>);
+pub(super) struct WorkerWakes(broadcast::Receiver<WorkerWake>);
 
 #[async_trait]
 impl WorkerWakeups for WorkerWakes {
     async fn next(&mut self) -> Result<WorkerWake, BusClosed> {
         match self.0.recv().await {
-            Ok(agent) => Ok(WorkerWake::Agent(agent)),
+            Ok(wake) => Ok(wake),
             Err(broadcast::error::RecvError::Lagged(_)) => Ok(WorkerWake::Lost),
             Err(broadcast::error::RecvError::Closed) => Err(BusClosed),
         }

@@ -54,8 +54,8 @@ pub(crate) enum Mutant {
     LoseCommands,
     /// The store gives the lease of an agent that another one has.
     LeaseHeldAgents,
-    /// The store gives the lease of an agent that is paused.
-    LeasePausedAgents,
+    /// The store gives a lease that a pause is about.
+    LeaseWhatIsPaused,
     /// The store gives leases before their time.
     LeaseWhatIsNotDue,
     /// The store gives leases before the earlier one of the target ended.
@@ -94,7 +94,7 @@ impl Mutant {
         Self::IgnoreDeadlines,
         Self::LoseCommands,
         Self::LeaseHeldAgents,
-        Self::LeasePausedAgents,
+        Self::LeaseWhatIsPaused,
         Self::LeaseWhatIsNotDue,
         Self::LeaseBlockedTargets,
         Self::KeepTokens,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use archibald_core::id::{AgentId, OperationId, OperationKey, OperationKind, Target};
 use archibald_core::operation::{Class, NewOperation, OperationState};
+use archibald_core::pause::PauseScope;
 use archibald_core::record::Resolution;
 use archibald_core::scheduler::Input;
 use serde_json::{Value, json};
@@ -58,16 +59,13 @@ impl World {
         self.after(Duration::from_secs(3), Happening::Person);
         self.decide_doubts();
         if self.chance.happens(self.rates.pause) {
-            let agents: Vec<_> = self.store.events().map(|(agent, _)| agent.clone()).collect();
-            if let Some(agent) = agents.get(self.chance.below(agents.len() as u64) as usize) {
-                self.pause(&agent.clone());
-            }
+            self.pause();
         }
-        for (agent, _) in self.store.paused() {
+        for scope in self.store.paused() {
             if self.calm || self.chance.happens(200) {
                 self.seen("resumed");
-                self.store.pause(&agent, None);
-                self.tell_all(&Input::Resume { agent });
+                self.store.resume(&scope);
+                self.tell_all(&Input::Resume { scope });
             }
         }
         if self.chance.happens(self.rates.cancel) {
@@ -76,10 +74,19 @@ impl World {
         Ok(())
     }
 
-    fn pause(&mut self, agent: &AgentId) {
-        self.seen("paused");
-        self.store.pause(agent, Some("by hand"));
-        self.tell_all(&Input::Pause { agent: agent.clone(), why: "by hand".into() });
+    fn pause(&mut self) {
+        let records: Vec<_> = self.store.records.values().map(|record| &record.operation).collect();
+        let Some(some) = records.get(self.chance.below(records.len() as u64) as usize) else { return };
+        let (agent, kind) = (some.agent.clone(), some.kind.clone());
+        let (scope, what) = match self.chance.below(6) {
+            0 => (PauseScope::Everything, "paused: everything"),
+            1 | 2 => (kind.into(), "paused: a kind"),
+            _ => (agent.into(), "paused: an agent"),
+        };
+        self.seen(what);
+        self.store.pause(&scope);
+        let drains = self.chance.happens(300);
+        self.tell_all(&Input::Pause { scope, why: "by hand".into(), drains });
     }
 
     fn cancel_something(&mut self) {

@@ -1,6 +1,6 @@
 //! One store for all workers: the records with their real rules, leases, pauses, and the events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use archibald_core::effect::{Intent, IntentRequest, Receipt, ReleaseRequest};
@@ -9,6 +9,7 @@ use archibald_core::event::{Event, NewEvent};
 use archibald_core::id::{AgentId, EffectName, FencingToken, OperationId, WorkerId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{NewOperation, OperationState};
+use archibald_core::pause::PauseScope;
 use archibald_core::record::{Disposition, OperationRecord, Resolution};
 use archibald_core::scheduler::{Refusal, Ticket};
 use archibald_core::time::Timestamp;
@@ -18,6 +19,7 @@ use super::Mutant;
 pub(crate) struct Store {
     pub(crate) records: BTreeMap<OperationId, OperationRecord>,
     agents: BTreeMap<AgentId, Row>,
+    paused: BTreeSet<PauseScope>,
     position: u64,
     /// A canary: writes are taken from whoever makes them, and whoever settles frees the agent.
     pub(crate) ignores_tokens: bool,
@@ -28,14 +30,14 @@ pub(crate) struct Store {
 struct Row {
     token: u64,
     lease: Option<Lease>,
-    paused: Option<String>,
     events: Vec<Event>,
 }
 
 impl Store {
     pub(crate) fn new(mutant: Option<Mutant>) -> Self {
         let ignores_tokens = mutant == Some(Mutant::IgnoreTokens);
-        Self { records: BTreeMap::new(), agents: BTreeMap::new(), position: 0, ignores_tokens, mutant }
+        let (records, agents, paused) = Default::default();
+        Self { records, agents, paused, position: 0, ignores_tokens, mutant }
     }
 
     pub(crate) fn enqueue(&mut self, new: NewOperation, now: Timestamp) -> Option<Ticket> {
@@ -60,8 +62,10 @@ impl Store {
         let row = self.agents.entry(agent.clone()).or_default();
         let record = self.records.get_mut(&operation).ok_or(Refusal::Gone)?;
         let breaks = |rule| self.mutant == Some(rule);
-        if let Some(why) = row.paused.clone().filter(|_| !breaks(Mutant::LeasePausedAgents)) {
-            return Err(Refusal::Paused { why });
+        let pauses = [PauseScope::Everything, agent.clone().into(), record.operation.kind.clone().into()];
+        let pause = pauses.into_iter().find(|scope| self.paused.contains(scope));
+        if let Some(scope) = pause.filter(|_| !breaks(Mutant::LeaseWhatIsPaused)) {
+            return Err(Refusal::Paused { scope, why: "by hand".into() });
         }
         let OperationState::Available { at, .. } = record.operation.state else { return Err(Refusal::Gone) };
         if let Some(held) = row.lease.as_ref().filter(|_| !breaks(Mutant::LeaseHeldAgents)) {
@@ -89,10 +93,12 @@ impl Store {
         Ok((lease, record))
     }
 
-    /// What holds for a start, said once more: the agent is not paused, and the operation is due.
+    /// What holds for a start, said once more: no pause is about it, and it is due.
     pub(crate) fn may_start(&self, agent: &AgentId, id: OperationId, now: Timestamp) -> Result<(), String> {
-        let paused = self.agents.get(agent).is_some_and(|row| row.paused.is_some());
-        let state = self.records.get(&id).map(|record| &record.operation.state);
+        let record = self.records.get(&id);
+        let kind = record.map(|record| &record.operation.kind);
+        let paused = kind.is_some_and(|kind| self.paused.iter().any(|scope| scope.is_about(agent, kind)));
+        let state = record.map(|record| &record.operation.state);
         match state {
             Some(OperationState::Available { at, .. }) if *at <= now && !paused => Ok(()),
             state => Err(format!("{id} of {agent} was started; paused: {paused}, {state:?}")),
@@ -219,13 +225,16 @@ impl Store {
         Some(record)
     }
 
-    pub(crate) fn pause(&mut self, agent: &AgentId, why: Option<&str>) {
-        self.agents.entry(agent.clone()).or_default().paused = why.map(str::to_owned);
+    pub(crate) fn pause(&mut self, scope: &PauseScope) {
+        self.paused.insert(scope.clone());
     }
 
-    pub(crate) fn paused(&self) -> Vec<(AgentId, String)> {
-        let paused = |(agent, row): (&AgentId, &Row)| Some((agent.clone(), row.paused.clone()?));
-        self.agents.iter().filter_map(paused).collect()
+    pub(crate) fn resume(&mut self, scope: &PauseScope) {
+        self.paused.remove(scope);
+    }
+
+    pub(crate) fn paused(&self) -> Vec<PauseScope> {
+        self.paused.iter().cloned().collect()
     }
 
     /// What waits, of one agent or of all.

@@ -7,6 +7,7 @@ use archibald_core::effect::{Intent, IntentRequest, Receipt, Settle};
 use archibald_core::id::{AgentId, FencingToken, OperationId, WorkerId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::NewOperation;
+use archibald_core::pause::PauseScope;
 use archibald_core::record::{Disposition, OperationRecord};
 use archibald_core::scheduler::{Command, Input, Refusal, SchedulerConfig, Ticket};
 use archibald_core::time::Timestamp;
@@ -120,7 +121,7 @@ pub(crate) enum Note {
     },
     Swept {
         tickets: Vec<Ticket>,
-        paused: Vec<(AgentId, String)>,
+        paused: Vec<PauseScope>,
     },
     Tick,
     RenewTime,
@@ -454,19 +455,15 @@ impl World {
         Ok(())
     }
 
-    fn swept(
-        &mut self,
-        to: Address,
-        tickets: Vec<Ticket>,
-        paused: Vec<(AgentId, String)>,
-    ) -> Result<(), String> {
-        let now: BTreeSet<_> = paused.iter().map(|(agent, _)| agent.clone()).collect();
+    fn swept(&mut self, to: Address, tickets: Vec<Ticket>, paused: Vec<PauseScope>) -> Result<(), String> {
+        let now: BTreeSet<_> = paused.iter().cloned().collect();
         let known = self.workers[to.worker].scheduler.counts().paused;
-        for (agent, why) in paused.into_iter().filter(|(agent, _)| !known.contains_key(agent)) {
-            self.input(to, Input::Pause { agent, why })?;
+        for scope in paused.into_iter().filter(|scope| !known.contains_key(scope)) {
+            let drains = self.chance.happens(300);
+            self.input(to, Input::Pause { scope, why: "by hand".into(), drains })?;
         }
-        for agent in known.into_keys().filter(|agent| !now.contains(agent)) {
-            self.input(to, Input::Resume { agent })?;
+        for scope in known.into_keys().filter(|scope| !now.contains(scope)) {
+            self.input(to, Input::Resume { scope })?;
         }
         tickets.into_iter().try_for_each(|ticket| self.input(to, Input::Waiting(ticket)))?;
         self.workers[to.worker].scheduler.check_explanations(self.now)

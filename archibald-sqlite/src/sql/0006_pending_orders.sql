@@ -14,4 +14,4 @@ CREATE INDEX pending_orders_open ON pending_orders (agent, id) WHERE submitted_b
 CREATE INDEX pending_orders_submitted ON pending_orders (agent, updated_at, id) WHERE submitted_by IS NOT NULL;
 CREATE INDEX pending_orders_of_operation ON pending_orders (submitted_by) WHERE submitted_by IS NOT NULL;
 
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;

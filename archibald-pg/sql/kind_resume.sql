@@ -1,0 +1,2 @@
+-- Index: pauses_pkey.
+delete from archibald.pauses where kind = $1
