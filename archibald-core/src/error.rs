@@ -141,11 +141,17 @@ pub enum EnqueueError {
         /// How many it may hold.
         limit: u64,
     },
+    /// It submits a pending order that is not there any more.
+    #[error("there is no pending order {0}")]
+    NoPendingOrder(crate::id::PendingOrderId),
+    /// It submits a pending order that says something else by now: read it again.
+    #[error("pending order {0} was changed meanwhile, or says something else than the payload")]
+    PendingOrderChanged(crate::id::PendingOrderId),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-fn list(errors: &[FieldError]) -> String {
+pub(crate) fn list(errors: &[FieldError]) -> String {
     errors.iter().map(|e| format!("{} {}", e.pointer, e.detail)).collect::<Vec<_>>().join("; ")
 }

@@ -134,6 +134,48 @@ impl FromStr for OperationId {
     }
 }
 
+/// A pending order; UUIDv7, made by whoever creates it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PendingOrderId(pub Uuid);
+
+impl PendingOrderId {
+    /// What operations on it wait for each other by.
+    #[must_use]
+    pub fn target(self) -> Target {
+        Target::new(format!("{DRAFT}{self}")).expect("a UUID is short and has no control characters")
+    }
+
+    /// The pending order that a target names, if it names one.
+    #[must_use]
+    pub fn of_target(target: &Target) -> Option<Self> {
+        target.as_str().strip_prefix(DRAFT)?.parse().ok()
+    }
+}
+
+/// How the target of a draft begins.
+const DRAFT: &str = "draft:";
+
+impl fmt::Display for PendingOrderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl FromStr for PendingOrderId {
+    type Err = InvalidId;
+
+    /// Only as it prints, so that one pending order has one target.
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let id = Uuid::try_parse(text).ok().map(Self).filter(|id| id.to_string() == text);
+        id.ok_or_else(|| InvalidId {
+            what: "pending order",
+            expected: "a UUID in lower case, with hyphens",
+            got: text.chars().take(80).collect(),
+        })
+    }
+}
+
 /// Grows with every start of an operation of the agent; a write with an older one is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -160,5 +202,15 @@ mod tests {
         assert!(OperationKind::new("").is_err());
         assert!(serde_json::from_str::<AgentId>("\"nancy\"").is_ok());
         assert!(serde_json::from_str::<AgentId>("\"NANCY\"").is_err());
+    }
+
+    #[test]
+    fn a_target_names_a_pending_order_in_one_way() {
+        let id = PendingOrderId(Uuid::from_u128(0xabcdef));
+        assert_eq!(PendingOrderId::of_target(&id.target()), Some(id));
+        let simple = format!("draft:{}", id.0.simple());
+        for other in ["draft:7", "order:7", simple.as_str(), &id.target().as_str().to_uppercase()] {
+            assert_eq!(PendingOrderId::of_target(&Target::new(other).unwrap()), None, "{other}");
+        }
     }
 }

@@ -14,6 +14,7 @@
 //! | mark | what an order carries at the ERP so that it is recognised as ours |
 //! | receipt | what the ERP called the effect |
 //! | disposition | what becomes of the operation after an attempt |
+//! | pending order | an order in the making that several devices of an agent edit together |
 //! | event, cursor | what devices are told, and their place in it |
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
@@ -26,6 +27,7 @@ pub mod id;
 pub mod lease;
 pub mod operation;
 pub mod pause;
+pub mod pending_order;
 pub mod port;
 pub mod record;
 pub mod scheduler;

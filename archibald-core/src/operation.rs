@@ -12,7 +12,7 @@ pub use self::policy::{Backoff, Policy};
 pub use self::state::{Change, EffectAtEnd, IllegalChange, OperationState, Outcome, Step};
 
 use crate::event::Origin;
-use crate::id::{AgentId, OperationId, OperationKey, OperationKind, Target};
+use crate::id::{AgentId, OperationId, OperationKey, OperationKind, PendingOrderId, Target};
 use crate::time::Timestamp;
 
 /// What somebody asks for. Nothing is acknowledged before the store has it on disk.
@@ -47,6 +47,12 @@ impl NewOperation {
     #[must_use]
     pub fn claim(&self) -> Option<&Target> {
         self.target.as_ref().filter(|_| self.once_per_target)
+    }
+
+    /// The pending order that it would submit: the one that it wants for itself.
+    #[must_use]
+    pub fn pending_order(&self) -> Option<PendingOrderId> {
+        self.claim().and_then(PendingOrderId::of_target)
     }
 }
 
@@ -105,5 +111,11 @@ impl Operation {
     #[must_use]
     pub fn claim(&self) -> Option<&Target> {
         self.target.as_ref().filter(|_| self.once_per_target && self.state.holds_target())
+    }
+
+    /// The pending order that it submits, whatever its state is.
+    #[must_use]
+    pub fn pending_order(&self) -> Option<PendingOrderId> {
+        self.target.as_ref().filter(|_| self.once_per_target).and_then(PendingOrderId::of_target)
     }
 }

@@ -11,6 +11,7 @@ mod credentials;
 mod event_bus;
 mod operation_store;
 mod operations;
+mod pending_orders;
 
 pub use self::agent_lock::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
 pub use self::archibald_client::{ArchibaldClient, ClientError, CommitGate, GateRefused};
@@ -28,11 +29,14 @@ pub use self::operation_store::{
     Survey, SurveyRequest,
 };
 pub use self::operations::{EnqueueRequest, NotPreempted, Operations, Overview, Why};
+pub use self::pending_orders::{
+    CreatedPendingOrder, PendingOrderPage, PendingOrderStore, PendingOrders, SubmitRequest,
+};
 
 #[cfg(feature = "mock")]
 pub use self::{
     agent_lock::MockAgentLock, archibald_client::MockArchibaldClient, archibald_client::MockCommitGate,
     browser_pool::MockBrowserPool, browser_pool::MockGuard, browser_pool::MockSessionLease, clock::MockClock,
     credentials::MockCredentialProvider, event_bus::MockEventBus, operation_store::MockOperationStore,
-    operations::MockOperations,
+    operations::MockOperations, pending_orders::MockPendingOrderStore, pending_orders::MockPendingOrders,
 };

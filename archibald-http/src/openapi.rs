@@ -62,8 +62,8 @@ pub(crate) fn with_problems(document: OpenApi) -> OpenApi {
 
 fn each(mut document: OpenApi, mut change: impl FnMut(&mut Operation)) -> OpenApi {
     for item in document.paths.paths.values_mut() {
-        let PathItem { get, post, .. } = item;
-        [get, post].into_iter().flatten().for_each(&mut change);
+        let PathItem { get, post, put, delete, patch, .. } = item;
+        [get, post, put, delete, patch].into_iter().flatten().for_each(&mut change);
     }
     document
 }

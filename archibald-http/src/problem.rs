@@ -2,11 +2,14 @@
 
 use archibald_core::error::{EnqueueError, FieldError, StoreError};
 use archibald_core::id::OperationId;
+use archibald_core::pending_order::PendingOrderError;
 use archibald_core::port::AdminError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::wire::PendingOrderView;
 
 /// An error as clients get it. `type` is stable: programs decide by it, people read `detail`.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -30,6 +33,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub operation: Option<OperationId>,
+    /// What there is, where the request spoke of an older version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current: Option<Box<PendingOrderView>>,
     /// Sent as `Retry-After`, in seconds.
     #[serde(skip)]
     pub retry_after: Option<u32>,
@@ -61,6 +67,7 @@ impl Problem {
             detail: detail.into(),
             errors: vec![],
             operation: None,
+            current: None,
             retry_after: None,
         }
     }
@@ -87,6 +94,13 @@ impl Problem {
     pub(crate) fn unauthorized() -> Self {
         let detail = "send a valid token as `Authorization: Bearer TOKEN`";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Who asks is not known", detail)
+    }
+
+    /// 428: a change has to say of which version.
+    pub(crate) fn version_needed() -> Self {
+        let detail = "send the header If-Match with the ETag of the version that was looked at";
+        let title = "The version is missing";
+        Self::new(StatusCode::PRECONDITION_REQUIRED, "version-needed", title, detail)
     }
 
     /// 404, the same for what does not exist and for what the caller may not see.
@@ -152,6 +166,11 @@ impl From<EnqueueError> for Problem {
             EnqueueError::QueueFull { .. } => {
                 Self::new(StatusCode::CONFLICT, "queue-full", "The agent's queue is full", detail)
             }
+            EnqueueError::NoPendingOrder(_) => Self::invalid_field("/payload/pending_order", detail),
+            EnqueueError::PendingOrderChanged(_) => {
+                let title = "The pending order says something else";
+                Self::new(StatusCode::CONFLICT, "pending-order-changed", title, detail)
+            }
             EnqueueError::Store(error) => error.into(),
             other => unknown(&other),
         }
@@ -178,6 +197,45 @@ impl From<AdminError> for Problem {
     }
 }
 
+impl From<PendingOrderError> for Problem {
+    fn from(error: PendingOrderError) -> Self {
+        let detail = error.to_string();
+        let of_operation = |kind, title, operation| {
+            let problem = Self::new(StatusCode::CONFLICT, kind, title, detail.clone());
+            Self { operation: Some(operation), ..problem }
+        };
+        match error {
+            PendingOrderError::NotFound(_) => Self::not_found(),
+            PendingOrderError::Conflict { current, .. } => {
+                let title = "Somebody changed it meanwhile";
+                let problem = Self::new(StatusCode::PRECONDITION_FAILED, "changed-meanwhile", title, detail);
+                Self { current: Some(Box::new(current.into())), ..problem }
+            }
+            PendingOrderError::Submitting { operation, .. } => {
+                of_operation("being-submitted", "An operation has it", operation)
+            }
+            PendingOrderError::Submitted { operation, .. } => {
+                of_operation("already-submitted", "It is an order already", operation)
+            }
+            PendingOrderError::KeyReused { .. } => {
+                let title = "The key was used for something else";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key-reused", title, detail)
+            }
+            PendingOrderError::Full { .. } => {
+                let title = "The agent has too many pending orders";
+                Self::new(StatusCode::CONFLICT, "too-many-pending-orders", title, detail)
+            }
+            PendingOrderError::Invalid(fields)
+            | PendingOrderError::Enqueue(EnqueueError::Invalid(fields)) => {
+                Self::invalid(fields.into_iter().map(in_content).collect())
+            }
+            PendingOrderError::Enqueue(error) => error.into(),
+            PendingOrderError::Store(error) => error.into(),
+            other => unknown(&other),
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).unwrap_or_default();
@@ -186,6 +244,10 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        let etag = self.current.as_ref().and_then(|current| HeaderValue::from_str(&current.etag()).ok());
+        if let Some(etag) = etag {
+            headers.insert(header::ETAG, etag);
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -202,6 +264,11 @@ fn unknown(error: &dyn std::error::Error) -> Problem {
 /// Actions speak of their payload; clients of the body that it came in.
 fn in_payload(error: FieldError) -> FieldError {
     FieldError { pointer: format!("/payload{}", error.pointer), ..error }
+}
+
+/// The same of what a pending order says.
+fn in_content(error: FieldError) -> FieldError {
+    FieldError { pointer: format!("/content{}", error.pointer), ..error }
 }
 
 fn as_urn<S: serde::Serializer>(kind: &&'static str, to: S) -> Result<S::Ok, S::Error> {

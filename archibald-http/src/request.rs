@@ -7,7 +7,9 @@ mod query;
 use std::time::Duration;
 
 pub(crate) use self::body::JsonBody;
-pub(crate) use self::headers::{idempotency_key, last_event_id, origin, preferred_wait, wants_json};
+pub(crate) use self::headers::{
+    idempotency_key, if_match, last_event_id, origin, preferred_wait, wants_json,
+};
 pub(crate) use self::query::{Query, cut_wait};
 
 /// The longest that a client may ask to wait.

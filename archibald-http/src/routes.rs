@@ -6,6 +6,7 @@ mod events;
 mod health;
 mod me;
 mod operations;
+mod pending_orders;
 mod rows;
 
 use axum::middleware::{from_extractor_with_state, from_fn_with_state};
@@ -66,6 +67,9 @@ fn of_agent(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(operations::retry))
         .routes(routes!(operations::resolve))
         .routes(routes!(operations::evidence))
+        .routes(routes!(pending_orders::list, pending_orders::create))
+        .routes(routes!(pending_orders::get, pending_orders::edit, pending_orders::delete))
+        .routes(routes!(pending_orders::submit))
         .routes(routes!(rows::customers))
         .routes(routes!(rows::products))
         .routes(routes!(rows::prices))

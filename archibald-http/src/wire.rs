@@ -1,5 +1,7 @@
 //! Operations as clients read them.
 
+mod pending_order;
+
 use archibald_core::effect::{EffectRecord, EffectState, Mark, Receipt};
 use archibald_core::event::Progress;
 use archibald_core::id::{
@@ -12,6 +14,9 @@ use archibald_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+
+pub(crate) use self::pending_order::OrderContentSchema;
+pub use self::pending_order::PendingOrderView;
 
 /// An operation. Absent fields are left out.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]

@@ -1,11 +1,14 @@
 //! One transaction for the calls of several agents: lock, load, decide, write, commit.
 
+mod pending_orders;
+
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, Collection, OperationId};
 use archibald_core::operation::{Class, NewOperation};
+use archibald_core::pending_order::PendingOrder;
 use archibald_core::record::LocalRow;
 use archibald_core::time::Timestamp;
 use serde_json::Value;
@@ -112,6 +115,8 @@ struct Seen {
     streams: HashMap<AgentId, LogPlace>,
     standing: HashMap<AgentId, Standing>,
     rows: HashMap<AgentId, BTreeMap<Place, Value>>,
+    pending_orders: HashMap<AgentId, PendingOrder>,
+    open_pending_orders: HashMap<AgentId, u64>,
 }
 
 impl Seen {
@@ -152,6 +157,8 @@ impl Seen {
             next: needs.next.and_then(|id| self.operations.remove(&(agent.clone(), id))),
             standing: self.standing.remove(agent).unwrap_or_default(),
             rows: self.rows.remove(agent).unwrap_or_default(),
+            pending_order: self.pending_orders.remove(agent),
+            open_pending_orders: self.open_pending_orders.remove(agent).unwrap_or_default(),
             place: self.streams.remove(agent),
             now,
             maybe_done_before,
@@ -172,6 +179,8 @@ impl Batch<'_> {
         let all = self.still_open(all, |agent, needs| !needs.stream || seen.streams.contains_key(agent));
         self.look_for_standing(&all, &mut seen).await?;
         self.read_rows(&all, &mut seen).await?;
+        self.read_pending_orders(&all, &mut seen).await?;
+        self.look_for_keys(&all, &mut seen).await?;
         Ok(seen)
     }
 
@@ -240,8 +249,8 @@ impl Batch<'_> {
             return Ok(());
         }
         self.try_lock_streams(&agents, seen).await?;
-        let new =
-            all.iter().filter(|(agent, needs)| needs.accept.is_some() && !seen.streams.contains_key(agent));
+        let is_new = |needs: &Needs<'_>| needs.accept.is_some() || needs.creates.is_some();
+        let new = all.iter().filter(|(agent, needs)| is_new(needs) && !seen.streams.contains_key(agent));
         let new = names(new);
         if new.is_empty() {
             return Ok(());
@@ -324,6 +333,7 @@ impl Batch<'_> {
         }
         self.write_rows(&all).await?;
         self.write_evidence(&all).await?;
+        self.write_pending_orders(&all).await?;
         let rest = GroupWrite::of(all).bind(self.sql.group_write.clone());
         rest.execute(&mut *self.tx).await?;
         Ok(())

@@ -1,9 +1,10 @@
 //! A call of a port, from the caller to its answer.
 
 use archibald_core::error::StoreError;
-use archibald_core::id::{AgentId, OperationId};
+use archibald_core::id::{AgentId, OperationId, PendingOrderId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::NewOperation;
+use archibald_core::pending_order::NewPendingOrder;
 use archibald_core::record::LocalRow;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -29,6 +30,12 @@ pub(crate) struct Needs<'a> {
     pub(crate) accept: Option<&'a NewOperation>,
     /// What is where these rows are to be.
     pub(crate) rows: &'a [LocalRow],
+    /// This pending order.
+    pub(crate) pending_order: Option<PendingOrderId>,
+    /// What may stand in the way of a new pending order.
+    pub(crate) creates: Option<&'a NewPendingOrder>,
+    /// The pending order that the operation submits.
+    pub(crate) follows: bool,
 }
 
 impl Needs<'_> {

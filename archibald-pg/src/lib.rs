@@ -35,6 +35,7 @@ mod lock;
 mod migrate;
 mod operations;
 mod options;
+mod pending_orders;
 mod read;
 mod records;
 mod sql;

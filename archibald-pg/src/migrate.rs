@@ -8,7 +8,8 @@ use crate::sql::in_schema;
 /// workers of the version before read and write, so that both run side by side while a deployment rolls on.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "tables", include_str!("../migrations/0001_tables.sql")),
-    (2, "pauses_and_workers", include_str!("../migrations/0002_pauses_and_workers.sql")),
+    (2, "pauses and workers", include_str!("../migrations/0002_pauses_and_workers.sql")),
+    (3, "pending orders", include_str!("../migrations/0003_pending_orders.sql")),
 ];
 
 /// Brings the schema up to date, unless it is already.

@@ -32,7 +32,7 @@ use crate::writes::{Candidate, Found, Holder, Standing, Writes};
 impl OperationStore for PgStore {
     async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
         let agent = new.agent.clone();
-        self.call(How::repeatable("accepting an operation"), &agent, enqueuing(new)?).await
+        self.call(How::repeatable("accepting an operation"), &agent, enqueuing(new, false)?).await
     }
 
     async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
@@ -151,6 +151,7 @@ impl OperationStore for PgStore {
             needs: |((lease, settlement), next)| Needs {
                 rows: &settlement.rows,
                 stream: true,
+                follows: true,
                 next: Some(*next),
                 ..Needs::of(lease)
             },
@@ -268,15 +269,22 @@ impl OperationStore for PgStore {
     }
 }
 
+/// Where a pending order is submitted that one may have to be there.
 pub(crate) fn enqueuing(
     new: NewOperation,
-) -> Result<Ask<NewOperation, Enqueued, EnqueueError>, EnqueueError> {
+    needs_pending_order: bool,
+) -> Result<Ask<(NewOperation, bool), Enqueued, EnqueueError>, EnqueueError> {
     if let Some((pointer, detail)) = unstorable(&new.payload) {
         return Err(EnqueueError::Invalid(vec![FieldError::new(pointer, detail)]));
     }
     Ok(Ask {
-        arguments: new,
-        needs: |new| Needs { stream: true, accept: Some(new), ..Needs::default() },
+        arguments: (new, needs_pending_order),
+        needs: |(new, _)| Needs {
+            stream: true,
+            accept: Some(new),
+            pending_order: new.pending_order(),
+            ..Needs::default()
+        },
         decide: enqueue,
     })
 }
@@ -287,7 +295,12 @@ pub(crate) fn settling(
 ) -> Ask<(Lease, Settlement), OperationRecord, FenceError> {
     Ask {
         arguments: (lease, settlement),
-        needs: |(lease, settlement)| Needs { rows: &settlement.rows, stream: true, ..Needs::of(lease) },
+        needs: |(lease, settlement)| Needs {
+            rows: &settlement.rows,
+            stream: true,
+            follows: true,
+            ..Needs::of(lease)
+        },
         decide: settle,
     }
 }
@@ -343,7 +356,10 @@ impl PgStore {
 
 /// The event counter is locked, which makes the enqueues of an agent one after the other: whatever is looked at
 /// here is still so when it is written. It waits for nothing after that.
-fn enqueue(new: &NewOperation, mut found: Found) -> Result<(Enqueued, Writes), EnqueueError> {
+fn enqueue(
+    (new, needs_pending_order): &(NewOperation, bool),
+    mut found: Found,
+) -> Result<(Enqueued, Writes), EnqueueError> {
     let Standing { unfinished, position, .. } = found.standing;
     if let Some(record) = existing(new, mem::take(&mut found.standing))? {
         let replayed = !(found.maybe_done_before && record.operation.id == new.id);
@@ -352,9 +368,11 @@ fn enqueue(new: &NewOperation, mut found: Found) -> Result<(Enqueued, Writes), E
     if unfinished.is_some_and(|unfinished| unfinished >= new.queue_limit) {
         return Err(EnqueueError::QueueFull { agent: new.agent.clone(), limit: new.queue_limit });
     }
-    let (record, events) = OperationRecord::accept(new.clone(), position, found.now);
+    let (pending_order, taken) = found.take_pending_order(new, *needs_pending_order)?;
+    let (record, mut events) = OperationRecord::accept(new.clone(), position, found.now);
+    events.extend(taken);
     let accepted = Some(record.clone());
-    let writes = Writes { accepted, events, wakes_workers: true, ..Writes::default() };
+    let writes = Writes { accepted, pending_order, events, wakes_workers: true, ..Writes::default() };
     Ok((Enqueued { record, replayed: false }, writes))
 }
 
@@ -412,6 +430,8 @@ fn settle(
     let first = record.list_evidence(&settlement.evidence, found.now);
     let (rows, mut events) = found.write_rows(&record, &settlement.rows)?;
     events.extend(told);
+    let (pending_order, followed) = found.follow(&record);
+    events.extend(followed);
     let writes = Writes {
         saved: Some(record.clone()),
         agent: Some(Holder::Nobody),
@@ -419,6 +439,7 @@ fn settle(
         runs: Some(Runs::Ended(lease.operation)),
         wakes_workers: true,
         rows,
+        pending_order,
         events,
         ..Writes::default()
     };
@@ -460,13 +481,14 @@ async fn administer<A>(
     let Some(Locked { mut record, now }) = tx.lock_operation(id).await? else {
         return Err(AdminError::NotFound(id).into());
     };
-    let events = change(&mut record, arguments, now)?;
+    let mut events = change(&mut record, arguments, now)?;
     if let Some(target) = record.operation.claim() {
         tx.lock_stream().await?;
         if let Some(other) = tx.holder_of_target(&record.operation.kind, id, target).await? {
             return Err(AdminError::TargetTaken { target: target.clone(), by: other.operation.id }.into());
         }
     }
+    events.extend(tx.follow(&record, now).await?);
     tx.save(&record).await?;
     tx.emit(&events, now).await?;
     tx.wakes_workers = true;

@@ -18,11 +18,12 @@ use sqlx::{Connection, PgConnection, Row};
 use uuid::Uuid;
 
 use crate::codec::{At, from_json, printable, to_i64, to_u64};
+use crate::pending_orders;
 use crate::records::{decode, decode_all};
 use crate::sql::Sql;
 use crate::tx::Stop;
 
-type Read<T> = Result<T, Stop<StoreError>>;
+pub(crate) type Read<T> = Result<T, Stop<StoreError>>;
 
 /// One operation of an agent.
 pub(crate) async fn operation(
@@ -240,21 +241,22 @@ pub(crate) async fn snapshot(
     let head = head(&mut tx, sql, agent).await?;
     let shown = sqlx::query(sql.operations_shown.clone()).bind(agent).bind(i64::from(finished));
     let operations = decode_all(&shown.fetch_all(&mut *tx).await?)?;
+    let pending_orders = pending_orders::shown(&mut tx, sql, agent, finished).await?;
     tx.commit().await?;
-    Ok(Snapshot { cursor: Cursor { epoch: head.epoch, seq: head.head }, operations })
+    Ok(Snapshot { cursor: Cursor { epoch: head.epoch, seq: head.head }, operations, pending_orders })
 }
 
-fn page_size(limit: u32) -> usize {
+pub(crate) fn page_size(limit: u32) -> usize {
     limit.clamp(1, 500) as usize
 }
 
 /// One more than the page tells whether there is a next one.
-fn beyond(limit: usize) -> i64 {
+pub(crate) fn beyond(limit: usize) -> i64 {
     to_i64(limit as u64 + 1)
 }
 
 /// Cuts what was read beyond the page; if there was any, the page's last place is where the next begins.
-fn cut<T, P>(items: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> P) -> Option<P> {
+pub(crate) fn cut<T, P>(items: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> P) -> Option<P> {
     if items.len() <= limit {
         return None;
     }

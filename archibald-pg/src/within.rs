@@ -52,7 +52,7 @@ impl PgStore {
         new: NewOperation,
     ) -> Result<Enqueued, EnqueueError> {
         let agent = new.agent.clone();
-        self.within(transaction, How::once("accepting an operation"), &agent, enqueuing(new)?).await
+        self.within(transaction, How::once("accepting an operation"), &agent, enqueuing(new, false)?).await
     }
 
     /// As [`OperationStore::settle`](archibald_core::port::OperationStore::settle), in a transaction that the

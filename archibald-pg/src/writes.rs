@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use archibald_core::error::{FenceError, StoreError};
 use archibald_core::event::NewEvent;
-use archibald_core::id::{AgentId, Collection, OperationId};
+use archibald_core::id::{AgentId, Collection, OperationId, PendingOrderId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, Operation};
+use archibald_core::pending_order::PendingOrder;
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::time::Timestamp;
 use serde_json::Value;
@@ -24,6 +25,10 @@ pub(crate) struct Found {
     pub(crate) next: Option<Candidate>,
     pub(crate) standing: Standing,
     pub(crate) rows: BTreeMap<Place, Value>,
+    /// The one that was asked for, or that the operation submits, or that has the key of a new one.
+    pub(crate) pending_order: Option<PendingOrder>,
+    /// How many the agent has that are not submitted; counted for a new one, no further than to the limit.
+    pub(crate) open_pending_orders: u64,
     pub(crate) place: Option<LogPlace>,
     /// After any wait.
     pub(crate) now: Timestamp,
@@ -72,6 +77,7 @@ pub(crate) struct Writes {
     pub(crate) accepted: Option<OperationRecord>,
     pub(crate) agent: Option<Holder>,
     pub(crate) rows: RowWrites,
+    pub(crate) pending_order: Option<PendingOrderWrite>,
     /// With the number of the first.
     pub(crate) evidence: (u32, Vec<Evidence>),
     pub(crate) events: Vec<NewEvent>,
@@ -83,6 +89,12 @@ pub(crate) struct Writes {
 pub(crate) enum Holder {
     Is(Lease),
     Nobody,
+}
+
+/// What becomes of a pending order.
+pub(crate) enum PendingOrderWrite {
+    Is(Box<PendingOrder>),
+    Gone(PendingOrderId),
 }
 
 /// The last word about each row of a call.
@@ -130,6 +142,7 @@ pub(crate) struct Encoded {
     /// Collection, id, content, what is searched.
     pub(crate) rows_written: Vec<[String; 4]>,
     pub(crate) rows_removed: Vec<[String; 2]>,
+    pub(crate) pending_order: Option<PendingOrderWrite>,
     pub(crate) evidence: Vec<(Uuid, i64, Evidence)>,
     /// Epoch, place and text.
     pub(crate) events: Vec<(Uuid, i64, String)>,
@@ -200,6 +213,7 @@ impl Writes {
             finished: vec![],
             rows_written: vec![],
             rows_removed: vec![],
+            pending_order: self.pending_order,
             now,
             wakes_workers: self.wakes_workers,
             runs: self.runs,

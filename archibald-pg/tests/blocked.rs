@@ -10,7 +10,8 @@ use archibald_core::effect::{IntentBasis, IntentRequest};
 use archibald_core::error::{EnqueueError, StoreError};
 use archibald_core::id::EffectName;
 use archibald_core::lease::Lease;
-use archibald_core::port::{AgentLock, LeaseError, OperationStore};
+use archibald_core::pending_order::{OrderContent, PendingOrderEdit};
+use archibald_core::port::{AgentLock, LeaseError, OperationStore, PendingOrderStore};
 use archibald_core::record::Disposition;
 use archibald_core::time::Timestamp;
 use archibald_pg::{PgOptions, PgStore};
@@ -19,7 +20,7 @@ use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use tokio::time::sleep;
 
-use support::{Database, agent, database, options, request, submit};
+use support::{Database, agent, database, draft, options, request, submit};
 
 /// A foreign transaction that is left open; its locks end with the value.
 struct Foreign(PgConnection);
@@ -76,6 +77,37 @@ async fn delays_its_own_agent_alone() {
     let done = Disposition::Complete { result: json!({}) };
     store.settle(&lease, done.into()).await.unwrap();
     store.enqueue(submit(&agent("nancy"), "free again")).await.unwrap();
+}
+
+/// An edit needs the log alone, and that of its own agent.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_edits_an_order_waits_for_nobody_elses_log() {
+    let database = database();
+    let patient =
+        PgOptions { lock_wait: Duration::from_secs(30), retry_for: Duration::from_secs(60), ..options() };
+    let store = PgStore::connect(&database.url, patient).await.unwrap();
+    let mut orders = vec![];
+    for name in ["nancy", "andrew", "janet"] {
+        orders.push(store.create(draft(&agent(name), "k")).await.unwrap().order);
+    }
+    let log = Foreign::locking(&database, &["streams"], "nancy").await;
+    let lease = Foreign::locking(&database, &["agents"], "andrew").await;
+    let edit = |n: usize, round: u64| {
+        let (store, order) = (store.clone(), orders[n].clone());
+        let content = OrderContent { note: Some(format!("round {round}")), ..OrderContent::default() };
+        let edit = PendingOrderEdit { expected: round, content, origin: None };
+        tokio::spawn(async move { store.edit(&order.agent, order.id, &edit).await })
+    };
+    let stuck = edit(0, 1);
+    for round in 1..=20 {
+        for answer in join_all([edit(1, round), edit(2, round)]).await {
+            assert_eq!(answer.unwrap().unwrap().version, round + 1);
+        }
+    }
+    assert!(!stuck.is_finished(), "its log is locked");
+    log.ends().await;
+    lease.ends().await;
+    assert_eq!(stuck.await.unwrap().unwrap().version, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,12 +5,12 @@ mod support;
 
 use std::time::Duration;
 
-use archibald_core::port::{AgentLock, OperationStore};
+use archibald_core::port::{AgentLock, OperationStore, PendingOrderStore};
 use archibald_core::record::Disposition;
 use archibald_pg::{ConnectError, PgStore};
 use serde_json::json;
 
-use support::{agent, database, options, request, submit};
+use support::{agent, database, draft, options, request, submit};
 
 /// What the next version does to the tables: it adds.
 const NEXT: &str = "begin;
@@ -47,6 +47,25 @@ async fn a_worker_goes_on_beside_one_of_the_next_version() {
     assert_eq!(database.sql("select count(*) from archibald.operations where state = 'completed'"), "3");
     let kept = format!("select since_next from archibald.operations where id = '{}'", before.operation.id);
     assert_eq!(database.sql(&kept), "x", "what is not ours is left alone");
+}
+
+#[tokio::test]
+async fn tables_of_the_version_before_are_brought_up_to_date() {
+    let (database, nancy) = (database(), agent("nancy"));
+    let before = database.open().await;
+    before.enqueue(submit(&nancy, "before")).await.unwrap();
+    database.sql(
+        "begin; drop table archibald.pending_orders; delete from archibald.migrations where version > 2; commit",
+    );
+    let now = database.open().await;
+    assert!(now.create(draft(&nancy, "k")).await.is_ok());
+    assert_eq!(
+        database.sql("select string_agg(name, ', ' order by version) from archibald.migrations"),
+        "tables, pauses, pending orders"
+    );
+    // What the version before does is left alone.
+    before.enqueue(submit(&nancy, "still running")).await.unwrap();
+    assert_eq!(now.waiting(&nancy, None, 10).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

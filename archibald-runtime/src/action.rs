@@ -3,7 +3,7 @@ use std::sync::Arc;
 use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, NotSent, Receipt, Verdict};
 use archibald_core::error::{FenceError, FieldError, StoreError};
 use archibald_core::event::Progress;
-use archibald_core::id::{AgentId, EffectName, OperationKind, Target};
+use archibald_core::id::{AgentId, EffectName, OperationKind, PendingOrderId, Target};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, Operation, Policy};
 use archibald_core::port::{ArchibaldClient, ClientError, CommitGate, EventBus, OperationStore};
@@ -157,6 +157,12 @@ pub trait EffectAction: Send + Sync {
     /// Whether a target may have one such operation only, live or completed, whatever their keys.
     fn once_per_target(&self) -> bool {
         false
+    }
+
+    /// The pending order that an operation with this payload would submit: its content becomes the payload.
+    fn pending_order(&self, payload: &Value) -> Option<PendingOrderId> {
+        let _ = payload;
+        None
     }
 
     /// Checks a payload before it is accepted, and names what the operation works on.

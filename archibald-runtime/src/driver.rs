@@ -15,7 +15,7 @@ use archibald_core::id::{AgentId, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
-    AgentLock, BrowserPool, EventBus, OperationStore, Why, WorkerWake, WorkerWakeups,
+    AgentLock, BrowserPool, EventBus, OperationStore, PendingOrderStore, Why, WorkerWake, WorkerWakeups,
 };
 use archibald_core::scheduler::{Command, Input, Refusal, Scheduler, SchedulerCounts};
 use archibald_core::time::Timestamp;
@@ -51,6 +51,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// What every part of a worker works with.
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn OperationStore>,
+    pub(crate) pending_orders: Option<Arc<dyn PendingOrderStore>>,
     pub(crate) lock: Arc<dyn AgentLock>,
     pub(crate) bus: Arc<dyn EventBus>,
     pub(crate) pool: Arc<dyn BrowserPool>,

@@ -4,19 +4,17 @@ use std::time::Duration;
 
 use archibald_core::error::{EnqueueError, StoreError};
 use archibald_core::id::{AgentId, OperationId, OperationKind};
-use archibald_core::operation::NewOperation;
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
     AdminError, AgentLock, BrowserPool, Clock, CredentialProvider, EnqueueRequest, Enqueued, EventBus,
-    OperationFilter, OperationPage, OperationStore, Operations, Overview, RowPage, RowQuery, Survey,
-    SurveyRequest, Why,
+    OperationFilter, OperationPage, OperationStore, Operations, Overview, PendingOrderStore, PendingOrders,
+    RowPage, RowQuery, Survey, SurveyRequest, Why,
 };
 use archibald_core::record::{Evidence, OperationRecord, Resolution};
 use archibald_core::scheduler::{Input, Scheduler, SchedulerConfig};
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::behind;
 use crate::clock::{StoreClock, SystemClock};
@@ -67,6 +65,7 @@ pub struct Archibald {
 /// Puts an [`Archibald`] together.
 pub struct Builder {
     ports: Ports,
+    pending_orders: Option<Arc<dyn PendingOrderStore>>,
     config: RuntimeConfig,
     failpoints: Arc<dyn Failpoints>,
     actions: Vec<Action>,
@@ -89,6 +88,13 @@ impl Builder {
     #[must_use]
     pub fn action(mut self, action: Action) -> Self {
         self.actions.push(action);
+        self
+    }
+
+    /// Where pending orders live: the same store that operations are in. Without it there are none.
+    #[must_use]
+    pub fn pending_orders(mut self, store: Arc<dyn PendingOrderStore>) -> Self {
+        self.pending_orders = Some(store);
         self
     }
 
@@ -120,6 +126,7 @@ impl Builder {
         let (sender, receiver) = mpsc::unbounded_channel();
         let shared = Shared {
             store: self.ports.store,
+            pending_orders: self.pending_orders,
             lock: self.ports.lock,
             bus: self.ports.bus,
             pool: self.ports.pool,
@@ -156,6 +163,7 @@ impl Archibald {
     pub fn builder(ports: Ports) -> Builder {
         Builder {
             ports,
+            pending_orders: None,
             config: RuntimeConfig::default(),
             failpoints: Arc::new(NoFailpoints),
             actions: crate::actions::all(),
@@ -170,6 +178,10 @@ impl Archibald {
         let scheduler = Scheduler::new(scheduler_config(&self.shared.config)).ok()?;
         self.works.store(true, Relaxed);
         Some(Worker::start(self.shared.clone(), scheduler, inbox))
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
@@ -191,28 +203,7 @@ impl Archibald {
 #[async_trait]
 impl Operations for Archibald {
     async fn enqueue(&self, request: EnqueueRequest) -> Result<Enqueued, EnqueueError> {
-        let (kind, action) = self.shared.registry.find(&request.kind)?;
-        if !self.knows(&request.agent) {
-            return Err(EnqueueError::UnknownAgent(request.agent.to_string()));
-        }
-        let target = match action.validate(&request.payload).map_err(EnqueueError::Invalid)? {
-            Some(target) => Some(action.canonical(self.shared.store.as_ref(), &request.agent, target).await?),
-            None => None,
-        };
-        let new = NewOperation {
-            id: OperationId(Uuid::now_v7()),
-            agent: request.agent,
-            kind: kind.clone(),
-            class: action.class(),
-            key: request.key,
-            target,
-            once_per_target: action.once_per_target(),
-            payload: request.payload,
-            run_at: request.run_at,
-            origin: request.origin,
-            queue_limit: self.shared.config.queue_limit,
-        };
-        self.shared.store.enqueue(new).await
+        self.accept(request).await
     }
 
     async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
@@ -303,6 +294,11 @@ impl Operations for Archibald {
 
     async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError> {
         self.shared.store.rows(agent, query).await
+    }
+
+    fn pending_orders(&self) -> Option<Arc<dyn PendingOrders>> {
+        let kept = self.shared.pending_orders.is_some();
+        kept.then(|| Arc::new(self.clone()) as Arc<dyn PendingOrders>)
     }
 
     fn knows(&self, agent: &AgentId) -> bool {

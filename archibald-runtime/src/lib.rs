@@ -1,7 +1,7 @@
 //! The tokio shell of Archibald: it carries out what the pure scheduler decides.
 //!
 //! [`Archibald`] is the door for those who ask (it implements
-//! [`Operations`](archibald_core::port::Operations)); [`Worker`] runs operations: the driver loop feeds the
+//! [`Operations`](archibald_core::port::Operations) and [`PendingOrders`](archibald_core::port::PendingOrders)); [`Worker`] runs operations: the driver loop feeds the
 //! scheduler and obeys its commands, one task per attempt walks an operation from lease to settlement, and
 //! one renewal task keeps the leases of all attempts alive. Verbs of the business live in [`actions`], one
 //! file each; a user adds kinds of their own by implementing [`EffectAction`] or [`ReadAction`].
@@ -20,6 +20,7 @@ mod failpoint;
 mod gate;
 mod guard;
 mod handle;
+mod pending_orders;
 mod registry;
 mod renewal;
 mod stats;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use archibald_core::error::{EnqueueError, FieldError, StoreError};
-use archibald_core::id::{AgentId, OperationKind, Target};
+use archibald_core::id::{AgentId, OperationKind, PendingOrderId, Target};
 use archibald_core::operation::{Class, Policy};
 use archibald_core::port::OperationStore;
 use serde_json::Value;
@@ -65,6 +65,15 @@ impl Action {
         match self {
             Self::Effect(action) => action.canonical(store, agent, target).await,
             Self::Read(_) => Ok(target),
+        }
+    }
+
+    /// The pending order that an operation with this payload would submit.
+    #[must_use]
+    pub fn pending_order(&self, payload: &Value) -> Option<PendingOrderId> {
+        match self {
+            Self::Effect(action) => action.pending_order(payload),
+            Self::Read(_) => None,
         }
     }
 

@@ -34,6 +34,7 @@ mod hub;
 mod lock;
 mod open;
 mod operations;
+mod pending_orders;
 mod place;
 mod read;
 mod sql;

@@ -17,12 +17,13 @@ use serde_json::Value;
 
 use crate::SqliteStore;
 use crate::lock::{held, lease};
+use crate::pending_orders::Unfollowed;
 use crate::tx::Tx;
 
 #[async_trait]
 impl OperationStore for SqliteStore {
     async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
-        self.write(move |tx| Box::pin(enqueue(tx, new))).await
+        self.write(move |tx| Box::pin(enqueue(tx, new, false))).await
     }
 
     async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
@@ -225,13 +226,14 @@ impl SqliteStore {
             Box::pin(async move {
                 let found = tx.operation(&agent, id).await?;
                 let mut record = found.ok_or(AdminError::NotFound(id))?;
-                let events = change(&mut record, tx.now)?;
+                let mut events = change(&mut record, tx.now)?;
                 let operation = &record.operation;
                 if let Some(target) = operation.claim()
                     && let Some(other) = tx.holder_of_target((&agent, &operation.kind, id), target).await?
                 {
                     return Err(AdminError::TargetTaken { target: target.clone(), by: other.operation.id });
                 }
+                events.extend(tx.follow(&record).await?);
                 tx.update(&record, events).await?;
                 tx.wake_workers(&agent);
                 Ok(record)
@@ -241,14 +243,21 @@ impl SqliteStore {
     }
 }
 
-async fn enqueue(tx: &mut Tx, new: NewOperation) -> Result<Enqueued, EnqueueError> {
+/// Where a pending order is submitted that one may have to be there.
+pub(crate) async fn enqueue(
+    tx: &mut Tx,
+    new: NewOperation,
+    needs_pending_order: bool,
+) -> Result<Enqueued, EnqueueError> {
     if let Some(record) = existing(tx, &new).await? {
         return Ok(Enqueued { record, replayed: true });
     }
     if tx.unfinished(&new.agent, new.queue_limit).await? >= new.queue_limit {
         return Err(EnqueueError::QueueFull { agent: new.agent, limit: new.queue_limit });
     }
-    let (record, events) = OperationRecord::accept(new, tx.next_position(), tx.now);
+    let taken = tx.take_pending_order(&new, needs_pending_order).await?;
+    let (record, mut events) = OperationRecord::accept(new, tx.next_position(), tx.now);
+    events.extend(taken);
     tx.insert(&record, events).await?;
     tx.wake_workers(&record.operation.agent);
     Ok(Enqueued { record, replayed: false })
@@ -289,6 +298,12 @@ async fn settle(tx: &mut Tx, lease: &Lease, settlement: Settlement) -> Result<Op
     tx.write_evidence(&record, first, settlement.evidence).await?;
     let mut events = tx.write_rows(&record, settlement.rows).await?;
     events.extend(told);
+    events.extend(match tx.follow(&record).await {
+        Ok(told) => told,
+        // An attempt that ends never asks for what was given back.
+        Err(Unfollowed::Changed(_)) => None,
+        Err(Unfollowed::Store(error)) => return Err(error.into()),
+    });
     tx.update(&record, events).await?;
     Ok(record)
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use archibald_core::error::StoreError;
 use archibald_core::event::{Cursor, Event};
-use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
+use archibald_core::id::{AgentId, OperationId, OperationKind, PendingOrderId, Target};
 use archibald_core::operation::Class;
 use archibald_core::pause::{Pause, PauseScope};
+use archibald_core::pending_order::PendingOrder;
 use archibald_core::port::{
-    Clock, EventRead, Head, OperationFilter, OperationPage, ResetReason, RowPage, RowQuery, Snapshot, Survey,
-    SurveyRequest,
+    Clock, EventRead, Head, OperationFilter, OperationPage, PendingOrderPage, ResetReason, RowPage, RowQuery,
+    Snapshot, Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, OperationRecord};
 use archibald_core::scheduler::Ticket;
@@ -19,7 +20,7 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::code::{column, column_time, column_u64, doc, failed, from_json, name_of, parsed, to_i64};
-use crate::sql;
+use crate::{pending_orders, sql};
 
 /// Reads on connections of its own. What was committed before a call is seen by it.
 pub(crate) struct Reader {
@@ -146,6 +147,28 @@ impl Reader {
         Ok(RowPage { rows, next })
     }
 
+    pub(crate) async fn pending_order(
+        &self,
+        agent: &AgentId,
+        id: PendingOrderId,
+    ) -> Result<Option<PendingOrder>, StoreError> {
+        let mut conn = self.pool.acquire().await.map_err(failed)?;
+        pending_orders::one(&mut conn, agent, id).await
+    }
+
+    pub(crate) async fn pending_orders(
+        &self,
+        agent: &AgentId,
+        before: Option<PendingOrderId>,
+        limit: u32,
+    ) -> Result<PendingOrderPage, StoreError> {
+        let limit = page_size(limit);
+        let mut conn = self.pool.acquire().await.map_err(failed)?;
+        let mut orders = pending_orders::some_before(&mut conn, agent, before, limit + 1).await?;
+        let next = cut(&mut orders, limit, |order| order.id);
+        Ok(PendingOrderPage { orders, next })
+    }
+
     pub(crate) async fn paused(&self) -> Result<Vec<Pause>, StoreError> {
         let mut conn = self.pool.acquire().await.map_err(failed)?;
         paused(&mut conn).await
@@ -194,10 +217,12 @@ impl Reader {
         let mut rows = unfinished.fetch_all(&mut *moment).await.map_err(failed)?;
         let last = sqlx::query(sql::LAST_FINISHED).bind(agent.as_str()).bind(finished);
         rows.extend(last.fetch_all(&mut *moment).await.map_err(failed)?);
+        let pending_orders = pending_orders::shown(&mut moment, agent, finished).await?;
         drop(moment);
         let mut operations: Vec<OperationRecord> = rows.iter().map(doc).collect::<Result<_, _>>()?;
         operations.sort_by_key(|record| std::cmp::Reverse(record.operation.position));
-        Ok(Snapshot { cursor: Cursor { epoch: head.epoch, seq: head.head }, operations })
+        let cursor = Cursor { epoch: head.epoch, seq: head.head };
+        Ok(Snapshot { cursor, operations, pending_orders })
     }
 }
 

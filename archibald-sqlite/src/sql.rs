@@ -11,6 +11,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("sql/0003_kinds.sql"),
     include_str!("sql/0004_fronts.sql"),
     include_str!("sql/0005_pauses.sql"),
+    include_str!("sql/0006_pending_orders.sql"),
 ];
 
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -156,3 +157,25 @@ pub(crate) const WRITE_EVIDENCE: &str = "INSERT INTO evidence (operation, n, age
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 pub(crate) const EVIDENCE: &str =
     "SELECT name, media_type, bytes FROM evidence WHERE operation = ?1 AND n = ?2 AND agent = ?3";
+
+pub(crate) const PENDING_ORDER: &str = "SELECT doc FROM pending_orders WHERE id = ?1 AND agent = ?2";
+// UNIQUE (agent, key)
+pub(crate) const PENDING_ORDER_OF_KEY: &str = "SELECT doc FROM pending_orders WHERE agent = ?1 AND key = ?2";
+// pending_orders_open; counts no further than the limit
+pub(crate) const OPEN_PENDING_ORDERS: &str = "SELECT count(*) FROM
+    (SELECT 1 FROM pending_orders WHERE agent = ?1 AND submitted_by IS NULL LIMIT ?2)";
+// pending_orders_of_agent
+pub(crate) const PENDING_ORDERS: &str =
+    "SELECT doc FROM pending_orders WHERE agent = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+// pending_orders_open and pending_orders_submitted
+pub(crate) const PENDING_ORDERS_SHOWN: &str = "SELECT doc FROM pending_orders
+        WHERE agent = ?1 AND submitted_by IS NULL
+    UNION ALL SELECT * FROM (SELECT doc FROM pending_orders WHERE agent = ?1 AND submitted_by IS NOT NULL
+        ORDER BY updated_at DESC, id DESC LIMIT ?2)";
+pub(crate) const INSERT_PENDING_ORDER: &str =
+    "INSERT INTO pending_orders (id, agent, key, updated_at, doc) VALUES (?1, ?2, ?3, ?4, ?5)";
+pub(crate) const UPDATE_PENDING_ORDER: &str =
+    "UPDATE pending_orders SET submitted_by = ?2, updated_at = ?3, doc = ?4 WHERE id = ?1";
+pub(crate) const DELETE_PENDING_ORDER: &str = "DELETE FROM pending_orders WHERE id = ?1";
+// pending_orders_of_operation
+pub(crate) const FORGET_PENDING_ORDER: &str = "DELETE FROM pending_orders WHERE submitted_by = ?1";

@@ -146,13 +146,13 @@ impl Tx {
         optional_doc(query.fetch_optional(&mut self.conn).await)
     }
 
-    /// Forgets old operations, each with its key, its journal and its evidence.
+    /// Forgets old operations, each with its key, its journal, its evidence and the pending order that it was.
     pub(crate) async fn forget_finished(&mut self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let query = sqlx::query(sql::OLD_OPERATIONS).bind(before.as_micros()).bind(limit);
         let old = query.fetch_all(&mut self.conn).await.map_err(failed)?;
         for row in &old {
             let id: String = column(row, 0)?;
-            for statement in [sql::FORGET_EVIDENCE, sql::FORGET_OPERATION] {
+            for statement in [sql::FORGET_EVIDENCE, sql::FORGET_PENDING_ORDER, sql::FORGET_OPERATION] {
                 sqlx::query(statement).bind(&id).execute(&mut self.conn).await.map_err(failed)?;
             }
         }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use archibald_core::event::Cursor;
 use archibald_core::id::AgentId;
-use archibald_core::port::{EventBus, EventRead, OperationStore, ResetReason};
+use archibald_core::port::{EventBus, EventRead, OperationStore, PendingOrderStore, ResetReason};
 use archibald_sqlite::{OpenError, SqliteOptions, SqliteStore};
 use archibald_testing::conformance::StoreUnderTest;
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -79,6 +79,18 @@ async fn a_newer_schema() {
     run(&disk.path(), "PRAGMA user_version = 99").await;
     let error = refused(&disk.path()).await;
     assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_schema_of_before_is_brought_up_to_date() {
+    let mut disk = fresh().await;
+    enqueue(&disk.store, "nancy", "before").await;
+    disk.finish().await;
+    run(&disk.path(), "DROP TABLE pending_orders; PRAGMA user_version = 5").await;
+    disk.reopen().await;
+    let nancy = AgentId::new("nancy").unwrap();
+    assert_eq!(disk.store.waiting(&nancy, None, 10).await.unwrap().len(), 1);
+    assert_eq!(disk.store.page(&nancy, None, 10).await.unwrap().orders, []);
 }
 
 #[tokio::test]

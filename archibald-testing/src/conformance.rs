@@ -1,7 +1,7 @@
 //! The stories that every store must pass.
 //!
-//! A store is anything that implements [`OperationStore`], [`AgentLock`] and [`EventBus`]. Give
-//! [`store_conformance!`](crate::store_conformance) an async function that makes a fresh, empty one, and it
+//! A store is anything that implements [`OperationStore`], [`PendingOrderStore`], [`AgentLock`] and [`EventBus`].
+//! Give [`store_conformance!`](crate::store_conformance) an async function that makes a fresh, empty one, and it
 //! expands into one test a story:
 //!
 //! ```
@@ -33,16 +33,18 @@ mod effects;
 mod enqueue;
 mod events;
 mod leases;
+mod pending_orders;
 mod reading;
 mod recovery;
 mod settling;
+mod submitting;
 mod surveying;
 mod waking;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use archibald_core::port::{AgentLock, EventBus, OperationStore};
+use archibald_core::port::{AgentLock, EventBus, OperationStore, PendingOrderStore};
 use async_trait::async_trait;
 
 pub use self::administer::*;
@@ -50,9 +52,11 @@ pub use self::effects::*;
 pub use self::enqueue::*;
 pub use self::events::*;
 pub use self::leases::*;
+pub use self::pending_orders::*;
 pub use self::reading::*;
 pub use self::recovery::*;
 pub use self::settling::*;
+pub use self::submitting::*;
 pub use self::surveying::*;
 pub use self::waking::*;
 
@@ -78,11 +82,13 @@ pub trait StoreUnderTest: Send {
     async fn finish(&mut self) {}
 }
 
-/// The three ports of one store.
+/// The ports of one store.
 #[derive(Clone)]
 pub struct Ports {
     /// Operations.
     pub store: Arc<dyn OperationStore>,
+    /// Orders in the making.
+    pub pending_orders: Arc<dyn PendingOrderStore>,
     /// Leases.
     pub lock: Arc<dyn AgentLock>,
     /// Events.
@@ -91,8 +97,8 @@ pub struct Ports {
 
 impl Ports {
     /// The ports of one value that has them all.
-    pub fn of(store: Arc<impl OperationStore + AgentLock + EventBus + 'static>) -> Self {
-        Self { store: store.clone(), lock: store.clone(), bus: store }
+    pub fn of(store: Arc<impl OperationStore + PendingOrderStore + AgentLock + EventBus + 'static>) -> Self {
+        Self { store: store.clone(), pending_orders: store.clone(), lock: store.clone(), bus: store }
     }
 }
 
@@ -138,6 +144,22 @@ macro_rules! store_conformance {
             redriving_keeps_the_journal,
             a_doubt_is_resolved_by_a_person,
             old_operations_are_forgotten_whole,
+            a_pending_order_is_created_once,
+            who_edits_an_old_version_overwrites_nothing,
+            a_mutation_that_is_repeated_is_one_change,
+            two_devices_submit_one_pending_order_once,
+            what_is_submitted_is_locked_until_it_is_an_order,
+            what_was_rejected_is_corrected_and_submitted_anew,
+            a_doubt_keeps_a_pending_order_locked,
+            what_starts_again_takes_its_pending_order_back,
+            a_stale_submission_is_refused_whole,
+            pending_orders_of_agents_are_their_own,
+            pending_orders_are_paged_newest_first,
+            open_pending_orders_have_a_limit,
+            a_pending_order_goes_with_its_operation,
+            changes_of_a_pending_order_are_told_without_a_hole,
+            a_snapshot_has_the_pending_orders_of_its_place,
+            pending_orders_outlive_a_restart,
             what_waits_in_order,
             a_survey_pages_over_agents,
             a_long_queue_crowds_nobody_out_of_a_survey,

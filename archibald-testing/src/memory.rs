@@ -6,6 +6,7 @@
 mod bus;
 mod lock;
 mod operations;
+mod pending_orders;
 mod state;
 mod wakes;
 

@@ -56,6 +56,7 @@ async fn serve_until_told(settings: &Settings) -> Result<(), Failure> {
     let listener = if settings.flag("no-http") { None } else { Some(listen(settings).await?) };
     let parts = Parts::from(settings).await?;
     let archibald = Archibald::builder(parts.ports())
+        .pending_orders(parts.pending_orders.clone())
         .config(parts.config.clone())
         .failpoints(parts.failpoints.clone())
         .build()?;

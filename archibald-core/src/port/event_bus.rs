@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::error::StoreError;
 use crate::event::{Cursor, Event, Progress};
 use crate::id::AgentId;
+use crate::pending_order::PendingOrder;
 use crate::record::OperationRecord;
 use crate::time::Timestamp;
 
@@ -56,6 +57,9 @@ pub struct Snapshot {
     pub cursor: Cursor,
     /// Unfinished operations, and the last finished ones, newest first.
     pub operations: Vec<OperationRecord>,
+    /// Pending orders: those that are not submitted, and as many of the submitted ones as finished operations
+    /// were asked for, the last ones; newest first.
+    pub pending_orders: Vec<PendingOrder>,
 }
 
 /// The bus ended; nothing more will come from it.

@@ -1,11 +1,14 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{AdminError, Enqueued, OperationFilter, OperationPage, PoolOccupancy, RowPage, RowQuery};
+use super::{
+    AdminError, Enqueued, OperationFilter, OperationPage, PendingOrders, PoolOccupancy, RowPage, RowQuery,
+};
 use crate::error::{EnqueueError, StoreError};
 use crate::event::Origin;
 use crate::id::{AgentId, OperationId, OperationKey, OperationKind};
@@ -241,6 +244,11 @@ pub trait Operations: Send + Sync {
     /// # Cancel safety
     /// Cancel safe: it only reads.
     async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError>;
+
+    /// The door to pending orders; `None` where there are none.
+    fn pending_orders(&self) -> Option<Arc<dyn PendingOrders>> {
+        None
+    }
 
     /// Whether the agent is configured.
     fn knows(&self, agent: &AgentId) -> bool;

@@ -18,6 +18,15 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<OperationKey
     Ok(Some(key))
 }
 
+/// The version that `If-Match` names. One, as its `ETag` gave it: `*` would overwrite what nobody has seen.
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let name = "If-Match";
+    let Some(text) = one(headers, name)? else { return Ok(None) };
+    let version = text.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let version = version.and_then(|digits| digits.parse().ok());
+    version.map(Some).ok_or_else(|| in_header(name, "must be one ETag as it was given, such as \"3\""))
+}
+
 /// `Prefer: wait=N` (RFC 7240). What cannot be read is ignored, as preferences are.
 pub(crate) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
@@ -90,6 +99,16 @@ mod tests {
 
     fn headers(name: &'static str, value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn a_version_is_named_as_it_was_given() {
+        let version = |value| if_match(&headers("if-match", value)).ok();
+        assert_eq!(if_match(&HeaderMap::new()).ok(), Some(None));
+        assert_eq!(version("\"3\""), Some(Some(3)));
+        for other in ["3", "*", "W/\"3\"", "\"3\", \"4\"", "\"\"", "\"-1\"", ""] {
+            assert_eq!(version(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -72,12 +72,22 @@ pub(crate) async fn enqueue(
         run_at: body.run_at,
         origin: origin(&headers)?,
     };
-    let wait = preferred_wait(&headers);
-    let mut enqueued = state.operations.enqueue(request).await?;
+    let enqueued = state.operations.enqueue(request).await?;
+    waited_for(&state, &agent, enqueued, &headers).await
+}
+
+/// The answer for an operation that is on disk, after the wait that the client prefers.
+pub(super) async fn waited_for(
+    state: &ApiState,
+    agent: &AgentId,
+    mut enqueued: Enqueued,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let wait = preferred_wait(headers);
     if let Some(limit) = wait.filter(|_| !enqueued.record.operation.is_final()) {
-        enqueued.record = waited(&state, &agent, enqueued.record, limit).await?;
+        enqueued.record = waited(state, agent, enqueued.record, limit).await?;
     }
-    let mut response = answer(&state, enqueued).await;
+    let mut response = answer(state, enqueued).await;
     if let Some(wait) = wait {
         let applied = HeaderValue::from_str(&format!("wait={}", wait.as_secs()));
         let applied = applied.expect("a number is printable ASCII");

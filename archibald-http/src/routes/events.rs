@@ -16,7 +16,7 @@ use crate::problem::Problem;
 use crate::request::{Query, cut_wait, last_event_id, wants_json};
 use crate::state::ApiState;
 use crate::stream::{Frame, Subscription, long_poll, polling, sse};
-use crate::wire::OperationView;
+use crate::wire::{OperationView, PendingOrderView};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +68,7 @@ pub(crate) async fn follow(
 #[utoipa::path(
     get,
     path = "/snapshot",
-    responses((status = 200, description = "`cursor` and `operations`", body = Object)),
+    responses((status = 200, description = "`cursor`, `operations` and `pending_orders`", body = Object)),
 )]
 pub(crate) async fn snapshot(
     State(state): State<ApiState>,
@@ -78,7 +78,8 @@ pub(crate) async fn snapshot(
     let progress = state.bus.progress(&agent);
     let view = |record| OperationView::new(record, &progress, vec![]);
     let operations = snapshot.operations.into_iter().map(view).collect();
-    Ok(Json(Frame::Snapshot { cursor: snapshot.cursor, operations }))
+    let pending_orders = snapshot.pending_orders.into_iter().map(PendingOrderView::from).collect();
+    Ok(Json(Frame::Snapshot { cursor: snapshot.cursor, operations, pending_orders }))
 }
 
 fn stream(state: &ApiState, access: AgentAccess, place: Option<Cursor>) -> Response {

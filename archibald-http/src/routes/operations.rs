@@ -260,7 +260,7 @@ fn shown(evidence: Evidence) -> Response {
 }
 
 /// A part of the path by its name; what cannot be one names nothing, so it is 404.
-pub(crate) struct Named<T>(T);
+pub(crate) struct Named<T>(pub(super) T);
 
 pub(crate) struct Nth(u32);
 

@@ -3,7 +3,7 @@ use archibald_core::id::{AgentId, OperationId};
 use archibald_core::time::Timestamp;
 use serde::Serialize;
 
-use crate::wire::{OperationView, ProgressView};
+use crate::wire::{OperationView, PendingOrderView, ProgressView};
 
 /// The version of the frames, sent in `hello`.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -22,6 +22,8 @@ pub enum Frame {
         cursor: Cursor,
         /// Unfinished operations and the last finished ones, newest first.
         operations: Vec<OperationView>,
+        /// Pending orders that are not submitted and the last submitted ones, newest first.
+        pending_orders: Vec<PendingOrderView>,
     },
     /// Events without a hole.
     Batch {

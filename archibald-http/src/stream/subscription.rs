@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::frame::{Bye, Frame, Heartbeat, Hello, PROTOCOL};
 use super::thinning::{Thinned, Thinning};
-use crate::wire::OperationView;
+use crate::wire::{OperationView, PendingOrderView};
 
 /// How streams behave.
 #[derive(Debug, Clone)]
@@ -195,8 +195,9 @@ impl Reader {
         let progress = self.bus.progress(&self.agent);
         let view = |record| OperationView::new(record, &progress, vec![]);
         let operations = snapshot.operations.into_iter().map(view).collect();
+        let pending_orders = snapshot.pending_orders.into_iter().map(PendingOrderView::from).collect();
         self.place = Some(snapshot.cursor);
-        Ok(Frame::Snapshot { cursor: snapshot.cursor, operations })
+        Ok(Frame::Snapshot { cursor: snapshot.cursor, operations, pending_orders })
     }
 
     /// The log was read and the device has all of it.

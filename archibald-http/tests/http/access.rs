@@ -20,6 +20,13 @@ fn of_agent() -> Vec<(Method, String)> {
         routes.push((Method::POST, format!("/v1/agents/{{agent}}/operations/{ID}/{verb}")));
     }
     routes.push((Method::GET, format!("/v1/agents/{{agent}}/operations/{ID}")));
+    for method in [Method::GET, Method::POST] {
+        routes.push((method, "/v1/agents/{agent}/pending-orders".to_owned()));
+    }
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        routes.push((method, format!("/v1/agents/{{agent}}/pending-orders/{ID}")));
+    }
+    routes.push((Method::POST, format!("/v1/agents/{{agent}}/pending-orders/{ID}/submit")));
     routes.push((Method::GET, format!("/v1/agents/{{agent}}/operations/{ID}/evidence/0")));
     for what in ["operations", "customers", "products", "prices", "orders", "snapshot", "events"] {
         routes.push((Method::GET, format!("/v1/agents/{{agent}}/{what}")));

@@ -12,8 +12,8 @@ use archibald_core::operation::{Class, NewOperation, OperationState};
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
     AdminError, AgentLock, EnqueueRequest, Enqueued, EventBus, EventRead, Head, LeaseRequest, Leased,
-    OperationFilter, OperationPage, OperationStore, Operations, Overview, RowPage, RowQuery, Snapshot,
-    Wakeups, Why, WorkerWakeups,
+    OperationFilter, OperationPage, OperationStore, Operations, Overview, PendingOrders, RowPage, RowQuery,
+    Snapshot, Wakeups, Why, WorkerWakeups,
 };
 use archibald_core::record::{Disposition, Evidence, OperationRecord, Resolution, Settlement};
 use archibald_core::time::Timestamp;
@@ -162,6 +162,10 @@ impl Operations for Door {
 
     async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError> {
         OperationStore::rows(&self.store, agent, query).await
+    }
+
+    fn pending_orders(&self) -> Option<Arc<dyn PendingOrders>> {
+        Some(Arc::new(self.clone()))
     }
 
     fn knows(&self, agent: &AgentId) -> bool {

@@ -12,6 +12,7 @@ mod long_poll;
 mod openapi;
 mod operations;
 mod page;
+mod pending_orders;
 mod problems;
 mod resume;
 mod rows;

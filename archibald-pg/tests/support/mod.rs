@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use archibald_core::id::{AgentId, OperationId, OperationKey, OperationKind, WorkerId};
+use archibald_core::id::{AgentId, OperationId, OperationKey, OperationKind, PendingOrderId, WorkerId};
 use archibald_core::operation::{Class, NewOperation};
+use archibald_core::pending_order::{NewPendingOrder, OrderContent};
 use archibald_core::port::LeaseRequest;
 use archibald_core::record::OperationRecord;
 use archibald_pg::{PgOptions, PgStore};
@@ -64,6 +65,16 @@ pub fn submit(agent: &AgentId, key: &str) -> NewOperation {
         run_at: None,
         origin: None,
         queue_limit: 1_000_000,
+    }
+}
+
+pub fn draft(agent: &AgentId, key: &str) -> NewPendingOrder {
+    NewPendingOrder {
+        id: PendingOrderId(Uuid::now_v7()),
+        agent: agent.clone(),
+        key: OperationKey::new(key).unwrap(),
+        content: OrderContent { customer: Some("ALFKI".to_owned()), ..OrderContent::default() },
+        origin: None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use archibald_core::effect::{ActOutcome, EffectRecord, Intent, Mark, Receipt, Verdict};
 use archibald_core::erp::{Order, OrderQuery, OrderSummary, WantedOrder, differences};
 use archibald_core::error::FieldError;
-use archibald_core::id::{EffectName, OperationKind, Target};
+use archibald_core::id::{EffectName, OperationKind, PendingOrderId, Target};
 use archibald_core::operation::Operation;
 use archibald_core::port::CommitGate;
 use async_trait::async_trait;
@@ -22,7 +22,7 @@ use super::which_order::WhichOrder;
 use crate::action::{ActionContext, Completion, EffectAction, Interrupted, Prepared};
 
 /// Submits an order. Payload: [`WantedOrder`] and, where it was a draft before, `pending_order`, the draft's
-/// id; result: `{"order": number}`.
+/// id, which alone means what the draft says when it is accepted; result: `{"order": number}`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SubmitOrder;
 
@@ -35,6 +35,10 @@ impl EffectAction for SubmitOrder {
     /// Two devices that submit the same draft mean one order.
     fn once_per_target(&self) -> bool {
         true
+    }
+
+    fn pending_order(&self, payload: &Value) -> Option<PendingOrderId> {
+        payload.get("pending_order")?.as_str()?.parse().ok()
     }
 
     fn validate(&self, payload: &Value) -> Result<Option<Target>, Vec<FieldError>> {

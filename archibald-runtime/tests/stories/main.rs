@@ -5,6 +5,7 @@ mod create_customer;
 mod delete_order;
 mod edit_order;
 mod pausing;
+mod pending_orders;
 mod retention;
 mod send_to_verona;
 mod spread;

@@ -1,6 +1,8 @@
 //! This test program once more, as a process that can be killed.
 #![allow(dead_code)]
 
+pub(crate) mod pending_orders;
+
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
@@ -88,6 +90,7 @@ pub(crate) fn main() {
                 store.close().await;
             }
             Ok(store) if role == "work" => work(Arc::new(store), round).await,
+            Ok(store) if role == "pending-orders" => pending_orders::work(Arc::new(store), round).await,
             Ok(store) => flood(Arc::new(store), round).await,
         }
     });

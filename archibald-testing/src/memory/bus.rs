@@ -38,7 +38,8 @@ impl EventBus for MemoryStore {
         let epoch = state.epoch;
         let agent = state.agent(agent);
         let cursor = Cursor { epoch, seq: agent.head };
-        Ok(Snapshot { cursor, operations: shown(agent, finished as usize) })
+        let pending_orders = agent.pending_orders_shown(finished as usize);
+        Ok(Snapshot { cursor, operations: shown(agent, finished as usize), pending_orders })
     }
 
     async fn prune(&self, agent: &AgentId, up_to: u64) -> Result<Head, StoreError> {

@@ -23,16 +23,7 @@ use super::{Agent, MemoryStore, State};
 #[async_trait]
 impl OperationStore for MemoryStore {
     async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
-        self.write(|state, now| {
-            if let Some(record) = existing(state.agent(&new.agent), &new)? {
-                return Ok(Enqueued { record, replayed: true });
-            }
-            let agent = new.agent.clone();
-            let (record, events) = OperationRecord::accept(new, state.next_position(), now);
-            state.write(record.clone(), events, now);
-            state.wake_workers(&agent);
-            Ok(Enqueued { record, replayed: false })
-        })
+        self.write(|state, now| enqueue(state, new, false, now))
     }
 
     async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
@@ -268,6 +259,25 @@ impl OperationStore for MemoryStore {
     }
 }
 
+/// What is refused changes nothing. Where a pending order is submitted that one may have to be there.
+pub(super) fn enqueue(
+    state: &mut State,
+    new: NewOperation,
+    needs_pending_order: bool,
+    now: Timestamp,
+) -> Result<Enqueued, EnqueueError> {
+    if let Some(record) = existing(state.agent(&new.agent), &new)? {
+        return Ok(Enqueued { record, replayed: true });
+    }
+    let agent = new.agent.clone();
+    let taken = state.agent(&agent).take_pending_order(&new, needs_pending_order, now)?;
+    let (record, mut events) = OperationRecord::accept(new, state.next_position(), now);
+    events.extend(taken);
+    state.write(record.clone(), events, now);
+    state.wake_workers(&agent);
+    Ok(Enqueued { record, replayed: false })
+}
+
 /// The end of the attempt, and the agent free.
 fn settle(
     state: &mut State,
@@ -283,6 +293,8 @@ fn settle(
     agent.evidence.extend(numbered);
     let mut events = agent.write_rows(&record, settlement.rows, now);
     events.extend(told);
+    // An attempt that ends never asks for what was given back.
+    events.extend(agent.follow(&record.operation, now).unwrap_or_default());
     agent.held = None;
     state.write(record.clone(), events, now);
     Ok(record)
@@ -314,13 +326,14 @@ impl MemoryStore {
         self.write(|state, now| {
             let found = state.agent(agent).by_id(id).cloned();
             let mut record = found.ok_or(AdminError::NotFound(id))?;
-            let events = change(&mut record, now)?;
+            let mut events = change(&mut record, now)?;
             let operation = &record.operation;
             if let Some(target) = operation.claim()
                 && let Some(other) = state.agent(agent).holder_of_target(&operation.kind, id, target)
             {
                 return Err(AdminError::TargetTaken { target: target.clone(), by: other.operation.id });
             }
+            events.extend(state.agent(agent).follow(operation, now)?);
             state.write(record.clone(), events, now);
             state.wake_workers(agent);
             Ok(record)
@@ -355,12 +368,12 @@ fn existing(agent: &Agent, new: &NewOperation) -> Result<Option<OperationRecord>
     Ok(None)
 }
 
-fn page_size(limit: u32) -> usize {
+pub(super) fn page_size(limit: u32) -> usize {
     limit.clamp(1, 500) as usize
 }
 
 /// Cuts what was read beyond the page; if there was any, the page's last place is where the next begins.
-fn cut<T, P>(items: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> P) -> Option<P> {
+pub(super) fn cut<T, P>(items: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> P) -> Option<P> {
     if items.len() <= limit {
         return None;
     }

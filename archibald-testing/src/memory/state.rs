@@ -3,10 +3,13 @@ use std::mem;
 use std::ops::RangeBounds;
 
 use archibald_core::event::{Event, NewEvent, Progress};
-use archibald_core::id::{AgentId, Collection, OperationId, OperationKey, OperationKind, Target};
+use archibald_core::id::{
+    AgentId, Collection, OperationId, OperationKey, OperationKind, PendingOrderId, Target,
+};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, OperationState};
 use archibald_core::pause::{Pause, PauseScope};
+use archibald_core::pending_order::PendingOrder;
 use archibald_core::port::Head;
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::scheduler::Ticket;
@@ -48,6 +51,7 @@ pub(super) struct Agent {
     pub(super) rows: BTreeMap<(Collection, String), (Value, Timestamp)>,
     pub(super) evidence: HashMap<(OperationId, u32), Evidence>,
     pub(super) progress: BTreeMap<OperationId, Progress>,
+    pub(super) pending_orders: BTreeMap<PendingOrderId, PendingOrder>,
 }
 
 impl Default for State {
@@ -161,6 +165,7 @@ impl Agent {
             self.keys.remove(&record.operation.key);
         }
         self.evidence.retain(|(operation, _), _| *operation != id);
+        self.forget_pending_order(id);
     }
 
     /// What waits, in order.

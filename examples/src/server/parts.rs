@@ -12,7 +12,7 @@ use archibald_browser::{ChromiumPool, PoolOptions};
 use archibald_core::effect::Settle;
 use archibald_core::id::{AgentId, WorkerId};
 use archibald_core::port::{
-    AgentLock, BrowserPool, CredentialProvider, Credentials, EventBus, OperationStore,
+    AgentLock, BrowserPool, CredentialProvider, Credentials, EventBus, OperationStore, PendingOrderStore,
 };
 use archibald_http::TokenEntry;
 use archibald_pg::{PgOptions, PgStore};
@@ -106,6 +106,7 @@ impl Failure {
 /// Everything that a running server is made of.
 pub struct Parts {
     store: Arc<dyn OperationStore>,
+    pub(super) pending_orders: Arc<dyn PendingOrderStore>,
     lock: Arc<dyn AgentLock>,
     pub(super) bus: Arc<dyn EventBus>,
     pub(super) pool: Arc<dyn BrowserPool>,
@@ -139,9 +140,21 @@ impl Parts {
         let (erp, base) = erp(settings).await?;
         let credentials: Arc<dyn CredentialProvider> = Arc::new(agents(settings)?);
         let pool = pool(settings, &base, credentials.clone()).await?;
-        let ((store, lock, bus), file) = store(settings).await?;
+        let ((store, pending_orders, lock, bus), file) = store(settings).await?;
         let failpoints = hold::from(settings);
-        let parts = Self { store, lock, bus, pool, credentials, config, tokens, failpoints, file, _erp: erp };
+        let parts = Self {
+            store,
+            pending_orders,
+            lock,
+            bus,
+            pool,
+            credentials,
+            config,
+            tokens,
+            failpoints,
+            file,
+            _erp: erp,
+        };
         Ok(match failpoint::from(settings)? {
             Some(point) => parts.behind(&point),
             None => parts,
@@ -291,7 +304,7 @@ async fn try_a_browser(options: &LaunchOptions) -> Result<(), LaunchError> {
     Ok(())
 }
 
-type Store = (Arc<dyn OperationStore>, Arc<dyn AgentLock>, Arc<dyn EventBus>);
+type Store = (Arc<dyn OperationStore>, Arc<dyn PendingOrderStore>, Arc<dyn AgentLock>, Arc<dyn EventBus>);
 
 async fn store(settings: &Settings) -> Result<(Store, Option<Arc<SqliteStore>>), Failure> {
     let url = settings.text("store");
@@ -315,6 +328,6 @@ async fn store(settings: &Settings) -> Result<(Store, Option<Arc<SqliteStore>>),
     Err(settings.refuse("store", "sqlite:PATH, postgres://… or memory").into())
 }
 
-fn all<S: OperationStore + AgentLock + EventBus + 'static>(store: Arc<S>) -> Store {
-    (store.clone(), store.clone(), store)
+fn all<S: OperationStore + PendingOrderStore + AgentLock + EventBus + 'static>(store: Arc<S>) -> Store {
+    (store.clone(), store.clone(), store.clone(), store)
 }

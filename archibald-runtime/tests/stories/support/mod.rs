@@ -68,7 +68,7 @@ impl House {
     pub(crate) fn with_point(point: &Arc<Failpoint>) -> Self {
         let (store, erp) = (Arc::new(MemoryStore::new(Arc::new(SystemClock))), FakeErp::new(8));
         let ports = Ports { store: point.store(store.clone()), ..ports(&store, &erp) };
-        let archibald = house(ports, &quick(), Arc::new(NoFailpoints));
+        let archibald = house(ports, &store, &quick(), Arc::new(NoFailpoints));
         let worker = archibald.start();
         Self { store, erp, archibald, worker, config: quick() }
     }
@@ -81,7 +81,7 @@ impl House {
         bus: Arc<dyn EventBus>,
     ) -> Self {
         let ports = Ports { bus, ..ports(&store, &erp) };
-        let archibald = house(ports, &config, Arc::new(NoFailpoints));
+        let archibald = house(ports, &store, &config, Arc::new(NoFailpoints));
         let worker = archibald.start();
         Self { store, erp, archibald, worker, config }
     }
@@ -177,7 +177,7 @@ fn door(
     config: &RuntimeConfig,
     failpoints: Arc<dyn Failpoints>,
 ) -> Archibald {
-    house(ports(store, erp), config, failpoints)
+    house(ports(store, erp), store, config, failpoints)
 }
 
 fn ports(store: &Arc<MemoryStore>, erp: &Arc<FakeErp>) -> Ports {
@@ -187,8 +187,14 @@ fn ports(store: &Arc<MemoryStore>, erp: &Arc<FakeErp>) -> Ports {
     Ports::new(store.clone(), erp.clone(), Arc::new(credentials))
 }
 
-fn house(ports: Ports, config: &RuntimeConfig, failpoints: Arc<dyn Failpoints>) -> Archibald {
+fn house(
+    ports: Ports,
+    store: &Arc<MemoryStore>,
+    config: &RuntimeConfig,
+    failpoints: Arc<dyn Failpoints>,
+) -> Archibald {
     Archibald::builder(ports)
+        .pending_orders(store.clone())
         .action(Action::Effect(Arc::new(ImpatientOrder)))
         .action(Action::Read(Arc::new(CountCustomers)))
         .config(config.clone())
