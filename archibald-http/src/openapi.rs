@@ -2,13 +2,18 @@
 
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Object, Type};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Required,
     ResponseBuilder,
 };
 
+use crate::auth::COOKIE;
+
 const TOKEN: &str = "token";
+const SESSION: &str = "session";
 
 pub(crate) fn base() -> OpenApi {
     let info = InfoBuilder::new()
@@ -16,8 +21,9 @@ pub(crate) fn base() -> OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("Errors are RFC 9457 problems, times RFC 3339 in UTC, ids UUIDs."));
     let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-    let components = ComponentsBuilder::new().security_scheme(TOKEN, token).build();
-    OpenApiBuilder::new().info(info.build()).components(Some(components)).build()
+    let session = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(COOKIE)));
+    let components = ComponentsBuilder::new().security_scheme(TOKEN, token).security_scheme(SESSION, session);
+    OpenApiBuilder::new().info(info.build()).components(Some(components.build())).build()
 }
 
 /// Every path names its agent.
@@ -34,7 +40,8 @@ pub(crate) fn of_agent(document: OpenApi) -> OpenApi {
 /// Every path asks for a token, and is 404 to whom it does not concern.
 pub(crate) fn behind_a_token(document: OpenApi) -> OpenApi {
     each(document, |operation| {
-        operation.security = Some(vec![SecurityRequirement::new(TOKEN, [""; 0])]);
+        operation.security =
+            Some([TOKEN, SESSION].map(|way| SecurityRequirement::new(way, [""; 0])).to_vec());
         for (status, description) in
             [("401", "No valid token"), ("404", "There is no such thing, or not for this token")]
         {
@@ -62,8 +69,8 @@ pub(crate) fn with_problems(document: OpenApi) -> OpenApi {
 
 fn each(mut document: OpenApi, mut change: impl FnMut(&mut Operation)) -> OpenApi {
     for item in document.paths.paths.values_mut() {
-        let PathItem { get, post, .. } = item;
-        [get, post].into_iter().flatten().for_each(&mut change);
+        let PathItem { get, post, put, delete, patch, .. } = item;
+        [get, post, put, delete, patch].into_iter().flatten().for_each(&mut change);
     }
     document
 }

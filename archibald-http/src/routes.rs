@@ -7,21 +7,25 @@ mod health;
 mod me;
 mod operations;
 mod rows;
+mod session;
 
 use axum::middleware::{from_extractor_with_state, from_fn_with_state};
 use axum::routing::get;
 use axum::{Json, Router};
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::{AgentAccess, OperatorAccess};
-use crate::middleware::{authenticate, envelope};
+use crate::middleware::{admit, authenticate, envelope};
 use crate::problem::Problem;
 use crate::state::ApiState;
 use crate::{openapi, page};
 
-/// The whole API and its page. Every route under `/v1` asks for a token, those that do not exist too.
+/// The whole API and its page. Every route under `/v1` but the one that
+/// signs in asks for a token, those that do not exist too.
 pub fn router(state: ApiState) -> Router {
     let (router, document) = with_document(&state);
     router
@@ -29,6 +33,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(page::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(compression())
         .layer(from_fn_with_state(state.clone(), envelope))
         .with_state(state)
 }
@@ -48,14 +53,20 @@ fn v1(state: &ApiState) -> (Router<ApiState>, OpenApi) {
     let (of_agent, agents) = of_agent(state);
     let (of_operator, admin) = of_operator(state);
     let (me, mut document) = OpenApiRouter::new().routes(routes!(me::me)).split_for_parts();
+    let (session, of_session) =
+        OpenApiRouter::new().routes(routes!(session::sign_in, session::sign_out)).split_for_parts();
     let router = me
         .nest("/agents/{agent}", of_agent)
         .nest("/admin", of_operator)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(state.clone(), authenticate));
+        .layer(from_fn_with_state(state.clone(), authenticate))
+        .merge(session.method_not_allowed_fallback(method_not_allowed))
+        .layer(from_fn_with_state(state.clone(), admit));
     document = document.nest("/agents/{agent}", openapi::of_agent(agents)).nest("/admin", admin);
-    (router, openapi::behind_a_token(document))
+    document = openapi::behind_a_token(document);
+    document.merge(of_session);
+    (router, document)
 }
 
 fn of_agent(state: &ApiState) -> (Router<ApiState>, OpenApi) {
@@ -72,6 +83,7 @@ fn of_agent(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(rows::orders))
         .routes(routes!(events::snapshot))
         .routes(routes!(events::follow))
+        .routes(routes!(events::follow_by_ws))
         .split_for_parts();
     let guard = from_extractor_with_state::<AgentAccess, _>(state.clone());
     (router.method_not_allowed_fallback(method_not_allowed).route_layer(guard), document)
@@ -82,9 +94,16 @@ fn of_operator(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(admin::overview))
         .routes(routes!(admin::pause))
         .routes(routes!(admin::resume))
+        .routes(routes!(admin::revoke))
         .split_for_parts();
     let guard = from_extractor_with_state::<OperatorAccess, _>(state.clone());
     (router.method_not_allowed_fallback(method_not_allowed).route_layer(guard), document)
+}
+
+/// Not of what is small, or compressed already, or has to go out event by event.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let worth_it = SizeAbove::new(1024).and(NotForContentType::IMAGES).and(NotForContentType::SSE);
+    CompressionLayer::new().compress_when(worth_it)
 }
 
 async fn not_found() -> Problem {

@@ -128,7 +128,7 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn cancel(
     State(state): State<ApiState>,
-    AgentAccess { agent, principal }: AgentAccess,
+    AgentAccess { agent, principal, .. }: AgentAccess,
     Named(id): Named<OperationId>,
 ) -> Result<Json<OperationView>, Problem> {
     let record = state.operations.cancel(&agent, id, &principal.name).await?;
@@ -147,7 +147,7 @@ pub(crate) async fn cancel(
 )]
 pub(crate) async fn retry(
     State(state): State<ApiState>,
-    AgentAccess { agent, principal }: AgentAccess,
+    AgentAccess { agent, principal, .. }: AgentAccess,
     Named(id): Named<OperationId>,
 ) -> Result<Json<OperationView>, Problem> {
     let record = state.operations.retry(&agent, id, &principal.name).await?;
@@ -168,7 +168,7 @@ pub(crate) async fn retry(
 )]
 pub(crate) async fn resolve(
     State(state): State<ApiState>,
-    AgentAccess { agent, principal }: AgentAccess,
+    AgentAccess { agent, principal, .. }: AgentAccess,
     Named(id): Named<OperationId>,
     JsonBody(body): JsonBody<ResolveBody>,
 ) -> Result<Json<OperationView>, Problem> {

@@ -21,7 +21,7 @@ fn of_agent() -> Vec<(Method, String)> {
     }
     routes.push((Method::GET, format!("/v1/agents/{{agent}}/operations/{ID}")));
     routes.push((Method::GET, format!("/v1/agents/{{agent}}/operations/{ID}/evidence/0")));
-    for what in ["operations", "customers", "products", "prices", "orders", "snapshot", "events"] {
+    for what in ["operations", "customers", "products", "prices", "orders", "snapshot", "events", "ws"] {
         routes.push((Method::GET, format!("/v1/agents/{{agent}}/{what}")));
     }
     routes
@@ -32,12 +32,19 @@ fn of_operator() -> Vec<(Method, String)> {
         (Method::GET, "/v1/admin/overview".into()),
         (Method::POST, "/v1/admin/pause".into()),
         (Method::POST, "/v1/admin/resume".into()),
+        (Method::POST, "/v1/admin/sessions/revoke".into()),
     ]
+}
+
+/// What can be asked without a token: to get a session, and to end it.
+pub fn open() -> Vec<(Method, String)> {
+    [Method::POST, Method::DELETE].map(|method| (method, "/v1/session".to_owned())).to_vec()
 }
 
 /// Every route under `/v1` as the description spells it.
 pub fn all() -> Vec<(Method, String)> {
-    let routes = of_agent().into_iter().chain(of_operator()).chain([(Method::GET, "/v1/me".to_owned())]);
+    let routes =
+        of_agent().into_iter().chain(of_operator()).chain([(Method::GET, "/v1/me".to_owned())]).chain(open());
     routes
         .map(|(method, path)| (method, path.replace(ID, "{id}").replace("evidence/0", "evidence/{n}")))
         .collect()

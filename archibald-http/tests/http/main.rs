@@ -16,4 +16,7 @@ mod problems;
 mod resume;
 mod rows;
 mod server;
+mod session;
 mod subscription;
+mod transports;
+mod websocket;
