@@ -12,6 +12,7 @@ mod session;
 use axum::middleware::{from_extractor_with_state, from_fn_with_state};
 use axum::routing::get;
 use axum::{Json, Router};
+use serde_json::Value;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use utoipa::openapi::OpenApi;
@@ -39,14 +40,14 @@ pub fn router(state: ApiState) -> Router {
 }
 
 /// A route is registered together with its description, so that none can be without one.
-fn with_document(state: &ApiState) -> (Router<ApiState>, OpenApi) {
+fn with_document(state: &ApiState) -> (Router<ApiState>, Value) {
     let (v1, described) = v1(state);
     let (open, document) = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
         .split_for_parts();
-    (open.nest("/v1", v1), openapi::with_problems(document.nest("/v1", described)))
+    (open.nest("/v1", v1), openapi::finished(document.nest("/v1", described)))
 }
 
 fn v1(state: &ApiState) -> (Router<ApiState>, OpenApi) {
@@ -94,7 +95,14 @@ fn of_operator(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(admin::overview))
         .routes(routes!(admin::pause))
         .routes(routes!(admin::resume))
-        .routes(routes!(admin::revoke))
+        .routes(routes!(admin::agents::agents))
+        .routes(routes!(admin::operations::operations))
+        .routes(routes!(admin::operations::doubts))
+        .routes(routes!(admin::process::workers))
+        .routes(routes!(admin::process::pool))
+        .routes(routes!(admin::process::drain))
+        .routes(routes!(admin::events::follow))
+        .routes(routes!(admin::sessions::revoke))
         .split_for_parts();
     let guard = from_extractor_with_state::<OperatorAccess, _>(state.clone());
     (router.method_not_allowed_fallback(method_not_allowed).route_layer(guard), document)

@@ -31,6 +31,8 @@ pub struct ApiConfig {
     pub streams_per_agent: usize,
     /// Of the streams themselves.
     pub stream: StreamConfig,
+    /// How often the overview is read for an operator that follows it. Default 1 s.
+    pub overview_interval: Duration,
     /// How often one agent may ask, over all its devices; more is 429. Operators are not counted. Default 300
     /// at once and 50 a second.
     pub rate: Rate,
@@ -60,6 +62,7 @@ impl Default for ApiConfig {
             answer_time: Duration::from_secs(30),
             streams_per_agent: 16,
             stream: StreamConfig::default(),
+            overview_interval: Duration::from_secs(1),
             rate: Rate { burst: 300, per_second: 50.0 },
             sign_in_rate: Rate { burst: 10, per_second: 0.1 },
             in_flight: 4096,

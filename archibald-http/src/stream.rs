@@ -7,6 +7,7 @@
 
 mod frame;
 mod long_poll;
+mod overview;
 mod registry;
 mod sse;
 mod subscription;
@@ -15,7 +16,8 @@ mod ws;
 
 pub use self::frame::{Bye, Frame, Heartbeat, Hello};
 pub(crate) use self::long_poll::{long_poll, polling};
+pub(crate) use self::overview::follow_overview;
 pub(crate) use self::registry::{Holder, StreamRegistry, Whose};
-pub(crate) use self::sse::sse;
+pub(crate) use self::sse::{event, event_stream, sse};
 pub use self::subscription::{StreamConfig, Subscription};
 pub(crate) use self::ws::{upgrade, ws};

@@ -20,7 +20,7 @@ use crate::serve::Held;
 use crate::state::ApiState;
 use crate::stream::{Frame, Holder, Subscription, Whose, long_poll, polling, sse, upgrade, ws};
 use crate::time::time_left;
-use crate::wire::OperationView;
+use crate::wire::{OperationView, PollFrame};
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -51,7 +51,7 @@ type OnFrame = Box<dyn FnMut(&Frame) + Send>;
     responses(
         (status = 200, description = "Frames: hello, snapshot, batch, heartbeat, progress, bye", content(
             (String = "text/event-stream"),
-            (Object = "application/json"),
+            (PollFrame = "application/json"),
         )),
         (status = 400, description = "What was sent is no cursor", body = Problem),
     ),
@@ -110,7 +110,7 @@ pub(crate) async fn follow_by_ws(
 #[utoipa::path(
     get,
     path = "/snapshot",
-    responses((status = 200, description = "`cursor` and `operations`", body = Object)),
+    responses((status = 200, description = "`cursor` and `operations`", body = ref("#/components/schemas/Snapshot"))),
 )]
 pub(crate) async fn snapshot(
     State(state): State<ApiState>,

@@ -43,10 +43,10 @@ pub(crate) struct ListQuery {
 /// A page of operations, newest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Operations {
-    items: Vec<OperationView>,
+    pub(super) items: Vec<OperationView>,
     /// Where the next page begins, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 /// What a person decided.

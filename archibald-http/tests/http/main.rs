@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod admin_lists;
 mod device;
 mod door;
 mod enqueue;
