@@ -23,9 +23,10 @@ use crate::state::ApiState;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PauseBody {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, min_length = 1, max_length = 64, pattern = r"^[a-z0-9._-]+$")]
     agent: AgentId,
     #[serde(default)]
+    #[schema(pattern = r"^[^\u0000]*$")]
     why: Option<String>,
 }
 
@@ -33,7 +34,7 @@ pub(crate) struct PauseBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResumeBody {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, min_length = 1, max_length = 64, pattern = r"^[a-z0-9._-]+$")]
     agent: AgentId,
 }
 

@@ -30,13 +30,13 @@ pub(crate) struct ListQuery {
     /// Only in this state.
     state: Option<StateName>,
     /// Only of this kind.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 64, pattern = r"^[a-z0-9-]+$")]
     kind: Option<OperationKind>,
     /// At most this many; 50 when absent.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// The `next` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}$")]
     after: Option<u64>,
 }
 

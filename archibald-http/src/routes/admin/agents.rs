@@ -24,6 +24,7 @@ pub(crate) struct AgentsQuery {
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// The `next` of the page before.
+    #[param(pattern = r"^[^\u0000]*$")]
     after: Option<String>,
 }
 

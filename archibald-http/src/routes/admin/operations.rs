@@ -23,17 +23,18 @@ const AGENTS: usize = 100;
 #[into_params(parameter_in = Query)]
 pub(crate) struct OperationsQuery {
     /// Only of this agent.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 64, pattern = r"^[a-z0-9._-]+$")]
     agent: Option<AgentId>,
     /// Only in this state.
     state: Option<StateName>,
     /// Only of this kind.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 64, pattern = r"^[a-z0-9-]+$")]
     kind: Option<OperationKind>,
     /// At most this many; 50 when absent.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// The `next` of the page before.
+    #[param(pattern = r"^[0-9]{0,18}~[a-z0-9._-]{1,64}$")]
     after: Option<String>,
 }
 
@@ -45,6 +46,7 @@ pub(crate) struct DoubtsQuery {
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// The `next` of the page before.
+    #[param(pattern = r"^[0-9]{0,18}~[a-z0-9._-]{1,64}$")]
     after: Option<String>,
 }
 
