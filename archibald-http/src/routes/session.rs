@@ -24,7 +24,7 @@ use crate::time::timestamp;
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignIn {
     /// The token that would else come in the header `Authorization`.
-    #[schema(max_length = 8192)]
+    #[schema(pattern = r"^[^\u0000]*$")]
     token: String,
 }
 

@@ -12,16 +12,19 @@ def before_call(context, case, kwargs):
     if not generation or generation.mode is not GenerationMode.POSITIVE:
         return
     if isinstance(case.body, dict):
-        case.body = whole_numbers_without_a_point(case.body)
+        case.body = as_it_can_be_kept(case.body)
         if case.method.upper() == "POST" and case.path.endswith("/operations"):
             # A write's key is its header or its field, and is for one request only.
             case.body["key"] = str(uuid.uuid4())
             (case.headers or {}).pop("Idempotency-Key", None)
 
 
-def whole_numbers_without_a_point(value):
+def as_it_can_be_kept(value):
+    """Whole numbers without a point, and no NUL, wherever it is in what may be anything."""
     if isinstance(value, dict):
-        return {name: whole_numbers_without_a_point(item) for name, item in value.items()}
+        return {as_it_can_be_kept(name): as_it_can_be_kept(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [whole_numbers_without_a_point(item) for item in value]
+        return [as_it_can_be_kept(item) for item in value]
+    if isinstance(value, str):
+        return value.replace("\0", "")
     return int(value) if isinstance(value, float) and value.is_integer() else value
