@@ -6,6 +6,9 @@
 //! that a handler that forgot them would be guarded still.
 
 mod access;
+mod jwt;
+mod origin;
+mod session;
 mod tokens;
 
 use std::time::SystemTime;
@@ -15,6 +18,9 @@ use archibald_core::id::AgentId;
 use async_trait::async_trait;
 
 pub(crate) use self::access::{AgentAccess, OperatorAccess};
+pub use self::jwt::{InvalidKey, JwtKey, NotSigned};
+pub(crate) use self::origin::same_origin;
+pub(crate) use self::session::{COOKIE, SessionKey, Sessions, cookie_of};
 pub use self::tokens::{InvalidToken, TokenEntry, TokenScope, TokenSet};
 
 /// What somebody reaches.
@@ -48,6 +54,11 @@ impl Principal {
     #[must_use]
     pub fn operator(name: impl Into<String>) -> Self {
         Self { name: name.into(), scope: Scope::Operator, expires_at: None }
+    }
+
+    /// Whether it is the same holder, whatever the end of their token.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.scope == other.scope
     }
 
     /// Whether paths of this agent are theirs.

@@ -31,6 +31,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod auth;
+mod limit;
 mod middleware;
 mod openapi;
 mod page;
@@ -40,11 +41,14 @@ mod routes;
 mod serve;
 mod state;
 mod stream;
+mod time;
 mod wire;
 
 pub use self::auth::{
-    AuthError, Authenticator, InvalidToken, Principal, Scope, TokenEntry, TokenScope, TokenSet,
+    AuthError, Authenticator, InvalidKey, InvalidToken, JwtKey, NotSigned, Principal, Scope, TokenEntry,
+    TokenScope, TokenSet,
 };
+pub use self::limit::Rate;
 pub use self::problem::Problem;
 pub use self::routes::router;
 pub use self::serve::{ServeLimits, serve};

@@ -2,17 +2,18 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::auth::AuthError;
+use crate::auth::{AuthError, Principal, Scope, SessionKey, cookie_of, same_origin};
 use crate::problem::Problem;
 use crate::request::MAX_WAIT;
 use crate::state::ApiState;
@@ -42,25 +43,79 @@ pub(crate) async fn envelope(State(state): State<ApiState>, request: Request, ne
     response
 }
 
-/// Around `/v1`: nobody gets further who is not known.
+/// Around `/v1`: no more at a time than the process can carry.
+pub(crate) async fn admit(
+    State(state): State<ApiState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let permit = state.in_flight.try_acquire();
+    let _permit = permit.map_err(|_| Problem::unavailable("too many requests are under way; try again"))?;
+    Ok(next.run(request).await)
+}
+
+/// Around what is of somebody: nobody gets further who is not known, or asks too often.
 pub(crate) async fn authenticate(
     State(state): State<ApiState>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let token = bearer(request.headers()).ok_or_else(Problem::unauthorized)?;
-    let principal = state.authenticator.authenticate(token).await.map_err(|error| match error {
+    let (principal, session) = match bearer(request.headers()) {
+        Some(token) => (holder_of(&state, token).await?, None),
+        None => {
+            let (session, principal) = signed_in(&state, request.headers())?;
+            refuse_foreign_pages(&request)?;
+            (principal, Some(session))
+        }
+    };
+    pace(&state, &principal)?;
+    request.extensions_mut().insert(principal);
+    if let Some(session) = session {
+        request.extensions_mut().insert(session);
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Who holds a token.
+pub(crate) async fn holder_of(state: &ApiState, token: &str) -> Result<Principal, Problem> {
+    state.authenticator.authenticate(token).await.map_err(|error| match error {
         AuthError::Refused => Problem::unauthorized(),
         AuthError::Unavailable(cause) => {
             tracing::error!(%cause, "tokens cannot be checked");
             Problem::unavailable("tokens cannot be checked now; try again")
         }
-    })?;
-    request.extensions_mut().insert(principal);
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    Ok(response)
+    })
+}
+
+/// A cookie alone is sent by a browser whoever wrote the page that asks.
+fn signed_in(state: &ApiState, headers: &HeaderMap) -> Result<(SessionKey, Principal), Problem> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return Err(Problem::unauthorized());
+    }
+    let id = cookie_of(headers).ok_or_else(Problem::unauthorized)?;
+    state.sessions.find(id, SystemTime::now()).ok_or_else(Problem::unauthorized)
+}
+
+/// Reading is left to the browser, which shows answers to pages of this origin only; a WebSocket's it shows to
+/// all.
+fn refuse_foreign_pages(request: &Request) -> Result<(), Problem> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if (reads && !request.headers().contains_key(header::UPGRADE)) || same_origin(request.headers()) {
+        return Ok(());
+    }
+    Err(Problem::foreign_origin())
+}
+
+/// An agent's devices share its rate; operators are trusted.
+fn pace(state: &ApiState, principal: &Principal) -> Result<(), Problem> {
+    let Scope::Agent(agent) = &principal.scope else { return Ok(()) };
+    state.asked.take(agent.clone(), Instant::now()).map_err(|wait| {
+        state.meters.limited.fetch_add(1, Ordering::Relaxed);
+        Problem::too_often(wait)
+    })
 }
 
 async fn guarded(state: &ApiState, request: Request, next: Next) -> Response {
@@ -109,6 +164,9 @@ fn set_headers(headers: &mut HeaderMap, id: HeaderValue) {
     headers.insert(REQUEST_ID, id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    for name in ["cross-origin-opener-policy", "cross-origin-resource-policy"] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static("same-origin"));
+    }
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
 }
 

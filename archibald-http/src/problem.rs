@@ -1,5 +1,7 @@
 //! Every error as RFC 9457 `application/problem+json`.
 
+use std::time::Duration;
+
 use archibald_core::error::{EnqueueError, FieldError, StoreError};
 use archibald_core::id::OperationId;
 use archibald_core::pending_order::PendingOrderError;
@@ -101,6 +103,28 @@ impl Problem {
         let detail = "send the header If-Match with the ETag of the version that was looked at";
         let title = "The version is missing";
         Self::new(StatusCode::PRECONDITION_REQUIRED, "version-needed", title, detail)
+    }
+
+    /// 403: a cookie came with a request that no page of ours sent.
+    pub(crate) fn foreign_origin() -> Self {
+        let title = "The request comes from a foreign page";
+        let detail = "with a session's cookie the header Origin must name this host; or send a bearer token";
+        Self::new(StatusCode::FORBIDDEN, "foreign-origin", title, detail)
+    }
+
+    /// 426: this is a WebSocket.
+    pub(crate) fn upgrade_required() -> Self {
+        let detail = "this URL speaks WebSocket: open it with `new WebSocket(…)` or another client of it";
+        Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade-required", "It is a WebSocket", detail)
+    }
+
+    /// 429, and when to come back.
+    pub(crate) fn too_often(wait: Duration) -> Self {
+        let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
+        let detail = format!("come back in {seconds} s; nothing was done");
+        let problem =
+            Self::new(StatusCode::TOO_MANY_REQUESTS, "too-often", "That is asked too often", detail);
+        Self { retry_after: Some(seconds), ..problem }
     }
 
     /// 404, the same for what does not exist and for what the caller may not see.
@@ -248,6 +272,10 @@ impl IntoResponse for Problem {
         let etag = self.current.as_ref().and_then(|current| HeaderValue::from_str(&current.etag()).ok());
         if let Some(etag) = etag {
             headers.insert(header::ETAG, etag);
+        }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());

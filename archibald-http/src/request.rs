@@ -2,6 +2,7 @@
 
 mod body;
 mod headers;
+mod peer;
 mod query;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ pub(crate) use self::body::JsonBody;
 pub(crate) use self::headers::{
     idempotency_key, if_match, last_event_id, origin, preferred_wait, wants_json,
 };
+pub(crate) use self::peer::PeerNetwork;
 pub(crate) use self::query::{Query, cut_wait};
 
 /// The longest that a client may ask to wait.

@@ -1,11 +1,15 @@
 //! A server for a router: bounded in connections, headers, writes and the time that it takes to stop.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +17,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// From where a request comes; put beside each of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// What a connection holds as long as it is open. One that became a WebSocket is out of the server's hands and
+/// takes this with it, so that it counts, and is waited for and cut off at the end, like any other.
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub(crate) cut: CancellationToken,
+    _permit: Arc<OwnedSemaphorePermit>,
+    _tracked: TaskTrackerToken,
+}
 
 /// The pause after an `accept` that failed: mostly no file descriptors are left, and asking again at once
 /// would only burn the processor.
@@ -60,13 +78,12 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     let permits = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
     while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &permits)).await {
         match accepted {
-            Ok((stream, permit)) => {
+            Ok((stream, peer, permit)) => {
+                let held =
+                    Held { cut: cut.clone(), _permit: Arc::new(permit), _tracked: connections.token() };
                 let connection =
-                    connection(stream, router.clone(), limits.clone(), shutdown.clone(), cut.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(permit);
-                });
+                    connection((stream, peer), router.clone(), limits.clone(), shutdown.clone(), held);
+                tokio::spawn(connection);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -87,18 +104,18 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    let (stream, address) = listener.accept().await?;
+    Ok((stream, Peer(address), permit))
 }
 
 async fn connection(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     router: Router,
     limits: ServeLimits,
     shutdown: CancellationToken,
-    cut: CancellationToken,
+    held: Held,
 ) {
     // Frames are small and wanted at once.
     let _ = stream.set_nodelay(true);
@@ -107,8 +124,13 @@ async fn connection(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.header_time);
     http.max_buf_size(limits.buffer.max(8 * 1024));
-    let service = TowerToHyperService::new(router);
-    let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let (cut, router) = (held.cut.clone(), TowerToHyperService::new(router));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(held.clone());
+        router.call(request)
+    });
+    let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service).with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

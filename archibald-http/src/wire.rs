@@ -71,7 +71,7 @@ pub struct OperationView {
     pub evidence: Vec<EvidenceView>,
     /// Why it is not running; only where one operation is asked for, or a list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<WhySchema>)]
     pub why: Vec<Why>,
 }
 
@@ -283,3 +283,14 @@ impl From<EffectRecord> for EffectView {
         }
     }
 }
+
+/// Stands for a schema that is written by hand.
+#[derive(ToSchema)]
+#[schema(as = Why)]
+#[allow(dead_code, reason = "it is there for its schema")]
+struct WhySchema {}
+
+/// Stands for a schema that is written by hand.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it is there for its schema")]
+pub(crate) struct PollFrame {}

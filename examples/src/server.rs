@@ -1,6 +1,7 @@
 //! The server: everything wired up, from settings to a drained end.
 
 mod agents;
+mod doors;
 mod failpoint;
 mod hold;
 mod parts;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archibald_core::port::Operations;
-use archibald_http::{ApiConfig, ApiState, ServeLimits, TokenSet, router, serve};
+use archibald_http::{ApiConfig, ApiState, ServeLimits, router, serve};
 use archibald_runtime::{Archibald, Worker};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::agents::{Agents, FileError, read_toml};
 pub use self::parts::{Failure, Parts};
-pub use self::settings::{SettingError, Settings};
+pub use self::settings::{SettingError, Settings, TokenWish};
 
 /// Runs the server until it is told to stop. Exit code 0 after a drain, 1 when something failed, 2 for
 /// settings that cannot be used, 3 when no browser can be had.
@@ -38,7 +39,11 @@ pub async fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
         print!("{}", settings.print());
         return ExitCode::SUCCESS;
     }
-    match serve_until_told(&settings).await {
+    let done = match settings.token() {
+        Some(wish) => doors::token(&settings, wish).map(|token| println!("{token}")),
+        None => serve_until_told(&settings).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure),
     }
@@ -61,20 +66,21 @@ async fn serve_until_told(settings: &Settings) -> Result<(), Failure> {
         .failpoints(parts.failpoints.clone())
         .build()?;
     let stop = CancellationToken::new();
-    let tokens = TokenSet::new(parts.tokens.clone()).map_err(|error| Failure::Tokens(error.to_string()))?;
     let api = ApiState::new(
         Arc::new(archibald.clone()),
         parts.bus.clone(),
-        Arc::new(tokens),
-        ApiConfig::default(),
+        parts.authenticator.clone(),
+        api_config(&parts, listener.as_ref()),
         stop.clone(),
     );
+    let drain_asked = api.drain_asked();
     let worker = if settings.flag("no-worker") { None } else { archibald.start() };
     let http = listener.map(|listener| open(listener, api, stop.clone()));
     tracing::info!(agents = archibald.agents().len(), worker = worker.is_some(), "ready");
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
+        () = drain_asked.cancelled() => {}
     }
     drain(settings.span("drain-timeout")?, worker, http, &stop, &parts).await
 }
@@ -83,12 +89,19 @@ async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
     let address = settings.text("listen");
     let parsed: std::net::SocketAddr =
         address.parse().map_err(|_| settings.refuse("listen", "an address such as 127.0.0.1:8080"))?;
-    if !parsed.ip().is_loopback() && settings.get("tokens").is_none() {
+    if !parsed.ip().is_loopback() && !doors::configured(settings) {
         return Err(settings
-            .refuse("listen", "a loopback address unless --tokens configures authentication")
+            .refuse("listen", "a loopback address unless --tokens or --jwt-key configures authentication")
             .into());
     }
     TcpListener::bind(parsed).await.map_err(|source| Failure::Listen { address: address.to_owned(), source })
+}
+
+/// On loopback there is no TLS, and a browser would keep a `Secure` cookie to itself.
+fn api_config(parts: &Parts, listener: Option<&TcpListener>) -> ApiConfig {
+    let address = listener.and_then(|listener| listener.local_addr().ok());
+    let secure_cookies = !address.is_some_and(|address| address.ip().is_loopback());
+    ApiConfig { secure_cookies, worker: parts.config.worker.to_string(), ..ApiConfig::default() }
 }
 
 fn open(listener: TcpListener, api: ApiState, stop: CancellationToken) -> JoinHandle<()> {

@@ -1,4 +1,4 @@
-//! Set-up, demo, tests and continuous integration: `cargo xtask demo | test | ci | bench | mutants`.
+//! Set-up, demo, tests and continuous integration: `cargo xtask demo | test | ci | bench | mutants | schemathesis`.
 //!
 //! Each task is a file of its name. What is missing on the machine is installed where that is allowed,
 //! else the task says what to install and exits 3.
@@ -11,6 +11,7 @@ mod demo;
 mod failure;
 mod mutants;
 mod process;
+mod schemathesis;
 mod scratch;
 mod setup;
 mod test;
@@ -43,6 +44,12 @@ enum Task {
     Bench(bench::Options),
     /// Breaks the rules of the effect protocol one by one, and fails when a test does not notice
     Mutants(mutants::Options),
+    /// Holds the server's answers against its own description, with requests that Schemathesis invents
+    Schemathesis {
+        /// Handed to `schemathesis run`, such as `--max-examples 500`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -52,6 +59,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Mutants(options) => mutants::run(&options),
+        Task::Schemathesis { arguments } => schemathesis::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,7 @@ use archibald_core::id::AgentId;
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
-use super::{Principal, Scope};
+use super::{Principal, Scope, SessionKey};
 use crate::problem::Problem;
 use crate::state::ApiState;
 
@@ -14,6 +14,8 @@ use crate::state::ApiState;
 pub(crate) struct AgentAccess {
     pub(crate) agent: AgentId,
     pub(crate) principal: Principal,
+    /// Where they signed in with a browser.
+    pub(crate) session: Option<SessionKey>,
 }
 
 impl FromRequestParts<ApiState> for AgentAccess {
@@ -28,19 +30,25 @@ impl FromRequestParts<ApiState> for AgentAccess {
         if !principal.reaches(&agent) || !state.operations.knows(&agent) {
             return Err(Problem::not_found());
         }
-        Ok(Self { agent, principal })
+        let session = parts.extensions.get::<SessionKey>().copied();
+        Ok(Self { agent, principal, session })
     }
 }
 
 /// The right to what is of no agent alone. To anybody else these paths do not exist.
-pub(crate) struct OperatorAccess;
+pub(crate) struct OperatorAccess {
+    pub(crate) principal: Principal,
+    pub(crate) session: Option<SessionKey>,
+}
 
 impl FromRequestParts<ApiState> for OperatorAccess {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Problem> {
-        match principal(parts)?.scope {
-            Scope::Operator => Ok(Self),
+        let principal = principal(parts)?;
+        let session = parts.extensions.get::<SessionKey>().copied();
+        match principal.scope {
+            Scope::Operator => Ok(Self { principal, session }),
             Scope::Agent(_) => Err(Problem::not_found()),
         }
     }

@@ -1,5 +1,11 @@
 //! `/v1/admin/…`: for operators.
 
+pub(super) mod agents;
+pub(super) mod events;
+pub(super) mod operations;
+pub(super) mod process;
+pub(super) mod sessions;
+
 use archibald_core::id::{AgentId, OperationKind};
 use archibald_core::pause::PauseScope;
 use archibald_core::port::Overview;
@@ -19,11 +25,11 @@ use crate::state::ApiState;
 #[serde(deny_unknown_fields)]
 pub(crate) struct PauseBody {
     /// The operations of this agent.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, pattern = r"^[a-z0-9._-]+$")]
     #[serde(default)]
     agent: Option<AgentId>,
     /// The operations of this kind, whoever's they are.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, pattern = r"^[a-z0-9-]+$")]
     #[serde(default)]
     kind: Option<OperationKind>,
     /// Every operation.
@@ -31,6 +37,7 @@ pub(crate) struct PauseBody {
     everything: bool,
     /// For those who ask why.
     #[serde(default)]
+    #[schema(pattern = r"^[^\u0000]*$")]
     why: Option<String>,
 }
 
@@ -39,11 +46,11 @@ pub(crate) struct PauseBody {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResumeBody {
     /// The operations of this agent.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, pattern = r"^[a-z0-9._-]+$")]
     #[serde(default)]
     agent: Option<AgentId>,
     /// The operations of this kind.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, pattern = r"^[a-z0-9-]+$")]
     #[serde(default)]
     kind: Option<OperationKind>,
     /// All, but for agents and kinds that are paused themselves.
@@ -55,7 +62,7 @@ pub(crate) struct ResumeBody {
 #[utoipa::path(
     get,
     path = "/overview",
-    responses((status = 200, body = Object)),
+    responses((status = 200, body = ref("#/components/schemas/Overview"))),
 )]
 pub(crate) async fn overview(
     State(state): State<ApiState>,

@@ -44,10 +44,13 @@ pub(crate) struct EnqueueBody {
     post,
     path = "/operations",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "One of this and the body's `key` is needed"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "One of this and the body's `key` is needed"),
         ("Prefer" = Option<String>, Header, description = "`wait=N` waits up to N seconds (at most 60)"),
-        ("X-Device-Id" = Option<String>, Header, description = "Echoed in events"),
-        ("X-Mutation-Id" = Option<String>, Header, description = "Echoed in events"),
+        ("X-Device-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "Echoed in events"),
+        ("X-Mutation-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "Echoed in events"),
     ),
     request_body = EnqueueBody,
     responses(

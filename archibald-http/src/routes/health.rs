@@ -64,6 +64,7 @@ pub(crate) async fn metrics(State(state): State<ApiState>) -> Result<impl IntoRe
         ("gauge", "streams_open", "Devices that follow.", count(state.streams.open())),
         ("counter", "cursors_rejected_total", "Cursors not served.", load(&state.meters.cursors_rejected)),
         ("counter", "requests_total", "Requests.", load(&state.meters.requests)),
+        ("counter", "requests_limited_total", "Requests refused as too many.", load(&state.meters.limited)),
         ("counter", "panics_total", "Handlers that panicked.", load(&state.meters.panics)),
     ] {
         let name = format!("archibald_{name}");

@@ -29,11 +29,17 @@ pub(crate) async fn me(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
 ) -> Json<Me> {
-    let scope = match &principal.scope {
-        Scope::Agent(_) => "agent",
-        Scope::Operator => "operator",
-    };
-    let mut agents = state.operations.agents();
-    agents.retain(|agent| principal.reaches(agent));
-    Json(Me { name: principal.name, scope, agents })
+    Json(Me::of(&state, principal))
+}
+
+impl Me {
+    pub(super) fn of(state: &ApiState, principal: Principal) -> Self {
+        let scope = match &principal.scope {
+            Scope::Agent(_) => "agent",
+            Scope::Operator => "operator",
+        };
+        let mut agents = state.operations.agents();
+        agents.retain(|agent| principal.reaches(agent));
+        Self { name: principal.name, scope, agents }
+    }
 }

@@ -30,23 +30,23 @@ pub(crate) struct ListQuery {
     /// Only in this state.
     state: Option<StateName>,
     /// Only of this kind.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 64, pattern = r"^[a-z0-9-]+$")]
     kind: Option<OperationKind>,
     /// At most this many; 50 when absent.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// The `next` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = r"^[0-9]{1,18}$")]
     after: Option<u64>,
 }
 
 /// A page of operations, newest first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Operations {
-    items: Vec<OperationView>,
+    pub(super) items: Vec<OperationView>,
     /// Where the next page begins, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 /// What a person decided.
@@ -128,7 +128,7 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn cancel(
     State(state): State<ApiState>,
-    AgentAccess { agent, principal }: AgentAccess,
+    AgentAccess { agent, principal, .. }: AgentAccess,
     Named(id): Named<OperationId>,
 ) -> Result<Json<OperationView>, Problem> {
     let record = state.operations.cancel(&agent, id, &principal.name).await?;
@@ -147,7 +147,7 @@ pub(crate) async fn cancel(
 )]
 pub(crate) async fn retry(
     State(state): State<ApiState>,
-    AgentAccess { agent, principal }: AgentAccess,
+    AgentAccess { agent, principal, .. }: AgentAccess,
     Named(id): Named<OperationId>,
 ) -> Result<Json<OperationView>, Problem> {
     let record = state.operations.retry(&agent, id, &principal.name).await?;
@@ -168,7 +168,7 @@ pub(crate) async fn retry(
 )]
 pub(crate) async fn resolve(
     State(state): State<ApiState>,
-    AgentAccess { agent, principal }: AgentAccess,
+    AgentAccess { agent, principal, .. }: AgentAccess,
     Named(id): Named<OperationId>,
     JsonBody(body): JsonBody<ResolveBody>,
 ) -> Result<Json<OperationView>, Problem> {

@@ -20,11 +20,13 @@ use crate::state::ApiState;
 #[into_params(parameter_in = Query)]
 pub(crate) struct RowsQuery {
     /// Only rows that contain this text, upper and lower case alike.
+    #[param(pattern = r"^[^\u0000]*$")]
     search: Option<String>,
     /// At most this many; 50 when absent.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// The `next` of the page before.
+    #[param(pattern = r"^[^\u0000]*$")]
     after: Option<String>,
 }
 

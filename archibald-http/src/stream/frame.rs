@@ -77,8 +77,8 @@ pub struct Heartbeat {
 /// Why a stream ends, and when to come back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bye {
-    /// `shutdown`, `unavailable` (the log cannot be read), `replaced` (the agent has too many streams) or
-    /// `expired` (the token ended).
+    /// `shutdown`, `unavailable` (the log cannot be read), `replaced` (the agent has too many streams),
+    /// `expired` (the token or the session ended), `signed_out` or `revoked`.
     pub reason: &'static str,
     /// Come back after this; scattered, so that devices do not all come at once.
     pub retry_ms: u64,
@@ -96,6 +96,17 @@ impl Frame {
             Self::Progress { .. } => "progress",
             Self::Bye(_) => "bye",
         }
+    }
+
+    /// As JSON with its name in `frame`, for transports that have no other place for the name.
+    pub(super) fn named(&self) -> Result<String, serde_json::Error> {
+        #[derive(Serialize)]
+        struct Named<'a> {
+            frame: &'static str,
+            #[serde(flatten)]
+            fields: &'a Frame,
+        }
+        serde_json::to_string(&Named { frame: self.name(), fields: self })
     }
 
     /// The device's place after it, where it moves that.

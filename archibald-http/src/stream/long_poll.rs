@@ -1,8 +1,7 @@
 use std::time::Duration;
 
-use axum::Json;
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 
 use super::{Frame, StreamConfig, Subscription};
 use crate::problem::Problem;
@@ -17,9 +16,9 @@ pub(crate) fn polling(config: &StreamConfig, wait: Duration) -> StreamConfig {
 pub(crate) async fn long_poll(mut subscription: Subscription) -> Result<Response, Problem> {
     loop {
         match (subscription.next().await, subscription.place()) {
-            (Some(frame @ (Frame::Batch { .. } | Frame::Snapshot { .. })), _) => return Ok(answer(&frame)),
+            (Some(frame @ (Frame::Batch { .. } | Frame::Snapshot { .. })), _) => return answer(&frame),
             (Some(Frame::Heartbeat(_)), Some(place)) => {
-                return Ok(answer(&Frame::Batch { from: place, to: place, events: vec![] }));
+                return answer(&Frame::Batch { from: place, to: place, events: vec![] });
             }
             (Some(Frame::Bye(bye)), _) => return Err(Problem::unavailable(format!("bye: {}", bye.reason))),
             (None, _) => return Err(Problem::unavailable("the stream ended")),
@@ -28,12 +27,10 @@ pub(crate) async fn long_poll(mut subscription: Subscription) -> Result<Response
     }
 }
 
-fn answer(frame: &Frame) -> Response {
-    #[derive(Serialize)]
-    struct Named<'a> {
-        frame: &'static str,
-        #[serde(flatten)]
-        fields: &'a Frame,
-    }
-    Json(Named { frame: frame.name(), fields: frame }).into_response()
+fn answer(frame: &Frame) -> Result<Response, Problem> {
+    let json = frame.named().map_err(|error| {
+        tracing::error!(%error, "a frame is not JSON");
+        Problem::internal()
+    })?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }

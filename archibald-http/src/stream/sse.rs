@@ -4,7 +4,8 @@ use axum::body::Body;
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::stream;
+use futures::{Stream, stream};
+use serde::Serialize;
 
 use super::{Frame, Subscription};
 
@@ -17,12 +18,25 @@ pub(crate) fn sse(subscription: Subscription, on_frame: impl FnMut(&Frame) + Sen
         let text = encode(&frame).inspect_err(|error| tracing::error!(%error, "a frame is not JSON")).ok()?;
         Some((Ok::<_, Infallible>(Bytes::from(text)), (subscription, on_frame)))
     });
+    event_stream(frames)
+}
+
+/// Events that are encoded already, as they come.
+pub(crate) fn event_stream(
+    events: impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static,
+) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    (headers, Body::from_stream(frames)).into_response()
+    (headers, Body::from_stream(events)).into_response()
+}
+
+/// One event without a place. JSON has no line breaks of its own, so the data is one line.
+pub(crate) fn event(name: &str, data: &impl Serialize) -> Result<Bytes, serde_json::Error> {
+    let data = serde_json::to_string(data)?;
+    Ok(Bytes::from(format!("event: {name}\ndata: {data}\n\n")))
 }
 
 /// One event. JSON has no line breaks of its own, so the data is one line.

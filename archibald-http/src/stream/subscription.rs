@@ -1,18 +1,18 @@
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use archibald_core::error::StoreError;
 use archibald_core::event::Cursor;
 use archibald_core::id::AgentId;
 use archibald_core::port::{BusClosed, EventBus, EventRead, Wakeups};
-use archibald_core::time::Timestamp;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::frame::{Bye, Frame, Heartbeat, Hello, PROTOCOL};
 use super::thinning::{Thinned, Thinning};
+use crate::time::timestamp;
 use crate::wire::{OperationView, PendingOrderView};
 
 /// How streams behave.
@@ -204,7 +204,7 @@ impl Reader {
     fn nothing_new(&mut self, place: Cursor) -> Option<Frame> {
         let now = Instant::now();
         if now >= self.told_at + self.config.heartbeat {
-            return Some(Frame::Heartbeat(Heartbeat { head: place.seq, at: wall_clock() }));
+            return Some(Frame::Heartbeat(Heartbeat { head: place.seq, at: timestamp(SystemTime::now()) }));
         }
         self.progress_due = None;
         match self.thinning.next(self.bus.progress(&self.agent), now) {
@@ -235,12 +235,6 @@ async fn in_time<T>(
     read: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, ReadError> {
     Ok(tokio::time::timeout(config.read_time, read).await??)
-}
-
-/// For people who look at a heartbeat; nothing is decided by it.
-fn wall_clock() -> Timestamp {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::EPOCH + since_1970
 }
 
 fn millis(span: Duration) -> u64 {

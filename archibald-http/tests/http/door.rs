@@ -17,6 +17,7 @@ use archibald_core::port::{
 };
 use archibald_core::record::{Disposition, Evidence, OperationRecord, Resolution, Settlement};
 use archibald_core::time::Timestamp;
+use archibald_core::worker::{Heartbeat, LiveWorker};
 use archibald_testing::memory::MemoryStore;
 use async_trait::async_trait;
 use serde_json::json;
@@ -183,7 +184,14 @@ impl Operations for Door {
     async fn overview(&self) -> Result<Overview, StoreError> {
         let paused = self.store.paused().await?;
         let draining = self.draining.load(Ordering::Relaxed);
-        Ok(Overview { paused, draining, slots: 10, ..Overview::default() })
+        let beat = |name: &str| Heartbeat {
+            worker: WorkerId::new(name).unwrap(),
+            slots: 10,
+            drains: false,
+            lasts: Duration::from_secs(90),
+        };
+        let workers = ["w1", "w2"].map(|name| LiveWorker::heard(&beat(name), None, Timestamp::EPOCH)).into();
+        Ok(Overview { paused, workers, draining, slots: 10, ..Overview::default() })
     }
 
     async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use archibald_core::port::EventBus;
-use archibald_http::{ApiConfig, ServeLimits, StreamConfig};
+use archibald_http::{ApiConfig, Rate, ServeLimits, StreamConfig};
+use axum::http::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::device::Device;
 use crate::door::{Door, agent};
-use crate::server::{NANCY, Server, config, soon};
+use crate::server::{JANET, NANCY, OPERATOR, Server, config, request, soon};
 
 const FOLLOW: &str = "GET /v1/agents/nancy/events HTTP/1.1\r\nHost: x\r\n\
                       Authorization: Bearer token-of-nancy\r\n\r\n";
@@ -185,4 +186,90 @@ async fn a_device_that_goes_away_leaves_nothing_behind() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_agent_that_asks_too_often_waits_and_others_do_not() {
+    let config = ApiConfig { rate: Rate { burst: 5, per_second: 0.01 }, ..config() };
+    let server = Server::start_with(config, ServeLimits::default(), Door::default()).await;
+    for _ in 0..5 {
+        assert_eq!(server.get(NANCY, "/v1/me").await.status, 200);
+    }
+    let refused = server.get(NANCY, "/v1/agents/nancy/operations").await;
+    refused.problem(429, "too-often");
+    assert!((1..=100).contains(&refused.header("retry-after").parse::<u32>().unwrap()));
+    assert_eq!(server.get(JANET, "/v1/me").await.status, 200);
+    for _ in 0..20 {
+        assert_eq!(server.get(OPERATOR, "/v1/me").await.status, 200);
+    }
+    let metrics = server.get("", "/metrics").await;
+    assert!(metrics.text().contains("archibald_requests_limited_total 1\n"));
+}
+
+#[tokio::test]
+async fn one_request_too_many_at_a_time_is_a_503_and_health_is_told_still() {
+    let config = ApiConfig { in_flight: 1, ..config() };
+    let server = Server::start_with(config, ServeLimits::default(), Door::default()).await;
+    server.bus.hangs.store(true, std::sync::atomic::Ordering::SeqCst);
+    let mut hangs = TcpStream::connect(server.address).await.unwrap();
+    let request =
+        "GET /v1/agents/nancy/snapshot HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer token-of-nancy\r\n\r\n";
+    hangs.write_all(request.as_bytes()).await.unwrap();
+    soon(async {
+        while server.bus.reads() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let refused = server.get(NANCY, "/v1/me").await;
+    refused.problem(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(server.get("", "/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn streams_do_not_count_as_requests_under_way() {
+    let config = ApiConfig { in_flight: 1, ..config() };
+    let server = Server::start_with(config, ServeLimits::default(), Door::default()).await;
+    let mut devices = [server.follow(None).await, server.follow(None).await];
+    for device in &mut devices {
+        device.expect("snapshot").await;
+    }
+    assert_eq!(server.get(NANCY, "/v1/me").await.status, 200);
+}
+
+#[tokio::test]
+async fn too_many_headers_are_refused() {
+    let server = Server::start().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let mut request = String::from("GET /healthz HTTP/1.1\r\nHost: x\r\n");
+    for number in 0..200 {
+        request.push_str(&format!("X-{number}: y\r\n"));
+    }
+    stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 431"));
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_for_those_who_ask_and_streams_never() {
+    let server = Server::start().await;
+    for number in 0..50 {
+        server.door.submit(&agent("nancy"), &format!("k{number}")).await;
+    }
+    let gzip = [("accept-encoding", "gzip")];
+    let get = async |path: &str, headers: &[(&str, &str)]| {
+        server.send(request(Method::GET, NANCY, path, headers, None)).await
+    };
+    let plain = get("/v1/agents/nancy/operations", &[]).await;
+    let small = get("/v1/agents/nancy/operations", &gzip).await;
+    assert_eq!((plain.header("content-encoding"), small.header("content-encoding")), ("", "gzip"));
+    assert!(small.bytes.len() * 4 < plain.bytes.len(), "{} of {}", small.bytes.len(), plain.bytes.len());
+    assert_eq!(get("/v1/me", &gzip).await.header("content-encoding"), "");
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let follow = FOLLOW.replace("\r\n\r\n", "\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n");
+    stream.write_all(follow.as_bytes()).await.unwrap();
+    let mut head = vec![0; 2000];
+    let read = soon(stream.read(&mut head)).await.unwrap();
+    let head = String::from_utf8_lossy(&head[..read]).to_lowercase();
+    assert!(head.contains("text/event-stream") && !head.contains("content-encoding"), "{head}");
 }

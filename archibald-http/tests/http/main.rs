@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod admin_lists;
 mod device;
 mod door;
 mod enqueue;
@@ -17,4 +18,7 @@ mod problems;
 mod resume;
 mod rows;
 mod server;
+mod session;
 mod subscription;
+mod transports;
+mod websocket;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::access;
 use crate::door::agent;
-use crate::server::{NANCY, OPERATOR, Server, request};
+use crate::server::{JANET, NANCY, OPERATOR, Server, request};
 
 async fn document(server: &Server) -> Value {
     let answer = server.get("", "/openapi.json").await;
@@ -71,8 +71,9 @@ async fn every_path_parameter_and_token_is_described() {
             .collect();
         assert_eq!(named, described, "{method} {path}");
         let responses = operation["responses"].as_object().unwrap();
-        assert_eq!(responses.contains_key("401"), path.starts_with("/v1"), "{method} {path}");
-        assert_eq!(operation.get("security").is_some(), path.starts_with("/v1"), "{method} {path}");
+        let guarded = path.starts_with("/v1") && !access::open().contains(&(method.clone(), path.clone()));
+        assert_eq!(operation.get("security").is_some(), guarded, "{method} {path}");
+        assert!(responses.contains_key("401") || !guarded, "{method} {path}");
         for (status, response) in responses {
             let is_problem = response["content"].get("application/problem+json").is_some();
             assert_eq!(is_problem, status.as_str() >= "400", "{method} {path} {status}");
@@ -85,7 +86,8 @@ async fn a_body_is_described_wherever_one_is_needed() {
     let server = Server::start().await;
     let document = document(&server).await;
     for (method, path, operation) in operations(&document) {
-        if method != Method::POST {
+        if ![Method::POST, Method::PUT].contains(&method) {
+            assert!(operation.get("requestBody").is_none(), "{method} {path}");
             continue;
         }
         let path = path.replace("{agent}", "nancy").replace("{id}", "0192f0c1-2d3e-7abc-8def-0123456789ab");
@@ -121,4 +123,55 @@ async fn an_operation_has_the_fields_that_its_schema_names_and_no_others() {
     assert!(seen.is_subset(&fields), "{seen:?} are more than {fields:?}");
     let rare: Vec<_> = fields.difference(&seen).cloned().collect();
     assert_eq!(rare, ["progress", "step"], "these are shown while it runs");
+}
+
+#[tokio::test]
+async fn whatever_is_described_is_not_there_for_a_foreign_agent() {
+    let server = Server::start().await;
+    let id = server.door.submit(&agent("nancy"), "k").await.to_string();
+    let mut walked = 0;
+    for (method, path, operation) in operations(&document(&server).await) {
+        if operation.get("security").is_none() || path == "/v1/me" {
+            continue;
+        }
+        let path = path.replace("{agent}", "nancy").replace("{id}", &id).replace("{n}", "0");
+        let body = operation.get("requestBody").map(|_| "{}".to_owned());
+        let answer = server.send(request(method.clone(), JANET, &path, &[], body)).await;
+        answer.problem(404, "not-found");
+        walked += 1;
+    }
+    assert!(walked >= 20, "{walked}");
+}
+
+#[tokio::test]
+async fn every_kind_has_a_payload_that_is_described_and_an_example() {
+    let server = Server::start().await;
+    let schemas = document(&server).await["components"]["schemas"].clone();
+    let kinds = schemas["EnqueueBody"]["discriminator"]["mapping"].as_object().unwrap().clone();
+    assert_eq!(kinds.len(), 10, "{kinds:?}");
+    for (kind, reference) in kinds {
+        let name = reference.as_str().unwrap().rsplit('/').next().unwrap();
+        let ask = &schemas[name];
+        assert_eq!(ask["properties"]["kind"]["const"], kind);
+        assert_eq!(ask["examples"][0]["kind"], kind);
+        let payload = ask["properties"]["payload"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+        assert_eq!(schemas[payload]["additionalProperties"], false, "{payload}");
+    }
+}
+
+#[tokio::test]
+async fn what_every_route_may_answer_is_described() {
+    let server = Server::start().await;
+    let document = document(&server).await;
+    for (method, path, operation) in operations(&document) {
+        let answers = operation["responses"].as_object().unwrap();
+        let expects: &[&str] = match (path.starts_with("/v1"), operation.get("requestBody")) {
+            (false, _) => &["200"],
+            (true, None) => &["429", "500", "503"],
+            (true, Some(_)) => &["400", "403", "408", "413", "415", "422", "429", "500", "503"],
+        };
+        for status in expects {
+            assert!(answers.contains_key(*status), "{method} {path} {status}");
+        }
+    }
 }

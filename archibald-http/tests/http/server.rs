@@ -30,6 +30,7 @@ pub struct Server {
     pub bus: Bus,
     pub address: SocketAddr,
     pub shutdown: CancellationToken,
+    pub drain_asked: CancellationToken,
     pub serving: JoinHandle<()>,
     _stop: DropGuard,
 }
@@ -111,11 +112,13 @@ impl Server {
         let shutdown = CancellationToken::new();
         let behind = (Arc::new(door.clone()), Arc::new(bus.clone()));
         let state = ApiState::new(behind.0, behind.1, authenticator, config, shutdown.clone());
+        let drain_asked = state.drain_asked();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = archibald_http::router(state);
         let serving = tokio::spawn(archibald_http::serve(listener, router, shutdown.clone(), limits));
-        Self { door, bus, address, _stop: shutdown.clone().drop_guard(), shutdown, serving }
+        let _stop = shutdown.clone().drop_guard();
+        Self { door, bus, address, _stop, shutdown, drain_asked, serving }
     }
 
     /// Sends one request on a connection of its own.

@@ -18,7 +18,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    fn new(path: &Path, what: impl Into<String>) -> Self {
+    pub(super) fn new(path: &Path, what: impl Into<String>) -> Self {
         Self { path: path.display().to_string(), what: what.into() }
     }
 }
@@ -92,7 +92,8 @@ fn password_of(path: &Path, entry: &AgentEntry) -> Result<String, FileError> {
     }
 }
 
-fn refuse_readable(path: &Path) -> Result<(), FileError> {
+/// Secrets in a file that others may read are no secrets.
+pub(super) fn refuse_readable(path: &Path) -> Result<(), FileError> {
     let mode = std::fs::metadata(path)
         .map_err(|error| FileError::new(path, error.to_string()))?
         .permissions()
@@ -102,7 +103,7 @@ fn refuse_readable(path: &Path) -> Result<(), FileError> {
     }
     Err(FileError::new(
         path,
-        format!("holds passwords and may be read by others (mode {:o}); chmod 600 it", mode & 0o777),
+        format!("holds secrets and may be read by others (mode {:o}); chmod 600 it", mode & 0o777),
     ))
 }
 

@@ -14,7 +14,7 @@ use archibald_core::id::{AgentId, WorkerId};
 use archibald_core::port::{
     AgentLock, BrowserPool, CredentialProvider, Credentials, EventBus, OperationStore, PendingOrderStore,
 };
-use archibald_http::TokenEntry;
+use archibald_http::Authenticator;
 use archibald_pg::{PgOptions, PgStore};
 use archibald_runtime::{BuildError, Failpoints, Ports, RuntimeConfig};
 use archibald_sqlite::{SqliteOptions, SqliteStore};
@@ -24,9 +24,8 @@ use archibald_testing::direct::{DirectOptions, DirectPool};
 use archibald_testing::erp::{ErpOptions, ErpSimulator, RunningErp};
 use archibald_testing::failpoint::Failpoint;
 use archibald_testing::memory::MemoryStore;
-use serde::Deserialize;
 
-use super::{Agents, FileError, SettingError, Settings, failpoint, hold, read_toml};
+use super::{Agents, FileError, SettingError, Settings, doors, failpoint, hold};
 
 /// Why the server did not run, or not to a good end.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +43,9 @@ pub enum Failure {
     /// The tokens file.
     #[error("the tokens cannot be used: {0}")]
     Tokens(String),
+    /// A token that was asked for cannot be made.
+    #[error("no token can be made: {0}")]
+    NoToken(String),
     /// The address is taken, or not ours.
     #[error("cannot listen on {address}")]
     Listen {
@@ -95,7 +97,7 @@ impl Failure {
 
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Setting(_) | Self::File(_) | Self::Build(_) | Self::Tokens(_) => 2,
+            Self::Setting(_) | Self::File(_) | Self::Build(_) | Self::Tokens(_) | Self::NoToken(_) => 2,
             Self::Concurrency { .. } => 2,
             Self::Browser(_) => 3,
             _ => 1,
@@ -112,18 +114,12 @@ pub struct Parts {
     pub(super) pool: Arc<dyn BrowserPool>,
     credentials: Arc<dyn CredentialProvider>,
     pub(super) config: RuntimeConfig,
-    pub(super) tokens: Vec<TokenEntry>,
+    pub(super) authenticator: Arc<dyn Authenticator>,
     pub(super) failpoints: Arc<dyn Failpoints>,
     /// The store again, where it is a file that has to be closed.
     file: Option<Arc<SqliteStore>>,
     /// Runs as long as the server when the ERP is simulated.
     _erp: Option<RunningErp>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TokensFile {
-    token: Vec<TokenEntry>,
 }
 
 impl Parts {
@@ -133,10 +129,7 @@ impl Parts {
     /// [`Failure`] names what cannot be had.
     pub async fn from(settings: &Settings) -> Result<Self, Failure> {
         let config = runtime_config(settings)?;
-        let tokens = match settings.get("tokens") {
-            Some(file) => read_toml::<TokensFile>(Path::new(file))?.token,
-            None => local_token(),
-        };
+        let authenticator = doors::authenticator(settings)?;
         let (erp, base) = erp(settings).await?;
         let credentials: Arc<dyn CredentialProvider> = Arc::new(agents(settings)?);
         let pool = pool(settings, &base, credentials.clone()).await?;
@@ -150,7 +143,7 @@ impl Parts {
             pool,
             credentials,
             config,
-            tokens,
+            authenticator,
             failpoints,
             file,
             _erp: erp,
@@ -222,13 +215,6 @@ fn concurrency(settings: &Settings) -> Result<usize, Failure> {
         return Err(Failure::Concurrency { concurrency, browsers, contexts });
     }
     Ok(concurrency)
-}
-
-/// Without a tokens file the server is open to this machine's user alone: one random token, printed once.
-fn local_token() -> Vec<TokenEntry> {
-    let value = uuid::Uuid::new_v4().simple().to_string();
-    eprintln!("operator token for this run: {value}");
-    vec![TokenEntry::operator(value)]
 }
 
 async fn erp(settings: &Settings) -> Result<(Option<RunningErp>, String), Failure> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 
 /// A setting of the server.
 struct Setting {
@@ -60,6 +60,13 @@ const SETTINGS: &[Setting] = &[
         help: "Agents and their ERP passwords (TOML)",
     },
     Setting { key: "tokens", default: None, aliases: &[], value: "FILE", help: "Bearer tokens (TOML)" },
+    Setting {
+        key: "jwt-key",
+        default: None,
+        aliases: &[],
+        value: "FILE",
+        help: "Key for JSON Web Tokens: a secret of at least 32 bytes (HS256) or an Ed25519 key in PEM (EdDSA)",
+    },
     Setting {
         key: "browsers",
         default: Some("3"),
@@ -214,6 +221,16 @@ pub enum SettingError {
 pub struct Settings {
     values: BTreeMap<&'static str, (String, String)>,
     flags: BTreeMap<&'static str, bool>,
+    token: Option<TokenWish>,
+}
+
+/// What `server token` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenWish {
+    /// Whose; an operator's where it is absent.
+    pub agent: Option<String>,
+    /// How long it holds.
+    pub ttl: Duration,
 }
 
 impl Settings {
@@ -230,6 +247,7 @@ impl Settings {
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingError> {
         let matches = command().try_get_matches_from(args)?;
+        let token = matches.subcommand_matches("token").map(token_wish).transpose()?;
         let config = matches.get_one::<String>("config").cloned().or_else(|| env("ARCHIBALD_CONFIG"));
         let file = config.map(|path| read_file(Path::new(&path))).transpose()?.unwrap_or_default();
         let mut values = BTreeMap::new();
@@ -247,7 +265,7 @@ impl Settings {
             }
         }
         let flags = FLAGS.iter().map(|(name, _)| (*name, matches.get_flag(name))).collect();
-        Ok(Self { values, flags })
+        Ok(Self { values, flags, token })
     }
 
     /// A setting that may be absent.
@@ -266,6 +284,12 @@ impl Settings {
     #[must_use]
     pub fn flag(&self, name: &str) -> bool {
         self.flags.get(name).copied().unwrap_or(false)
+    }
+
+    /// What `server token` was asked for, if it was.
+    #[must_use]
+    pub fn token(&self) -> Option<&TokenWish> {
+        self.token.as_ref()
     }
 
     /// A whole number of at least 1.
@@ -316,12 +340,38 @@ fn command() -> Command {
         if let Some(default) = setting.default {
             help.push_str(&format!(" [default: {default}]"));
         }
-        command = command.arg(Arg::new(setting.key).long(setting.key).value_name(setting.value).help(help));
+        let arg = Arg::new(setting.key).long(setting.key).value_name(setting.value).help(help);
+        // The only one that `server token` looks at, too.
+        command = command.arg(arg.global(setting.key == "jwt-key"));
     }
     for (name, help) in FLAGS {
         command = command.arg(Arg::new(*name).long(*name).action(ArgAction::SetTrue).help(*help));
     }
-    command
+    command.subcommand(token_command())
+}
+
+fn token_command() -> Command {
+    let agent = Arg::new("agent").long("agent").value_name("NAME").help("Whose it is");
+    let operator = Arg::new("operator").long("operator").action(ArgAction::SetTrue);
+    let ttl = Arg::new("ttl").long("ttl").value_name("TIME").default_value("8h");
+    let about = "Prints a JSON Web Token, made with the key that is configured";
+    Command::new("token")
+        .about(about)
+        .arg(agent)
+        .arg(operator.help("It reaches everything"))
+        .arg(ttl.help("How long it holds, such as 30m or 8h"))
+        .group(ArgGroup::new("whose").args(["agent", "operator"]).required(true))
+}
+
+fn token_wish(matches: &ArgMatches) -> Result<TokenWish, SettingError> {
+    let text = matches.get_one::<String>("ttl").map_or("8h", String::as_str);
+    let ttl = parse_span(text).filter(|ttl| !ttl.is_zero()).ok_or_else(|| SettingError::Value {
+        key: "ttl",
+        source_name: "--ttl".to_owned(),
+        expected: "a time such as 30m or 8h, up to 720h",
+        got: text.to_owned(),
+    })?;
+    Ok(TokenWish { agent: matches.get_one::<String>("agent").cloned(), ttl })
 }
 
 fn from_environment(setting: &Setting, env: impl Fn(&str) -> Option<String>) -> Option<(String, String)> {
@@ -420,6 +470,27 @@ mod tests {
         std::fs::write(file.path(), "browser = 7\n").unwrap();
         let error = resolve(&["--config", file.path().to_str().unwrap()], &[]).unwrap_err();
         assert!(error.to_string().contains("unknown key \"browser\""), "{error}");
+    }
+
+    #[test]
+    fn a_token_is_for_one_agent_or_for_an_operator_and_for_a_time() {
+        let token = |args: &[&str]| resolve(args, &[]).map(|settings| settings.token().cloned());
+        let wish = |agent: Option<&str>, hours: u64| {
+            Some(TokenWish { agent: agent.map(str::to_owned), ttl: Duration::from_secs(hours * 3600) })
+        };
+        assert_eq!(token(&[]).unwrap(), None);
+        assert_eq!(token(&["token", "--agent", "nancy"]).unwrap(), wish(Some("nancy"), 8));
+        assert_eq!(token(&["token", "--operator", "--ttl", "1h"]).unwrap(), wish(None, 1));
+        for wrong in [&["token"][..], &["token", "--operator", "--agent", "nancy"]] {
+            assert!(matches!(token(wrong), Err(SettingError::CommandLine(_))), "{wrong:?}");
+        }
+        for ttl in ["soon", "0s", "800h"] {
+            let error = token(&["token", "--operator", "--ttl", ttl]).unwrap_err().to_string();
+            assert!(error.starts_with("ttl (from --ttl) must be a time") && error.contains(ttl), "{error}");
+        }
+        for args in [["--jwt-key", "k", "token", "--operator"], ["token", "--operator", "--jwt-key", "k"]] {
+            assert_eq!(resolve(&args, &[]).unwrap().get("jwt-key"), Some("k"));
+        }
     }
 
     #[test]

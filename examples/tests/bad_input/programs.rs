@@ -52,6 +52,8 @@ impl Folder {
         folder.write("readable.toml", 0o644, agents("andrew-secret"));
         folder.write("wrong-password.toml", 0o600, agents("not-his"));
         folder.write("tokens.toml", 0o600, tokens());
+        folder.write("readable.key", 0o644, "a secret that is long enough for it\n");
+        folder.write("short.key", 0o600, "too short\n");
         folder
     }
 

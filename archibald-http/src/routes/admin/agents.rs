@@ -1,0 +1,106 @@
+use archibald_core::id::{AgentId, OperationId};
+use archibald_core::pause::{Pause, PauseScope};
+use archibald_core::port::Overview;
+use archibald_core::time::Timestamp;
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::auth::OperatorAccess;
+use crate::problem::Problem;
+use crate::request::Query;
+use crate::routes::operations::page_size;
+use crate::state::ApiState;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AgentsQuery {
+    /// Only those who are paused, or only those who are not.
+    paused: Option<bool>,
+    /// Only those of whom this process knows something that waits or runs, or only the others.
+    busy: Option<bool>,
+    /// At most this many; 50 when absent.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    #[param(pattern = r"^[^\u0000]*$")]
+    after: Option<String>,
+}
+
+/// A page of agents, by name.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Agents {
+    items: Vec<AgentView>,
+    /// Where the next page begins, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// An agent as this process sees it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AgentView {
+    #[schema(value_type = String)]
+    id: AgentId,
+    /// Operations that wait, as far as this process knows: of a long queue it knows what goes first.
+    waiting: u64,
+    /// The operation that runs in this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    running: Option<OperationId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<PausedView>,
+    /// Devices that follow, at this process.
+    streams: usize,
+}
+
+/// Why nothing of an agent is started.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PausedView {
+    why: String,
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+}
+
+/// The agents that are configured, by name.
+#[utoipa::path(
+    get,
+    path = "/agents",
+    params(AgentsQuery),
+    responses((status = 200, body = Agents)),
+)]
+pub(crate) async fn agents(
+    State(state): State<ApiState>,
+    _: OperatorAccess,
+    Query(query): Query<AgentsQuery>,
+) -> Result<Json<Agents>, Problem> {
+    let limit = usize::try_from(page_size(query.limit)?).unwrap_or(usize::MAX);
+    let overview = state.operations.overview().await?;
+    let mut names = state.operations.agents();
+    names.sort();
+    let is_after = |name: &AgentId| query.after.as_deref().is_none_or(|after| name.as_str() > after);
+    let views = names.into_iter().filter(is_after).map(|name| view(&state, &overview, name));
+    let wanted = views.filter(|view| {
+        let busy = view.waiting > 0 || view.running.is_some();
+        query.paused.is_none_or(|paused| paused == view.paused.is_some())
+            && query.busy.is_none_or(|wanted| wanted == busy)
+    });
+    let mut items: Vec<_> = wanted.take(limit + 1).collect();
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|last| last.id.to_string());
+    Ok(Json(Agents { items, next }))
+}
+
+fn view(state: &ApiState, overview: &Overview, id: AgentId) -> AgentView {
+    let own = PauseScope::from(id.clone());
+    let paused = overview.paused.iter().find(|pause| pause.scope == own).cloned();
+    AgentView {
+        waiting: overview.waiting.get(&id).copied().unwrap_or_default(),
+        running: overview.running.get(&id).copied(),
+        paused: paused.map(|Pause { why, since, .. }| PausedView { why, since }),
+        streams: state.streams.open_of(&id),
+        id,
+    }
+}

@@ -1,0 +1,126 @@
+//! What an operator sees: lists with filters and pages, the process, and the overview as it changes.
+
+use std::time::Duration;
+
+use archibald_core::record::Disposition;
+use archibald_http::{ApiConfig, ServeLimits};
+use serde_json::{Value, json};
+
+use crate::device::Device;
+use crate::door::{Door, agent};
+use crate::server::{NANCY, OPERATOR, Server, config, soon};
+
+/// All pages of a list, each of at most `limit`.
+async fn pages(server: &Server, path: &str, limit: usize) -> Vec<Vec<Value>> {
+    let mut pages = vec![];
+    let mut after = String::new();
+    loop {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let answer = server.get(OPERATOR, &format!("{path}{separator}limit={limit}{after}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let page = answer.json();
+        pages.push(page["items"].as_array().unwrap().clone());
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return pages,
+        }
+    }
+}
+
+fn ids(pages: &[Vec<Value>]) -> Vec<String> {
+    pages.iter().flatten().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn operations_of_all_agents_are_listed_by_agent_newest_first() {
+    let server = Server::start().await;
+    let mut expected = vec![];
+    for name in ["janet", "nancy"] {
+        let mut own = vec![];
+        for number in 0..5 {
+            own.push(server.door.submit(&agent(name), &format!("k{number}")).await.to_string());
+        }
+        own.reverse();
+        expected.extend(own);
+    }
+    for limit in [1, 2, 3, 5, 10, 500] {
+        let pages = pages(&server, "/v1/admin/operations", limit).await;
+        assert_eq!(ids(&pages), expected, "{limit}");
+        assert!(pages.iter().all(|page| page.len() <= limit));
+    }
+    let nancys = ids(&pages(&server, "/v1/admin/operations?agent=nancy", 2).await);
+    assert_eq!(nancys, expected[5..]);
+    assert_eq!(ids(&pages(&server, "/v1/admin/operations?agent=nobody", 2).await), [""; 0]);
+    assert_eq!(ids(&pages(&server, "/v1/admin/operations?kind=sync-customers", 2).await), [""; 0]);
+    for after in ["x", "~", "1~NANCY", "x~nancy"] {
+        let path = format!("/v1/admin/operations?after={after}");
+        server.get(OPERATOR, &path).await.problem(400, "bad-request");
+    }
+}
+
+#[tokio::test]
+async fn doubts_of_all_agents_are_in_one_list() {
+    let server = Server::start().await;
+    let mut doubts = vec![];
+    for name in ["janet", "nancy"] {
+        server.door.submit(&agent(name), "waits").await;
+        let id = server.door.submit(&agent(name), "doubtful").await;
+        let evidence = "who knows".to_owned();
+        server.door.end(&agent(name), id, Disposition::Doubt { evidence }).await;
+        doubts.push(id.to_string());
+    }
+    assert_eq!(ids(&pages(&server, "/v1/admin/doubts", 1).await), doubts);
+    assert_eq!(ids(&pages(&server, "/v1/admin/operations?state=in_doubt", 10).await), doubts);
+}
+
+#[tokio::test]
+async fn agents_are_listed_with_what_they_do() {
+    let server = Server::start().await;
+    let body = json!({ "agent": "nancy", "why": "holidays" });
+    assert_eq!(server.post(OPERATOR, "/v1/admin/pause", &[], &body).await.status, 204);
+    let mut device = server.follow(None).await;
+    device.expect("snapshot").await;
+    let all = pages(&server, "/v1/admin/agents", 1).await;
+    assert_eq!(ids(&all), ["janet", "nancy"]);
+    assert_eq!(all[0][0], json!({ "id": "janet", "waiting": 0, "streams": 0 }));
+    assert_eq!((&all[1][0]["paused"]["why"], &all[1][0]["streams"]), (&json!("holidays"), &json!(1)));
+    assert_eq!(ids(&pages(&server, "/v1/admin/agents?paused=true", 9).await), ["nancy"]);
+    assert_eq!(ids(&pages(&server, "/v1/admin/agents?paused=false", 9).await), ["janet"]);
+    assert_eq!(ids(&pages(&server, "/v1/admin/agents?busy=true", 9).await), [""; 0]);
+}
+
+#[tokio::test]
+async fn workers_tell_of_themselves_and_this_one_drains_when_it_is_asked_to() {
+    let config = ApiConfig { worker: "w1".into(), ..config() };
+    let server = Server::start_with(config, ServeLimits::default(), Door::default()).await;
+    let worker = async || server.get(OPERATOR, "/v1/admin/workers").await.json()["items"][0].clone();
+    let own = worker().await;
+    assert_eq!((&own["id"], &own["slots"], &own["draining"]), (&json!("w1"), &json!(10), &json!(false)));
+    assert_eq!(own["load"], json!({ "running": 0, "peak_running": 0 }));
+    assert!(own["since"].as_str() < own["until"].as_str());
+    let other = server.get(OPERATOR, "/v1/admin/workers").await.json()["items"][1].clone();
+    assert_eq!((&other["id"], &other["load"]), (&json!("w2"), &json!(null)));
+    assert_eq!(server.get(OPERATOR, "/v1/admin/pool").await.json()["in_use"], 0);
+    assert!(!server.drain_asked.is_cancelled());
+    server.post(NANCY, "/v1/admin/workers/drain", &[], &json!({})).await.problem(404, "not-found");
+    assert!(!server.drain_asked.is_cancelled());
+    assert_eq!(server.post(OPERATOR, "/v1/admin/workers/drain", &[], &json!({})).await.status, 202);
+    soon(server.drain_asked.cancelled()).await;
+    assert_eq!(worker().await["draining"], true);
+}
+
+#[tokio::test]
+async fn an_operator_follows_the_overview() {
+    let config = ApiConfig { overview_interval: Duration::from_millis(20), ..config() };
+    let server = Server::start_with(config, ServeLimits::default(), Door::default()).await;
+    let mut console = Device::connect(server.address, OPERATOR, "/v1/admin/events", None).await;
+    assert_eq!(console.expect("overview").await.data["paused"], json!([]));
+    let beat = console.next().await.unwrap();
+    assert_eq!(beat.name, "heartbeat", "nothing changed");
+    let body = json!({ "agent": "nancy" });
+    server.post(OPERATOR, "/v1/admin/pause", &[], &body).await;
+    assert_eq!(console.expect("overview").await.data["paused"][0]["agent"], "nancy");
+    server.post(OPERATOR, "/v1/admin/sessions/revoke", &[], &json!({ "name": "operator" })).await;
+    assert_eq!(console.expect("bye").await.data["reason"], "revoked");
+    assert!(console.next().await.is_none());
+}
