@@ -20,7 +20,7 @@ const CLOSING: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Session {
     site: Arc<Site>,
-    user: String,
+    who: Credentials,
     context: Arc<Context>,
     idle: Mutex<Idle>,
 }
@@ -54,7 +54,7 @@ impl Session {
         let gate = Gate::build(rules).await.map_err(|error| OpenError::Lost(error.to_string()))?;
         let context = Arc::new(browser.new_context(Some(gate)).await.map_err(lost)?);
         let idle = Mutex::new(Idle { page: None, seen_alive: Some(Instant::now()) });
-        let session = Self { site, user: credentials.user.clone(), context, idle };
+        let session = Self { site, who: credentials.clone(), context, idle };
         let page = session.page().await.map_err(lost)?;
         let login = session.site.login(&page, &Limit::budget(within), &credentials).await;
         login.map_err(|error| match browser.dead().is_cancelled() || page.why_gone().is_some() {
@@ -73,7 +73,7 @@ impl Session {
         }
         let page = self.page().await.map_err(page_lost)?;
         let limit = Limit::leased(Arc::clone(guard), self.site.step());
-        self.site.validate(&page, &limit, &self.user).await?;
+        self.site.validate(&page, &limit, &self.who.user).await?;
         self.was_fine();
         Ok(())
     }
@@ -82,7 +82,8 @@ impl Session {
     pub(crate) async fn client(self: &Arc<Self>, guard: Arc<dyn Guard>) -> Result<Working, ClientError> {
         let page = self.page().await.map_err(page_lost)?.keep();
         let context = Arc::clone(&self.context);
-        let client = ErpClient::new(Arc::clone(&self.site), context, page, guard, self.user.clone());
+        let client = ErpClient::new(Arc::clone(&self.site), context, page, guard, self.who.user.clone())
+            .hiding(self.who.password.clone());
         Ok(Working { session: Arc::clone(self), client: Some(client) })
     }
 

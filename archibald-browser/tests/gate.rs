@@ -29,6 +29,7 @@ fn rules_of(base: &str) -> Arc<GateRules> {
         writes: [("save".to_owned(), "Save".to_owned())].into(),
         harmless: ["Add".to_owned()].into(),
         fields: ["Note".to_owned()].into(),
+        ..PageRules::default()
     };
     Arc::new(GateRules::new(&base.parse().unwrap(), [("order".to_owned(), page)].into()).unwrap())
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use url::{Url, form_urlencoded};
 
+use super::traffic;
+
 /// What the gate knows of the ERP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GateRules {
@@ -20,6 +22,8 @@ pub struct PageRules {
     pub writes: BTreeMap<String, String>,
     /// Controls that post back and change nothing at the ERP.
     pub harmless: BTreeSet<String>,
+    /// Parameters of its address that name the thing that it shows: not secret, and kept in evidence.
+    pub parameters: BTreeSet<String>,
     /// Names of the form's fields, so that they are not taken for controls in a report.
     pub fields: BTreeSet<String>,
 }
@@ -89,6 +93,12 @@ impl GateRules {
         }
     }
 
+    /// An address as evidence shows it.
+    pub(super) fn without_secrets(&self, url: &str) -> String {
+        let parameters = self.pages.values().flat_map(|page| page.parameters.iter().cloned()).collect();
+        traffic::without_secrets(url, &self.origin, &parameters)
+    }
+
     fn page(&self, path: &str) -> Option<(&str, &PageRules)> {
         let (name, rules) = self.pages.iter().find(|(_, rules)| rules.path.eq_ignore_ascii_case(path))?;
         Some((name, rules))
@@ -154,6 +164,7 @@ mod tests {
             writes: [("save", "M$Save"), ("delete", "M$Delete")].map(|(k, v)| (k.into(), v.into())).into(),
             harmless: ["M$Add", "M$Lines", "M$Product"].map(String::from).into(),
             fields: ["M$Product", "M$Note"].map(String::from).into(),
+            ..PageRules::default()
         };
         let base = Url::parse("http://erp.test:8090/").unwrap();
         GateRules::new(&base, [("order".to_owned(), order)].into()).unwrap()
