@@ -163,7 +163,8 @@ impl PageMap {
             ("products", page(&self.products.path, &self.products.harmless, &self.products.fields)),
             ("prices", page(&self.prices.path, &self.prices.harmless, &self.prices.fields)),
         ];
-        GateRules::new(base, pages.map(|(name, rules)| (name.to_owned(), rules)).into())
+        let rules = GateRules::new(base, pages.map(|(name, rules)| (name.to_owned(), rules)).into())?;
+        Ok(rules.skipping(&self.frame.skip))
     }
 }
 

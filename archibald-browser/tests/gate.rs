@@ -81,6 +81,26 @@ async fn without_a_gate_a_dropped_answer_is_sent_twice() {
     bench.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_map_says_to_skip_is_not_asked_for() {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
+    let skipping = GateRules::clone(&rules(&site)).skipping(&[".PNG".to_owned()].into());
+    let context =
+        bench.browser.new_context(Some(Gate::build(Arc::new(skipping)).await.unwrap())).await.unwrap();
+    let body = "<img src=/a.png?v=1><img src=/b.gif><script src=/c.js></script><p id=number>1</p>";
+    site.page("/Order.aspx", body);
+    let page = context.new_page().await.unwrap();
+    page.open(&seconds(20), &site.url("/Order.aspx")).await.unwrap();
+    assert_eq!(number(&page).await, "1");
+    let mut seen: Vec<_> = site.seen().into_iter().map(|seen| seen.path).collect();
+    seen.retain(|path| path != "/favicon.ico");
+    seen.sort();
+    assert_eq!(seen, ["/Order.aspx", "/b.gif", "/c.js"]);
+    assert_eq!(context.gate().unwrap().take_refusals(), []);
+    drop((page, context));
+    bench.close().await;
+}
+
 /// The process stood still behind the fence until a successor may have acted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permit_that_is_over_sends_nothing() {

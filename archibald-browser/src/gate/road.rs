@@ -83,6 +83,9 @@ async fn pass(request: Request<Incoming>, keeper: &Keeper) -> Response<Full<Byte
         tracing::debug!(method = %parts.method, "the gate only serves plain http to the ERP");
         return refused(StatusCode::FORBIDDEN, "only plain http to the ERP");
     }
+    if keeper.rules.skips(parts.method.as_str(), parts.uri.path()) {
+        return refused(StatusCode::NOT_FOUND, "the page map says to skip this");
+    }
     let Ok(body) = Limited::new(body, LARGEST_REQUEST).collect().await else {
         return refused(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large, or broke off");
     };

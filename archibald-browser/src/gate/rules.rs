@@ -11,6 +11,8 @@ use super::traffic;
 pub struct GateRules {
     origin: url::Origin,
     pages: BTreeMap<String, PageRules>,
+    /// In lower case.
+    skip: BTreeSet<String>,
 }
 
 /// The controls of one page.
@@ -70,7 +72,20 @@ impl GateRules {
                 return Err(RuleError::Twice { page: page.clone(), control: control.clone() });
             }
         }
-        Ok(Self { origin: base.origin(), pages })
+        Ok(Self { origin: base.origin(), pages, skip: BTreeSet::new() })
+    }
+
+    /// The same, which never load what has one of these endings, such as `.png`: pictures and fonts that only
+    /// a person needs.
+    #[must_use]
+    pub fn skipping(self, endings: &BTreeSet<String>) -> Self {
+        Self { skip: endings.iter().map(|ending| ending.to_lowercase()).collect(), ..self }
+    }
+
+    /// Whether it is not worth a request. Nothing but a GET is ever left out.
+    pub(super) fn skips(&self, method: &str, path: &str) -> bool {
+        let path = path.to_lowercase();
+        method == "GET" && self.skip.iter().any(|ending| path.ends_with(ending))
     }
 
     pub(super) fn kind(&self, method: &str, url: &str, content_type: &str, body: &[u8]) -> Kind {
