@@ -17,7 +17,7 @@ use archibald_core::id::AgentId;
 use archibald_core::operation::Class;
 use archibald_core::port::PoolOccupancy;
 
-use crate::session::OpenError;
+use crate::session::{Came, OpenError};
 
 /// How often a waiter's session may be lost on the way before the waiter is told.
 const TRIES: u32 = 3;
@@ -49,7 +49,7 @@ pub(super) enum Input {
     BrowserUp(BrowserId),
     BrowserFailed(BrowserId, String),
     BrowserLost(BrowserId),
-    Opened(AgentId, Ticket),
+    Opened(AgentId, Ticket, Came),
     OpenFailed(AgentId, Ticket, OpenError),
     Returned(AgentId, Ticket, How),
     Cleaned(AgentId, Ticket, bool),
@@ -140,9 +140,9 @@ impl Plan {
             Input::BrowserUp(id) => self.browser_up(id, &mut commands),
             Input::BrowserFailed(id, why) => self.browser_failed(id, &why, &mut commands),
             Input::BrowserLost(id) => self.browser_lost(id, &mut commands),
-            Input::Opened(agent, ticket) => {
+            Input::Opened(agent, ticket, came) => {
                 if self.is(&agent, State::Opening(ticket)) {
-                    self.totals.logins += 1;
+                    self.totals.logins += u64::from(came == Came::LoggedIn);
                     self.rest(&agent);
                 }
             }

@@ -46,7 +46,7 @@ impl Story {
     }
 
     fn opened(&mut self, name: &str) -> &[Command] {
-        self.give(Input::Opened(agent(name), self.ticket(name)))
+        self.give(Input::Opened(agent(name), self.ticket(name), Came::LoggedIn))
     }
 
     fn returned(&mut self, name: &str, how: How) -> &[Command] {
