@@ -21,6 +21,7 @@ use archibald_core::port::{
 use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout, timeout_at};
 
 use self::logins::Logins;
@@ -55,6 +56,11 @@ pub struct PoolOptions {
     pub trust_for: Duration,
     /// A session that was idle for longer is parked without its page (default 5 min).
     pub park_after: Duration,
+    /// A browser that is older is replaced as soon as nobody uses it, one at a time (default 12 h): what leaks in
+    /// a Chromium leaks slowly.
+    pub retire_after: Duration,
+    /// Sessions after which a browser is replaced, likewise (default 500).
+    pub retire_sessions: u32,
     /// When the ERP ended some sessions of an agent in a row soon after their login, as it does when a person
     /// logs in as the same user, the next login waits this long, then twice as long each time, 15 times this
     /// at the most (default 1 min).
@@ -72,6 +78,8 @@ impl Default for PoolOptions {
             login_within: Duration::from_secs(120),
             trust_for: Duration::from_secs(30),
             park_after: Duration::from_secs(300),
+            retire_after: Duration::from_secs(12 * 3600),
+            retire_sessions: 500,
             login_pause: Duration::from_secs(60),
             vault: None,
         }
@@ -150,6 +158,7 @@ impl ChromiumPool {
             inputs: inputs.downgrade(),
             status,
             browsers: HashMap::new(),
+            ending: JoinSet::new(),
             sessions: HashMap::new(),
             waiters: HashMap::new(),
         };
@@ -316,6 +325,14 @@ impl fmt::Debug for Message {
     }
 }
 
+/// A browser at work.
+struct Running {
+    browser: Arc<Browser>,
+    since: Instant,
+    /// Opened in it so far.
+    sessions: u32,
+}
+
 struct Task {
     plan: Plan,
     logins: Logins,
@@ -326,19 +343,22 @@ struct Task {
     /// Weak, so that the task ends when nobody can ask it any more.
     inputs: mpsc::WeakUnboundedSender<Message>,
     status: watch::Sender<PoolOccupancy>,
-    browsers: HashMap<BrowserId, Arc<Browser>>,
+    browsers: HashMap<BrowserId, Running>,
+    /// Browsers that retired and are not gone yet.
+    ending: JoinSet<()>,
     sessions: HashMap<AgentId, Arc<Session>>,
     waiters: HashMap<WaiterId, Reply>,
 }
 
 impl Task {
     async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
-        let mut parking = interval((self.options.park_after / 2).max(SHORTEST_LOOK));
+        let mut looking = interval((self.options.park_after / 2).max(SHORTEST_LOOK));
         loop {
             let message = tokio::select! {
                 message = messages.recv() => message,
-                _ = parking.tick() => {
+                _ = looking.tick() => {
                     self.sessions.values().for_each(|session| session.park(self.options.park_after));
+                    self.retire();
                     continue;
                 }
             };
@@ -356,7 +376,7 @@ impl Task {
                 Message::BrowserUp(id, browser) => {
                     let browser = Arc::new(browser);
                     self.watch(id, &browser);
-                    self.browsers.insert(id, browser);
+                    self.browsers.insert(id, Running { browser, since: Instant::now(), sessions: 0 });
                     Input::BrowserUp(id)
                 }
                 Message::Opened(agent, ticket, session, came) => {
@@ -400,6 +420,22 @@ impl Task {
             Command::Clean(agent, ticket) => self.clean(agent, ticket),
             // Its context is disposed of with the last handle.
             Command::Forget(agent) => drop(self.sessions.remove(&agent)),
+            Command::EndBrowser(id) => {
+                if let Some(Running { browser, .. }) = self.browsers.remove(&id) {
+                    tracing::info!(browser = id.0, pid = browser.pid(), "browser retired");
+                    while self.ending.try_join_next().is_some() {}
+                    self.ending.spawn(async move { browser.end(CLOSING).await });
+                }
+            }
+        }
+    }
+
+    /// The oldest of those that are old enough; the plan lets one go at a time.
+    fn retire(&mut self) {
+        let (age, most) = (self.options.retire_after, self.options.retire_sessions);
+        let old = self.browsers.iter().filter(|(_, it)| it.since.elapsed() >= age || it.sessions >= most);
+        if let Some(id) = old.min_by_key(|(_, it)| it.since).map(|(id, _)| *id) {
+            self.take(Input::Retire(id));
         }
     }
 
@@ -430,7 +466,10 @@ impl Task {
         let (site, rules) = (Arc::clone(&self.site), Arc::clone(&self.rules));
         let (within, vault) = (self.options.login_within, self.options.vault.clone());
         let credentials = self.credentials.credentials(&agent);
-        let browser = self.browsers.get(&browser).cloned();
+        let browser = self.browsers.get_mut(&browser).map(|running| {
+            running.sessions += 1;
+            Arc::clone(&running.browser)
+        });
         self.spawn(async move {
             let Some(who) = credentials else {
                 let why = OpenError::Login(LoginError::NoCredentials(agent.clone()));
@@ -495,8 +534,10 @@ impl Task {
 
     async fn close_all(&mut self) {
         self.sessions.clear();
-        let ending = self.browsers.drain().map(|(_, browser)| async move { browser.end(CLOSING).await });
+        let ending =
+            self.browsers.drain().map(|(_, running)| async move { running.browser.end(CLOSING).await });
         join_all(ending.collect::<Vec<_>>()).await;
+        while self.ending.join_next().await.is_some() {}
         self.status.send_modify(|status| {
             (status.browsers, status.in_use, status.idle) = (0, 0, 0);
         });

@@ -20,9 +20,11 @@ use archibald_core::port::{
 use archibald_testing::credentials::FixedCredentials;
 use archibald_testing::data::{DataSet, password_of};
 use archibald_testing::erp::{Behaviour, ErpOptions, ErpSimulator, RunningErp};
+use chromiumoxide::cdp::browser_protocol::target::{GetBrowserContextsParams, GetTargetsParams};
 use common::{assert_nothing_left, eventually, processes_of};
+use futures::StreamExt;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 
 /// Holds until it is told otherwise.
 #[derive(Default)]
@@ -116,6 +118,37 @@ impl Office {
             std::fs::read_to_string(folder.ok()?.path().join("engine.pid")).ok()?.parse().ok()
         };
         folders.filter_map(pid).map(Pid::from_raw).collect()
+    }
+
+    /// The processes that show pages, by the group of their engine.
+    fn renderers(&self) -> Vec<Pid> {
+        let engines = self.engines();
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let shows_pages = |pid: &i32| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let group = getpgid(Some(Pid::from_raw(*pid)));
+            String::from_utf8_lossy(&command).contains("--type=renderer")
+                && group.is_ok_and(|group| engines.contains(&group))
+        };
+        pids.filter(shows_pages).map(Pid::from_raw).collect()
+    }
+
+    /// Contexts and pages that the browsers themselves know of.
+    async fn contexts_and_pages(&self) -> (usize, usize) {
+        let (mut contexts, mut pages) = (0, 0);
+        for folder in self.profiles.path().read_dir().unwrap().flatten() {
+            let port = std::fs::read_to_string(folder.path().join("profile/DevToolsActivePort")).unwrap();
+            let address = format!("ws://127.0.0.1:{}", port.trim().replacen('\n', "", 1));
+            let (browser, mut handler) = chromiumoxide::Browser::connect(address).await.unwrap();
+            let driven = tokio::spawn(async move { while handler.next().await.is_some() {} });
+            let known = browser.execute(GetBrowserContextsParams::default()).await.unwrap();
+            contexts += known.result.browser_context_ids.len();
+            let known = browser.execute(GetTargetsParams::default()).await.unwrap();
+            pages += known.result.target_infos.iter().filter(|it| it.r#type == "page").count();
+            driven.abort();
+        }
+        (contexts, pages)
     }
 
     async fn close(self) {
@@ -435,10 +468,105 @@ async fn an_idle_session_is_parked_without_its_page_and_stays_logged_in() {
     eventually("its page is closed", || pages() == 0).await;
     let lease = office.acquire(0).await.unwrap();
     // One in use is not parked, however long it takes.
+    assert!(!office.renderers().is_empty());
     tokio::time::sleep(Duration::from_millis(400)).await;
     lease.client().check_health().await.unwrap();
     lease.finish(Finish::Clean).await;
     assert_eq!(office.logins(), (1, 1));
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_served_enough_is_replaced_and_the_kept_sessions_move() {
+    let kept = tempfile::tempdir().unwrap();
+    let key = "d".repeat(64).parse::<SessionKey>().unwrap();
+    let vault = SessionVault::open(kept.path(), &key).unwrap();
+    let change = |options: &mut PoolOptions| {
+        (options.retire_sessions, options.vault) = (2, Some(vault));
+        options.park_after = Duration::from_millis(100);
+    };
+    let office = Office::with(1, 2, change).await;
+    let first = office.engines();
+    assert_eq!(first.len(), 0);
+    office.rest(0).await;
+    let old = office.engines();
+    let lease = office.acquire(1).await.unwrap();
+    eventually("it retires", || office.pool.occupancy().idle == 0).await;
+    // In use until its user is done, beside its successor.
+    office.rest(0).await;
+    lease.client().check_health().await.unwrap();
+    lease.finish(Finish::Clean).await;
+    eventually("the old one is gone", || old.iter().all(|pid| !office.engines().contains(pid))).await;
+    office.rest(1).await;
+    let occupancy = office.pool.occupancy();
+    assert_eq!((office.erp.stats().logins, occupancy.logins, occupancy.crashes), (2, 2, 0));
+    office.close().await;
+}
+
+/// Everything that can end a lease, again and again; what is left is what was there.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_hundred_leases_under_crashes_leave_nothing_behind() {
+    let change = |options: &mut PoolOptions| options.login_pause = Duration::ZERO;
+    let office = Office::with(2, 2, change).await;
+    for round in 0..75_u64 {
+        let uses = [0, 1, 2, 3].map(|agent| {
+            let office = &office;
+            async move {
+                let asked =
+                    tokio::time::timeout(Duration::from_secs(90), office.acquire(agent)).await.unwrap();
+                // Its browser may just have been killed, again and again: then the next round is as good.
+                let Ok(lease) = asked else { return };
+                match (round * 7 + agent as u64 * 3) % 11 {
+                    0 => drop(lease),
+                    1 => {
+                        let work = lease.client().read_customers(1);
+                        let _ = tokio::time::timeout(Duration::from_millis(round % 30), work).await;
+                        drop(lease);
+                    }
+                    2 => {
+                        let _ = lease.client().read_customers(1).await;
+                        if let Some(page) = office.renderers().first() {
+                            let _ = kill(*page, Signal::SIGKILL);
+                        }
+                        lease.finish(Finish::Dirty).await;
+                    }
+                    3 => lease.finish(Finish::Dirty).await,
+                    4 if round % 4 == 0 => {
+                        for engine in office.engines().into_iter().take(1) {
+                            let _ = kill(engine, Signal::SIGKILL);
+                        }
+                        let _ = lease.client().check_health().await;
+                        lease.finish(Finish::Dirty).await;
+                    }
+                    _ => {
+                        let how = lease.client().check_health().await;
+                        lease.finish(if how.is_ok() { Finish::Clean } else { Finish::Dirty }).await;
+                    }
+                }
+            }
+        });
+        futures::future::join_all(uses).await;
+        if round % 10 == 0 {
+            office.erp.expire(None);
+        }
+    }
+    office.in_use(0).await;
+    assert!(office.pool.occupancy().crashes > 3, "{:?}", office.pool.occupancy());
+    // As many browsers, profiles, contexts and pages as sessions that rest.
+    let (rest, profiles) =
+        (|| office.pool.occupancy(), || office.profiles.path().read_dir().unwrap().count());
+    eventually("no browser and no profile more", || {
+        (office.engines().len(), profiles()) == (rest().browsers, rest().browsers)
+    })
+    .await;
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (contexts, pages) = office.contexts_and_pages().await;
+        if contexts == rest().idle && pages <= contexts {
+            break;
+        }
+        assert!(Instant::now() < until, "{contexts} contexts, {pages} pages: {:?}", rest());
+    }
     office.close().await;
 }
 
