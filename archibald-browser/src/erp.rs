@@ -12,6 +12,7 @@ mod client;
 mod customer;
 mod customer_acts;
 mod customers;
+mod evidence;
 mod fields;
 mod grid;
 mod login;

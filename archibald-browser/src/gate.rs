@@ -20,8 +20,10 @@
 mod road;
 mod rules;
 mod send;
+mod traffic;
 
 pub use rules::{GateRules, PageRules, RuleError};
+pub use traffic::Passed;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -37,6 +39,7 @@ use tokio::sync::watch;
 use self::road::Road;
 use self::rules::Kind;
 use self::send::{Delivery, Outbound};
+use self::traffic::{Place, Traffic};
 
 const REMEMBERED: usize = 20;
 
@@ -119,6 +122,11 @@ impl Gate {
         self.keeper.state().refusals.drain(..).collect()
     }
 
+    /// The last requests that came to it, oldest first: who asked what and how it went.
+    pub fn requests(&self) -> Vec<Passed> {
+        self.keeper.state().traffic.last()
+    }
+
     /// Where Chromium finds it.
     pub fn address(&self) -> SocketAddr {
         self.road.address()
@@ -168,6 +176,7 @@ struct Keeper {
 struct State {
     armed: Option<Armed>,
     refusals: VecDeque<GateRefusal>,
+    traffic: Traffic,
 }
 
 struct Armed {
@@ -185,8 +194,20 @@ enum Passage {
 }
 
 impl Keeper {
-    fn decide(&self, method: &str, url: &str, content_type: &str, body: &[u8]) -> Passage {
-        let refusal = match self.rules.kind(method, url, content_type, body) {
+    fn decide(&self, method: &str, url: &str, content_type: &str, body: &[u8]) -> (Passage, Place) {
+        let kind = self.rules.kind(method, url, content_type, body);
+        let what = match &kind {
+            Kind::Harmless => "harmless".to_owned(),
+            Kind::Write { write, .. } => format!("write {write}"),
+            Kind::Unknown { control, .. } => format!("unknown: {control}"),
+        };
+        let path = self.rules.without_secrets(url);
+        let place = self.state().traffic.begin(method, path, what);
+        (self.passage(kind), place)
+    }
+
+    fn passage(&self, kind: Kind) -> Passage {
+        let refusal = match kind {
             Kind::Harmless => return Passage::PassOn,
             Kind::Unknown { page, control } => GateRefusal { page, control, why: Why::Unknown },
             Kind::Write { page, control, write } => match self.take_fence(&write) {
@@ -201,6 +222,11 @@ impl Keeper {
         }
         state.refusals.push_back(refusal.clone());
         Passage::Refuse(refusal)
+    }
+
+    /// How a request went that was decided upon.
+    fn passed(&self, place: Place, how: String) {
+        self.state().traffic.end(place, how);
     }
 
     fn take_fence(&self, write: &str) -> Result<(Fence, Told), Why> {

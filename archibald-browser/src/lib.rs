@@ -14,5 +14,7 @@ pub mod launch;
 pub mod page_map;
 mod pool;
 mod session;
+mod vault;
 
 pub use pool::{ChromiumPool, PoolError, PoolOptions};
+pub use vault::{SessionKey, SessionKeyError, SessionVault};

@@ -145,22 +145,26 @@ impl PageMap {
             writes: BTreeMap::new(),
             harmless: harmless.union(&self.frame.harmless).cloned().collect(),
             fields: fields.clone(),
+            parameters: BTreeSet::new(),
         };
         let none = BTreeSet::new();
         let (order, customer) = (&self.order, &self.customer);
         let order = page(&order.path, &order.harmless, &order.fields);
         let customer = page(&customer.path, &customer.harmless, &customer.fields);
+        let number = BTreeSet::from([self.order.number_parameter.clone()]);
+        let code = BTreeSet::from([self.customer.code_parameter.clone()]);
         let pages = [
             ("login", page(&self.login.path, &self.login.harmless, &self.login.fields)),
             ("start", page(&self.start.path, &none, &none)),
             ("orders", page(&self.orders.path, &self.orders.harmless, &self.orders.fields)),
-            ("order", PageRules { writes: self.order.writes.clone(), ..order }),
+            ("order", PageRules { writes: self.order.writes.clone(), parameters: number, ..order }),
             ("customers", page(&self.customers.path, &self.customers.harmless, &self.customers.fields)),
-            ("customer", PageRules { writes: self.customer.writes.clone(), ..customer }),
+            ("customer", PageRules { writes: self.customer.writes.clone(), parameters: code, ..customer }),
             ("products", page(&self.products.path, &self.products.harmless, &self.products.fields)),
             ("prices", page(&self.prices.path, &self.prices.harmless, &self.prices.fields)),
         ];
-        GateRules::new(base, pages.map(|(name, rules)| (name.to_owned(), rules)).into())
+        let rules = GateRules::new(base, pages.map(|(name, rules)| (name.to_owned(), rules)).into())?;
+        Ok(rules.skipping(&self.frame.skip))
     }
 }
 

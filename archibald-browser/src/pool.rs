@@ -4,6 +4,7 @@
 //! its own with a deadline of its own, and its end comes back as an input. So nothing that was begun depends
 //! on whether its caller still waits.
 
+mod logins;
 mod plan;
 
 use std::collections::HashMap;
@@ -20,19 +21,24 @@ use archibald_core::port::{
 use async_trait::async_trait;
 use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, timeout, timeout_at};
 
+use self::logins::Logins;
 use self::plan::{BrowserId, Command, How, Input, Plan, Refusal, Ticket, WaiterId};
 use crate::driver::Browser;
 use crate::erp::Site;
 use crate::gate::{GateRules, RuleError};
 use crate::launch::{Engine, LaunchError, LaunchOptions, sweep};
-use crate::session::{OpenError, Session, Working};
+use crate::session::{Came, OpenError, Opening, Session, Working};
+use crate::vault::SessionVault;
 
 /// How often a session may turn out to be over before its caller is told.
 const VALIDATIONS: u32 = 3;
 /// What a browser gets to end by itself.
 const CLOSING: Duration = Duration::from_secs(5);
+/// Between two looks for pages to park.
+const SHORTEST_LOOK: Duration = Duration::from_millis(50);
 
 /// How the pool is set up.
 #[derive(Debug, Clone)]
@@ -48,6 +54,19 @@ pub struct PoolOptions {
     /// A session that was idle for longer is asked for its user's name before it is lent (default 30 s).
     /// Each flow looks at that again on every page.
     pub trust_for: Duration,
+    /// A session that was idle for longer is parked without its page (default 5 min).
+    pub park_after: Duration,
+    /// A browser that is older is replaced as soon as nobody uses it, one at a time (default 12 h): what leaks in
+    /// a Chromium leaks slowly.
+    pub retire_after: Duration,
+    /// Sessions after which a browser is replaced, likewise (default 500).
+    pub retire_sessions: u32,
+    /// When the ERP ended some sessions of an agent in a row soon after their login, as it does when a person
+    /// logs in as the same user, the next login waits this long, then twice as long each time, 15 times this
+    /// at the most (default 1 min).
+    pub login_pause: Duration,
+    /// Keeps sessions over restarts; without one every start logs every agent in again (default).
+    pub vault: Option<SessionVault>,
 }
 
 impl Default for PoolOptions {
@@ -58,6 +77,11 @@ impl Default for PoolOptions {
             launch: LaunchOptions::default(),
             login_within: Duration::from_secs(120),
             trust_for: Duration::from_secs(30),
+            park_after: Duration::from_secs(300),
+            retire_after: Duration::from_secs(12 * 3600),
+            retire_sessions: 500,
+            login_pause: Duration::from_secs(60),
+            vault: None,
         }
     }
 }
@@ -126,6 +150,7 @@ impl ChromiumPool {
         let trust_for = options.trust_for;
         let task = Task {
             plan,
+            logins: Logins::new(options.login_pause),
             options,
             site: Arc::new(site),
             rules,
@@ -133,6 +158,7 @@ impl ChromiumPool {
             inputs: inputs.downgrade(),
             status,
             browsers: HashMap::new(),
+            ending: JoinSet::new(),
             sessions: HashMap::new(),
             waiters: HashMap::new(),
         };
@@ -184,9 +210,13 @@ impl BrowserPool for ChromiumPool {
             let ready = self.ready(&session, &request);
             match timeout_at(until, ready).await {
                 Ok(Ok(client)) => return Ok(Box::new(Lease { client, back })),
-                Ok(Err(ClientError::SessionExpired)) => back.how = How::Expired,
+                Ok(Err(ClientError::SessionExpired)) => {
+                    session.over().await;
+                    back.how = How::Expired;
+                }
                 Ok(Err(error @ ClientError::WrongUser { .. })) => {
                     tracing::warn!(agent = %request.agent, %error, "a session was another user's");
+                    session.over().await;
                     back.how = How::Expired;
                 }
                 // The browser may have died while the session was idle: the next one is asked for.
@@ -237,6 +267,7 @@ impl SessionLease for Lease {
         self.back.how = match how {
             Finish::Clean => {
                 self.client.session().was_fine();
+                self.client.session().keep().await;
                 How::Clean
             }
             Finish::Dirty => How::Dirty,
@@ -284,7 +315,7 @@ enum Message {
     Ask(Input, WaiterId, Reply),
     Input(Input),
     BrowserUp(BrowserId, Browser),
-    Opened(AgentId, Ticket, Session),
+    Opened(AgentId, Ticket, Session, Came),
     Stop(oneshot::Sender<()>),
 }
 
@@ -294,8 +325,17 @@ impl fmt::Debug for Message {
     }
 }
 
+/// A browser at work.
+struct Running {
+    browser: Arc<Browser>,
+    since: Instant,
+    /// Opened in it so far.
+    sessions: u32,
+}
+
 struct Task {
     plan: Plan,
+    logins: Logins,
     options: PoolOptions,
     site: Arc<Site>,
     rules: Arc<GateRules>,
@@ -303,14 +343,26 @@ struct Task {
     /// Weak, so that the task ends when nobody can ask it any more.
     inputs: mpsc::WeakUnboundedSender<Message>,
     status: watch::Sender<PoolOccupancy>,
-    browsers: HashMap<BrowserId, Arc<Browser>>,
+    browsers: HashMap<BrowserId, Running>,
+    /// Browsers that retired and are not gone yet.
+    ending: JoinSet<()>,
     sessions: HashMap<AgentId, Arc<Session>>,
     waiters: HashMap<WaiterId, Reply>,
 }
 
 impl Task {
     async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
-        while let Some(message) = messages.recv().await {
+        let mut looking = interval((self.options.park_after / 2).max(SHORTEST_LOOK));
+        loop {
+            let message = tokio::select! {
+                message = messages.recv() => message,
+                _ = looking.tick() => {
+                    self.sessions.values().for_each(|session| session.park(self.options.park_after));
+                    self.retire();
+                    continue;
+                }
+            };
+            let Some(message) = message else { return };
             let input = match message {
                 Message::Stop(done) => {
                     self.close_all().await;
@@ -324,12 +376,12 @@ impl Task {
                 Message::BrowserUp(id, browser) => {
                     let browser = Arc::new(browser);
                     self.watch(id, &browser);
-                    self.browsers.insert(id, browser);
+                    self.browsers.insert(id, Running { browser, since: Instant::now(), sessions: 0 });
                     Input::BrowserUp(id)
                 }
-                Message::Opened(agent, ticket, session) => {
+                Message::Opened(agent, ticket, session, came) => {
                     self.sessions.insert(agent.clone(), Arc::new(session));
-                    Input::Opened(agent, ticket)
+                    Input::Opened(agent, ticket, came)
                 }
                 Message::Input(input) => input,
             };
@@ -341,6 +393,7 @@ impl Task {
         match &input {
             Input::GaveUp(waiter) => drop(self.waiters.remove(waiter)),
             Input::BrowserLost(id) => drop(self.browsers.remove(id)),
+            Input::Returned(agent, _, How::Expired) => self.logins.ended(agent, Instant::now().into_std()),
             _ => {}
         }
         for command in self.plan.handle(input) {
@@ -367,6 +420,22 @@ impl Task {
             Command::Clean(agent, ticket) => self.clean(agent, ticket),
             // Its context is disposed of with the last handle.
             Command::Forget(agent) => drop(self.sessions.remove(&agent)),
+            Command::EndBrowser(id) => {
+                if let Some(Running { browser, .. }) = self.browsers.remove(&id) {
+                    tracing::info!(browser = id.0, pid = browser.pid(), "browser retired");
+                    while self.ending.try_join_next().is_some() {}
+                    self.ending.spawn(async move { browser.end(CLOSING).await });
+                }
+            }
+        }
+    }
+
+    /// The oldest of those that are old enough; the plan lets one go at a time.
+    fn retire(&mut self) {
+        let (age, most) = (self.options.retire_after, self.options.retire_sessions);
+        let old = self.browsers.iter().filter(|(_, it)| it.since.elapsed() >= age || it.sessions >= most);
+        if let Some(id) = old.min_by_key(|(_, it)| it.since).map(|(id, _)| *id) {
+            self.take(Input::Retire(id));
         }
     }
 
@@ -386,22 +455,32 @@ impl Task {
         });
     }
 
-    fn open(&self, agent: AgentId, browser: BrowserId, ticket: Ticket) {
+    fn open(&mut self, agent: AgentId, browser: BrowserId, ticket: Ticket) {
         let failed = move |agent, why| Message::Input(Input::OpenFailed(agent, ticket, why));
+        if let Err(too_soon) = self.logins.ask(&agent, Instant::now().into_std()) {
+            let why = OpenError::Login(LoginError::Unavailable(too_soon.to_string()));
+            tracing::warn!(%agent, %too_soon, "an agent's login waits");
+            self.spawn(async move { failed(agent, why) });
+            return;
+        }
         let (site, rules) = (Arc::clone(&self.site), Arc::clone(&self.rules));
-        let within = self.options.login_within;
+        let (within, vault) = (self.options.login_within, self.options.vault.clone());
         let credentials = self.credentials.credentials(&agent);
-        let browser = self.browsers.get(&browser).cloned();
+        let browser = self.browsers.get_mut(&browser).map(|running| {
+            running.sessions += 1;
+            Arc::clone(&running.browser)
+        });
         self.spawn(async move {
-            let Some(credentials) = credentials else {
+            let Some(who) = credentials else {
                 let why = OpenError::Login(LoginError::NoCredentials(agent.clone()));
                 return failed(agent, why);
             };
             let Some(browser) = browser else {
                 return failed(agent, OpenError::Lost("its browser is gone".into()));
             };
-            match Session::open(&browser, site, rules, credentials, within).await {
-                Ok(session) => Message::Opened(agent, ticket, session),
+            let opening = Opening { site, rules, agent: agent.clone(), who, vault, within };
+            match Session::open(&browser, opening).await {
+                Ok((session, came)) => Message::Opened(agent, ticket, session, came),
                 Err(why) => failed(agent, why),
             }
         });
@@ -455,8 +534,10 @@ impl Task {
 
     async fn close_all(&mut self) {
         self.sessions.clear();
-        let ending = self.browsers.drain().map(|(_, browser)| async move { browser.end(CLOSING).await });
+        let ending =
+            self.browsers.drain().map(|(_, running)| async move { running.browser.end(CLOSING).await });
         join_all(ending.collect::<Vec<_>>()).await;
+        while self.ending.join_next().await.is_some() {}
         self.status.send_modify(|status| {
             (status.browsers, status.in_use, status.idle) = (0, 0, 0);
         });

@@ -4,31 +4,62 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use archibald_core::id::AgentId;
 use archibald_core::port::{ClientError, Credentials, Guard, LoginError};
 
-use crate::driver::{Browser, Context, DriverError, Limit, Page};
+use crate::driver::{Browser, Context, Cookie, DriverError, Limit, Page};
 use crate::erp::{ErpClient, Site};
 use crate::gate::{Gate, GateRules};
+use crate::vault::{SessionVault, Whose};
 
 /// What closing a page may take before its context is given up with it.
 const CLOSING: Duration = Duration::from_secs(10);
+/// What reading the cookies may take that are to be kept.
+const KEEPING: Duration = Duration::from_secs(2);
 
 /// A logged-in session.
 ///
-/// Its page is kept while it is idle: the agent's next operation begins at once, and in the headless shell
-/// a page costs some 15 MB. What bounds memory is the number of contexts.
+/// Its page is kept for a while when it is idle: the agent's next operation begins at once. Then it is
+/// parked without one: a page costs some 15 MB in the headless shell and 60 MB in the whole Chromium, a
+/// context with its cookies a tenth of that, and a new page a tenth to half a second.
 #[derive(Debug)]
 pub(crate) struct Session {
     site: Arc<Site>,
-    user: String,
+    agent: AgentId,
+    who: Credentials,
+    vault: Option<SessionVault>,
+    /// What the vault has.
+    kept: Mutex<Vec<Cookie>>,
     context: Arc<Context>,
     idle: Mutex<Idle>,
 }
 
+/// What a session is made from.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) site: Arc<Site>,
+    pub(crate) rules: Arc<GateRules>,
+    pub(crate) agent: AgentId,
+    pub(crate) who: Credentials,
+    pub(crate) vault: Option<SessionVault>,
+    /// What a context, its page and the login may take together.
+    pub(crate) within: Duration,
+}
+
+/// How a session came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Came {
+    LoggedIn,
+    /// With cookies that were kept.
+    Restored,
+}
+
 #[derive(Debug)]
 struct Idle {
-    /// Not there while it is in use.
+    /// Not there while it is in use, nor while it is parked.
     page: Option<Page>,
+    /// Since when the page is there.
+    since: Instant,
     /// When it was last seen to be its user's; `None` after trouble, whatever was seen before.
     seen_alive: Option<Instant>,
 }
@@ -43,27 +74,77 @@ pub(crate) enum OpenError {
 }
 
 impl Session {
-    /// A new context, logged in.
-    pub(crate) async fn open(
-        browser: &Browser,
-        site: Arc<Site>,
-        rules: Arc<GateRules>,
-        credentials: Credentials,
-        within: Duration,
-    ) -> Result<Self, OpenError> {
+    /// A new context, logged in: with the cookies that were kept, if the ERP still takes them, else anew.
+    pub(crate) async fn open(browser: &Browser, opening: Opening) -> Result<(Self, Came), OpenError> {
+        let Opening { site, rules, agent, who, vault, within } = opening;
         let gate = Gate::build(rules).await.map_err(|error| OpenError::Lost(error.to_string()))?;
         let context = Arc::new(browser.new_context(Some(gate)).await.map_err(lost)?);
-        let idle = Mutex::new(Idle { page: None, seen_alive: Some(Instant::now()) });
-        let session = Self { site, user: credentials.user.clone(), context, idle };
+        let idle = Mutex::new(Idle { page: None, since: Instant::now(), seen_alive: Some(Instant::now()) });
+        let session = Self { site, agent, who, vault, kept: Mutex::default(), context, idle };
+        let limit = Limit::budget(within);
         let page = session.page().await.map_err(lost)?;
-        let login = session.site.login(&page, &Limit::budget(within), &credentials).await;
-        login.map_err(|error| match browser.dead().is_cancelled() || page.why_gone().is_some() {
-            // What the ERP refused is final; a page that went away on the way says nothing about the ERP.
-            true if matches!(error, LoginError::Unavailable(_)) => OpenError::Lost(error.to_string()),
-            _ => OpenError::Login(error),
-        })?;
+        let came = match session.restore(&page, &limit).await {
+            Ok(true) => Ok(Came::Restored),
+            Ok(false) => session.site.login(&page, &limit, &session.who).await.map(|()| Came::LoggedIn),
+            Err(error) => Err(LoginError::Unavailable(error.to_string())),
+        };
+        let came =
+            came.map_err(|error| match browser.dead().is_cancelled() || page.why_gone().is_some() {
+                // What the ERP refused is final; a page that went away on the way says nothing about the ERP.
+                true if matches!(error, LoginError::Unavailable(_)) => OpenError::Lost(error.to_string()),
+                _ => OpenError::Login(error),
+            })?;
         drop(page);
-        Ok(session)
+        session.keep().await;
+        Ok((session, came))
+    }
+
+    /// Whether the session that was kept is there again. One that the ERP does not take any more is forgotten.
+    async fn restore(&self, page: &Page, limit: &Limit) -> Result<bool, ClientError> {
+        let Some(cookies) = self.with_vault(|vault, whose| vault.find(whose)).await.flatten() else {
+            return Ok(false);
+        };
+        self.context.set_cookies(limit, &cookies).await.map_err(page_lost)?;
+        match self.site.validate(page, limit, &self.who.user).await {
+            Ok(()) => Ok(true),
+            Err(error @ (ClientError::SessionExpired | ClientError::WrongUser { .. })) => {
+                tracing::info!(agent = %self.agent, %error, "a kept session is not taken any more");
+                self.over().await;
+                self.context.clear_cookies(limit).await.map_err(page_lost)?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps the cookies for the next start of the process, if they are others than are kept.
+    pub(crate) async fn keep(&self) {
+        if self.vault.is_none() {
+            return;
+        }
+        let Ok(cookies) = self.context.cookies(&Limit::budget(KEEPING)).await else { return };
+        let unchanged = *self.kept() == cookies;
+        if !unchanged {
+            *self.kept() = cookies.clone();
+            self.with_vault(move |vault, whose| vault.keep(whose, &cookies)).await;
+        }
+    }
+
+    /// The ERP does not take it any more: nothing is kept of it.
+    pub(crate) async fn over(&self) {
+        self.kept().clear();
+        self.with_vault(|vault, whose| vault.forget(whose.agent)).await;
+    }
+
+    /// Files are written and read where that blocks nobody.
+    async fn with_vault<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&SessionVault, &Whose<'_>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let vault = self.vault.clone()?;
+        let (agent, who, base) = (self.agent.clone(), self.who.clone(), self.site.base().clone());
+        let work = move || work(&vault, &Whose { agent: &agent, who: &who, base: &base });
+        tokio::task::spawn_blocking(work).await.ok()
     }
 
     /// Checks that it is still this user's, unless it was seen to be within `fresh`.
@@ -73,7 +154,7 @@ impl Session {
         }
         let page = self.page().await.map_err(page_lost)?;
         let limit = Limit::leased(Arc::clone(guard), self.site.step());
-        self.site.validate(&page, &limit, &self.user).await?;
+        self.site.validate(&page, &limit, &self.who.user).await?;
         self.was_fine();
         Ok(())
     }
@@ -82,7 +163,8 @@ impl Session {
     pub(crate) async fn client(self: &Arc<Self>, guard: Arc<dyn Guard>) -> Result<Working, ClientError> {
         let page = self.page().await.map_err(page_lost)?.keep();
         let context = Arc::clone(&self.context);
-        let client = ErpClient::new(Arc::clone(&self.site), context, page, guard, self.user.clone());
+        let client = ErpClient::new(Arc::clone(&self.site), context, page, guard, self.who.user.clone())
+            .hiding(self.who.password.clone());
         Ok(Working { session: Arc::clone(self), client: Some(client) })
     }
 
@@ -122,7 +204,22 @@ impl Session {
     }
 
     fn put_back(&self, page: Page) {
-        self.idle().page = Some(page);
+        let mut idle = self.idle();
+        (idle.page, idle.since) = (Some(page), Instant::now());
+    }
+
+    /// Closes a page that nobody has used for so long; the context keeps its cookies. The page is at rest:
+    /// one with something under way is not here.
+    pub(crate) fn park(&self, idle_for: Duration) {
+        let parked = {
+            let mut idle = self.idle();
+            (idle.since.elapsed() >= idle_for).then(|| idle.page.take()).flatten()
+        };
+        drop(parked);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Cookie>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {

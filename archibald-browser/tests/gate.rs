@@ -29,6 +29,7 @@ fn rules_of(base: &str) -> Arc<GateRules> {
         writes: [("save".to_owned(), "Save".to_owned())].into(),
         harmless: ["Add".to_owned()].into(),
         fields: ["Note".to_owned()].into(),
+        ..PageRules::default()
     };
     Arc::new(GateRules::new(&base.parse().unwrap(), [("order".to_owned(), page)].into()).unwrap())
 }
@@ -76,6 +77,26 @@ async fn without_a_gate_a_dropped_answer_is_sent_twice() {
     page.click_through(&seconds(20), "#save").await.unwrap();
     assert_eq!(site.posts().len(), 2);
     assert_eq!(number(&page).await, "20001");
+    drop((page, context));
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_map_says_to_skip_is_not_asked_for() {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
+    let skipping = GateRules::clone(&rules(&site)).skipping(&[".PNG".to_owned()].into());
+    let context =
+        bench.browser.new_context(Some(Gate::build(Arc::new(skipping)).await.unwrap())).await.unwrap();
+    let body = "<img src=/a.png?v=1><img src=/b.gif><script src=/c.js></script><p id=number>1</p>";
+    site.page("/Order.aspx", body);
+    let page = context.new_page().await.unwrap();
+    page.open(&seconds(20), &site.url("/Order.aspx")).await.unwrap();
+    assert_eq!(number(&page).await, "1");
+    let mut seen: Vec<_> = site.seen().into_iter().map(|seen| seen.path).collect();
+    seen.retain(|path| path != "/favicon.ico");
+    seen.sort();
+    assert_eq!(seen, ["/Order.aspx", "/b.gif", "/c.js"]);
+    assert_eq!(context.gate().unwrap().take_refusals(), []);
     drop((page, context));
     bench.close().await;
 }

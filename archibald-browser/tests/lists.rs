@@ -3,9 +3,15 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
 use archibald_browser::page_map::PageMap;
-use archibald_core::port::{ArchibaldClient, ClientError};
+use archibald_core::port::{ArchibaldClient, ClientError, Guard, LeaseLost};
 use archibald_testing::data::{DataSet, Generator, Line};
+use archibald_testing::erp::Behaviour;
+use common::eventually;
 use common::office::Office;
 use rust_decimal::Decimal;
 
@@ -88,6 +94,47 @@ async fn every_list_is_read_over_all_its_pages_at_one_click_a_page() {
     assert_eq!(client.read_products(2).await.unwrap().products[0].code, "A0021");
     let past_the_end = client.read_products(9).await.unwrap();
     assert_eq!((past_the_end.products.len(), past_the_end.pages), (0, 4));
+    drop(desk);
+    office.close().await;
+}
+
+/// A lease whose holder is asked to give way from some time on.
+#[derive(Default)]
+struct Asked(AtomicBool);
+
+impl Guard for Asked {
+    fn check(&self) -> Result<Duration, LeaseLost> {
+        Ok(Duration::from_secs(600))
+    }
+
+    fn should_yield(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn a_walk_to_a_page_far_behind_gives_way_between_two_pages() {
+    let data = DataSet::generate(7, 2, 90);
+    let office = Office::open_over(PageMap::simulator().unwrap(), data, false).await;
+    let asked = Arc::new(Asked::default());
+    let desk = office.desk_under(asked.clone()).await;
+    let whole = desk.client.read_prices(7).await.unwrap();
+    desk.client.read_products(1).await.unwrap();
+    let before = office.posts("Prices.aspx", "Prices");
+    // Somebody comes while the third page is on its way.
+    office.erp.set_behaviour(Behaviour { latency: Duration::from_millis(300), ..office.erp.behaviour() });
+    let turning = async {
+        eventually("it turns pages", || office.posts("Prices.aspx", "Prices") > before + 1).await;
+        asked.0.store(true, Relaxed);
+    };
+    let (read, ()) = tokio::join!(desk.client.read_prices(7), turning);
+    assert!(matches!(read, Err(ClientError::GaveWay)), "{read:?}");
+    assert_eq!(office.posts("Prices.aspx", "Prices") - before, 2, "no page more was turned");
+    // The page is at rest, and the same session goes on.
+    office.erp.set_behaviour(Behaviour { latency: Duration::from_millis(1), ..office.erp.behaviour() });
+    desk.client.check_health().await.unwrap();
+    asked.0.store(false, Relaxed);
+    assert_eq!(desk.client.read_prices(7).await.unwrap(), whole);
     drop(desk);
     office.close().await;
 }

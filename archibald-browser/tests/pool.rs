@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use archibald_browser::erp::Site;
 use archibald_browser::launch::LaunchOptions;
 use archibald_browser::page_map::PageMap;
-use archibald_browser::{ChromiumPool, PoolError, PoolOptions};
+use archibald_browser::{ChromiumPool, PoolError, PoolOptions, SessionKey, SessionVault};
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::operation::Class;
 use archibald_core::port::{
@@ -20,9 +20,11 @@ use archibald_core::port::{
 use archibald_testing::credentials::FixedCredentials;
 use archibald_testing::data::{DataSet, password_of};
 use archibald_testing::erp::{Behaviour, ErpOptions, ErpSimulator, RunningErp};
+use chromiumoxide::cdp::browser_protocol::target::{GetBrowserContextsParams, GetTargetsParams};
 use common::{assert_nothing_left, eventually, processes_of};
+use futures::StreamExt;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 
 /// Holds until it is told otherwise.
 #[derive(Default)]
@@ -41,14 +43,15 @@ struct Office {
     credentials: Arc<FixedCredentials>,
     agents: Vec<AgentId>,
     profiles: tempfile::TempDir,
+    options: PoolOptions,
 }
 
 impl Office {
     async fn open(browsers: usize, contexts: usize) -> Self {
-        Self::trusting(browsers, contexts, Duration::ZERO).await
+        Self::with(browsers, contexts, |_| {}).await
     }
 
-    async fn trusting(browsers: usize, contexts: usize, trust_for: Duration) -> Self {
+    async fn with(browsers: usize, contexts: usize, change: impl FnOnce(&mut PoolOptions)) -> Self {
         let data = DataSet::generate(3, 4, 40);
         let behaviour = Behaviour { latency: Duration::from_millis(1), ..Behaviour::default() };
         let users: Vec<_> = data.agents.iter().map(|agent| agent.user.clone()).collect();
@@ -59,15 +62,29 @@ impl Office {
             credentials.set(agent.clone(), agent.as_str(), password_of(agent.as_str()));
         }
         let profiles = tempfile::tempdir().unwrap();
-        let options = PoolOptions {
+        let mut options = PoolOptions {
             browsers,
             contexts,
             launch: LaunchOptions { profiles: profiles.path().into(), ..LaunchOptions::default() },
-            trust_for,
+            trust_for: Duration::ZERO,
             ..PoolOptions::default()
         };
-        let pool = Arc::new(ChromiumPool::start(options, site(&erp.url()), credentials.clone()).unwrap());
-        Self { erp, pool, credentials, agents, profiles }
+        change(&mut options);
+        let pool = ChromiumPool::start(options.clone(), site(&erp.url()), credentials.clone()).unwrap();
+        Self { erp, pool: Arc::new(pool), credentials, agents, profiles, options }
+    }
+
+    /// The pool ends, and another one starts in its place.
+    async fn restart(&mut self, change: impl FnOnce(&mut PoolOptions)) {
+        self.pool.shutdown(Duration::from_secs(5)).await;
+        change(&mut self.options);
+        let (site, credentials) = (site(&self.erp.url()), self.credentials.clone());
+        self.pool = Arc::new(ChromiumPool::start(self.options.clone(), site, credentials).unwrap());
+    }
+
+    /// Logins at the ERP, and those that the pool counts.
+    fn logins(&self) -> (u64, u64) {
+        (self.erp.stats().logins, self.pool.occupancy().logins)
     }
 
     fn request(&self, agent: usize) -> AcquireRequest {
@@ -101,6 +118,37 @@ impl Office {
             std::fs::read_to_string(folder.ok()?.path().join("engine.pid")).ok()?.parse().ok()
         };
         folders.filter_map(pid).map(Pid::from_raw).collect()
+    }
+
+    /// The processes that show pages, by the group of their engine.
+    fn renderers(&self) -> Vec<Pid> {
+        let engines = self.engines();
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let shows_pages = |pid: &i32| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let group = getpgid(Some(Pid::from_raw(*pid)));
+            String::from_utf8_lossy(&command).contains("--type=renderer")
+                && group.is_ok_and(|group| engines.contains(&group))
+        };
+        pids.filter(shows_pages).map(Pid::from_raw).collect()
+    }
+
+    /// Contexts and pages that the browsers themselves know of.
+    async fn contexts_and_pages(&self) -> (usize, usize) {
+        let (mut contexts, mut pages) = (0, 0);
+        for folder in self.profiles.path().read_dir().unwrap().flatten() {
+            let port = std::fs::read_to_string(folder.path().join("profile/DevToolsActivePort")).unwrap();
+            let address = format!("ws://127.0.0.1:{}", port.trim().replacen('\n', "", 1));
+            let (browser, mut handler) = chromiumoxide::Browser::connect(address).await.unwrap();
+            let driven = tokio::spawn(async move { while handler.next().await.is_some() {} });
+            let known = browser.execute(GetBrowserContextsParams::default()).await.unwrap();
+            contexts += known.result.browser_context_ids.len();
+            let known = browser.execute(GetTargetsParams::default()).await.unwrap();
+            pages += known.result.target_infos.iter().filter(|it| it.r#type == "page").count();
+            driven.abort();
+        }
+        (contexts, pages)
     }
 
     async fn close(self) {
@@ -183,7 +231,7 @@ async fn an_expired_session_is_logged_in_again_before_it_is_lent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_ended_in_trouble_is_not_trusted_again() {
-    let office = Office::trusting(1, 1, Duration::from_secs(600)).await;
+    let office = Office::with(1, 1, |options| options.trust_for = Duration::from_secs(600)).await;
     let lease = office.acquire(0).await.unwrap();
     office.erp.expire(None);
     let error = lease.client().check_health().await.unwrap_err();
@@ -245,7 +293,8 @@ async fn a_dead_browser_is_replaced_and_its_agents_log_in_again() {
     let (read, ()) = tokio::join!(read, killed);
     assert!(matches!(read, Err(ClientError::PageLost(_))), "{read:?}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    assert!(lease.client().capture().await.is_empty());
+    let kept: Vec<_> = lease.client().capture().await.into_iter().map(|it| it.name).collect();
+    assert_eq!(kept, ["requests"], "the road outlives the browser");
     lease.finish(Finish::Dirty).await;
     office.erp.set_behaviour(Behaviour { latency: Duration::from_millis(1), ..office.erp.behaviour() });
     let (zero, one) = tokio::join!(office.rest(0), office.rest(1));
@@ -295,6 +344,229 @@ async fn many_leases_with_many_ends_leave_counts_as_they_were() {
     let occupancy = office.pool.occupancy();
     assert!(occupancy.idle <= 2 && occupancy.browsers <= 2, "{occupancy:?}");
     assert_eq!(occupancy.crashes, 0);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_outlives_its_pool_with_the_key_and_only_with_it() {
+    let kept = tempfile::tempdir().unwrap();
+    let vault = |digit: &str| {
+        let key = digit.repeat(64).parse::<SessionKey>().unwrap();
+        Some(SessionVault::open(kept.path(), &key).unwrap())
+    };
+    let mut office = Office::with(1, 2, |options| options.vault = vault("a")).await;
+    office.rest(0).await;
+    office.rest(1).await;
+    assert_eq!(office.logins(), (2, 2));
+    office.restart(|_| {}).await;
+    office.rest(0).await;
+    office.rest(1).await;
+    assert_eq!(office.logins(), (2, 0), "nobody logs in again");
+    office.restart(|options| options.vault = vault("b")).await;
+    office.rest(0).await;
+    assert_eq!(office.logins(), (3, 1), "another key opens nothing, and nothing fails");
+    office.restart(|options| options.vault = None).await;
+    office.rest(0).await;
+    assert_eq!(office.logins(), (4, 1), "without a key nothing is kept");
+    // What was kept before is no session of this key's holder either way; damaged files are new logins.
+    for entry in kept.path().read_dir().unwrap().flatten() {
+        std::fs::write(entry.path(), "damaged").unwrap();
+    }
+    office.restart(|options| options.vault = vault("b")).await;
+    office.rest(0).await;
+    office.rest(1).await;
+    assert_eq!(office.logins(), (6, 2));
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_session_that_is_over_or_whose_password_changed_is_forgotten() {
+    let kept = tempfile::tempdir().unwrap();
+    let key = "c".repeat(64).parse::<SessionKey>().unwrap();
+    let vault = SessionVault::open(kept.path(), &key).unwrap();
+    let mut office = Office::with(1, 2, |options| options.vault = Some(vault)).await;
+    let files = || kept.path().read_dir().unwrap().count();
+    office.rest(0).await;
+    // Logged out while nobody looked: one login, and what is kept is the new session.
+    office.restart(|_| {}).await;
+    office.erp.expire(None);
+    office.rest(0).await;
+    assert_eq!((office.logins(), files()), ((2, 1), 1));
+    office.restart(|_| {}).await;
+    office.rest(0).await;
+    assert_eq!(office.logins(), (2, 0));
+    // Logged out while it was warm: forgotten at once, not only when the login succeeded.
+    office.erp.expire(None);
+    office.credentials.remove(&office.agents[0]);
+    assert!(office.acquire(0).await.is_err());
+    assert_eq!(files(), 0);
+    // Another password: the old session is not this login's any more, and the password is wrong.
+    office.credentials.set(
+        office.agents[0].clone(),
+        office.agents[0].as_str(),
+        password_of(office.agents[0].as_str()),
+    );
+    office.rest(0).await;
+    office.credentials.set(office.agents[0].clone(), office.agents[0].as_str(), "changed");
+    office.restart(|_| {}).await;
+    let error = office.acquire(0).await.err().unwrap();
+    assert!(matches!(error, AcquireError::Login(LoginError::Refused { .. })), "{error}");
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_thrown_out_again_and_again_does_not_fight_over_the_session() {
+    let office = Office::with(1, 2, |options| options.login_pause = Duration::from_secs(600)).await;
+    let mut outcomes = Vec::new();
+    for _ in 0..6 {
+        outcomes.push(office.acquire(0).await.map(drop).map_err(|error| error.to_string()));
+        office.erp.expire(None);
+        office.in_use(0).await;
+    }
+    let (first, rest) = outcomes.split_at(4);
+    assert!(first.iter().all(Result::is_ok), "{outcomes:?}");
+    for told in rest {
+        let told = told.as_ref().unwrap_err();
+        assert!(told.contains("ended 4 sessions in a row soon after their login"), "{told}");
+    }
+    assert_eq!(office.erp.stats().logins, 4);
+    // Nobody else waits for that.
+    office.rest(1).await;
+    office.close().await;
+}
+
+/// Each try is one request for the password; what comes next is a person's decision.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_account_is_refused_in_the_erps_words_and_tried_once() {
+    let office = Office::open(1, 2).await;
+    let right = password_of(office.agents[0].as_str());
+    let tries = |password: &str| {
+        office.credentials.set(office.agents[0].clone(), office.agents[0].as_str(), password);
+        async { office.acquire(0).await.err().map(|error| error.to_string()) }
+    };
+    let mut told = String::new();
+    for wrong in 1..=20_u64 {
+        told = tries("wrong").await.unwrap();
+        assert_eq!(office.erp.stats().logins_refused, wrong, "tried once");
+        if told.contains("bloccato") {
+            break;
+        }
+    }
+    assert!(told.contains("bloccato"), "{told}");
+    let told = tries(&right).await.unwrap();
+    assert!(told.contains("bloccato"), "{told}");
+    assert_eq!(office.erp.stats().logins, 0);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_session_is_parked_without_its_page_and_stays_logged_in() {
+    let office = Office::with(1, 2, |options| options.park_after = Duration::from_millis(100)).await;
+    office.rest(0).await;
+    let pages =
+        || processes_of(office.profiles.path()).iter().filter(|it| it.contains("--type=renderer")).count();
+    eventually("its page is closed", || pages() == 0).await;
+    let lease = office.acquire(0).await.unwrap();
+    // One in use is not parked, however long it takes.
+    assert!(!office.renderers().is_empty());
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    lease.client().check_health().await.unwrap();
+    lease.finish(Finish::Clean).await;
+    assert_eq!(office.logins(), (1, 1));
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_served_enough_is_replaced_and_the_kept_sessions_move() {
+    let kept = tempfile::tempdir().unwrap();
+    let key = "d".repeat(64).parse::<SessionKey>().unwrap();
+    let vault = SessionVault::open(kept.path(), &key).unwrap();
+    let change = |options: &mut PoolOptions| {
+        (options.retire_sessions, options.vault) = (2, Some(vault));
+        options.park_after = Duration::from_millis(100);
+    };
+    let office = Office::with(1, 2, change).await;
+    let first = office.engines();
+    assert_eq!(first.len(), 0);
+    office.rest(0).await;
+    let old = office.engines();
+    let lease = office.acquire(1).await.unwrap();
+    eventually("it retires", || office.pool.occupancy().idle == 0).await;
+    // In use until its user is done, beside its successor.
+    office.rest(0).await;
+    lease.client().check_health().await.unwrap();
+    lease.finish(Finish::Clean).await;
+    eventually("the old one is gone", || old.iter().all(|pid| !office.engines().contains(pid))).await;
+    office.rest(1).await;
+    let occupancy = office.pool.occupancy();
+    assert_eq!((office.erp.stats().logins, occupancy.logins, occupancy.crashes), (2, 2, 0));
+    office.close().await;
+}
+
+/// Everything that can end a lease, again and again; what is left is what was there.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_hundred_leases_under_crashes_leave_nothing_behind() {
+    let change = |options: &mut PoolOptions| options.login_pause = Duration::ZERO;
+    let office = Office::with(2, 2, change).await;
+    for round in 0..75_u64 {
+        let uses = [0, 1, 2, 3].map(|agent| {
+            let office = &office;
+            async move {
+                let asked =
+                    tokio::time::timeout(Duration::from_secs(90), office.acquire(agent)).await.unwrap();
+                // Its browser may just have been killed, again and again: then the next round is as good.
+                let Ok(lease) = asked else { return };
+                match (round * 7 + agent as u64 * 3) % 11 {
+                    0 => drop(lease),
+                    1 => {
+                        let work = lease.client().read_customers(1);
+                        let _ = tokio::time::timeout(Duration::from_millis(round % 30), work).await;
+                        drop(lease);
+                    }
+                    2 => {
+                        let _ = lease.client().read_customers(1).await;
+                        if let Some(page) = office.renderers().first() {
+                            let _ = kill(*page, Signal::SIGKILL);
+                        }
+                        lease.finish(Finish::Dirty).await;
+                    }
+                    3 => lease.finish(Finish::Dirty).await,
+                    4 if round % 4 == 0 => {
+                        for engine in office.engines().into_iter().take(1) {
+                            let _ = kill(engine, Signal::SIGKILL);
+                        }
+                        let _ = lease.client().check_health().await;
+                        lease.finish(Finish::Dirty).await;
+                    }
+                    _ => {
+                        let how = lease.client().check_health().await;
+                        lease.finish(if how.is_ok() { Finish::Clean } else { Finish::Dirty }).await;
+                    }
+                }
+            }
+        });
+        futures::future::join_all(uses).await;
+        if round % 10 == 0 {
+            office.erp.expire(None);
+        }
+    }
+    office.in_use(0).await;
+    assert!(office.pool.occupancy().crashes > 3, "{:?}", office.pool.occupancy());
+    // As many browsers, profiles, contexts and pages as sessions that rest.
+    let (rest, profiles) =
+        (|| office.pool.occupancy(), || office.profiles.path().read_dir().unwrap().count());
+    eventually("no browser and no profile more", || {
+        (office.engines().len(), profiles()) == (rest().browsers, rest().browsers)
+    })
+    .await;
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (contexts, pages) = office.contexts_and_pages().await;
+        if contexts == rest().idle && pages <= contexts {
+            break;
+        }
+        assert!(Instant::now() < until, "{contexts} contexts, {pages} pages: {:?}", rest());
+    }
     office.close().await;
 }
 

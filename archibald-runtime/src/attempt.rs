@@ -6,6 +6,7 @@
 
 mod conclude;
 mod effect;
+mod evidence;
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::{ActionContext, EffectAction, ReadAction};
 use crate::driver::{Message, Shared};
-use crate::guard::LeaseGuard;
+use crate::guard::{LeaseGuard, ReadGuard};
 use crate::registry::Action;
 
 /// The lease is somebody else's by now: write nothing more.
@@ -70,7 +71,7 @@ impl Attempt {
             agent: self.record.operation.agent.clone(),
             token: self.guard.lease.token,
             class: self.record.operation.class,
-            guard: self.guard.clone(),
+            guard: self.page_guard(&work),
             wait: self.shared.config.session_wait,
         };
         let session = tokio::select! {
@@ -83,6 +84,16 @@ impl Attempt {
         }
     }
 
+    /// Only a read gives way between two pages: what acts or probes asks by itself, while it may.
+    fn page_guard(&self, work: &Work<'_>) -> Arc<dyn Guard> {
+        match work {
+            Work::Read(_) => {
+                Arc::new(ReadGuard { lease: self.guard.clone(), give_way: self.give_way.clone() })
+            }
+            Work::Probe(_) | Work::Act(_) => self.guard.clone(),
+        }
+    }
+
     async fn work_in(&self, session: Box<dyn SessionLease>, work: Work<'_>) -> Result<Settlement, Lost> {
         let context = self.context(session.as_ref());
         let mut settlement = match work {
@@ -92,9 +103,13 @@ impl Attempt {
         };
         let how = match &settlement.disposition {
             Disposition::Complete { .. }
-            | Disposition::Yield { why: YieldReason::Preempted | YieldReason::Settling, .. } => Finish::Clean,
-            _ => {
-                settlement.evidence = context.client.capture().await;
+            | Disposition::Yield {
+                why: YieldReason::Preempted | YieldReason::Drained | YieldReason::Settling,
+                ..
+            } => Finish::Clean,
+            disposition => {
+                let room = evidence::room(&self.record.evidence, disposition);
+                settlement.evidence = evidence::fitting(context.client.capture().await, room);
                 Finish::Dirty
             }
         };

@@ -1,4 +1,4 @@
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use archibald_core::lease::Lease;
@@ -58,6 +58,22 @@ impl Guard for LeaseGuard {
     fn check(&self) -> Result<Duration, LeaseLost> {
         let left = self.deadline().saturating_duration_since(Instant::now());
         if left.is_zero() || self.lost.is_cancelled() { Err(LeaseLost) } else { Ok(left) }
+    }
+}
+
+/// A lease under which a read may be asked to give way in its midst.
+pub(crate) struct ReadGuard {
+    pub(crate) lease: Arc<LeaseGuard>,
+    pub(crate) give_way: CancellationToken,
+}
+
+impl Guard for ReadGuard {
+    fn check(&self) -> Result<Duration, LeaseLost> {
+        self.lease.check()
+    }
+
+    fn should_yield(&self) -> bool {
+        self.give_way.is_cancelled()
     }
 }
 

@@ -9,7 +9,7 @@ use chromiumoxide::cdp::browser_protocol::browser::{
 use chromiumoxide::cdp::browser_protocol::emulation::SetFocusEmulationEnabledParams;
 use chromiumoxide::cdp::browser_protocol::network::CookieParam;
 use chromiumoxide::cdp::browser_protocol::page;
-use chromiumoxide::cdp::browser_protocol::storage::{GetCookiesParams, SetCookiesParams};
+use chromiumoxide::cdp::browser_protocol::storage::{ClearCookiesParams, GetCookiesParams, SetCookiesParams};
 use chromiumoxide::cdp::browser_protocol::target::{
     CreateBrowserContextParams, CreateTargetParams, DisposeBrowserContextParams, SetAutoAttachParams,
     SetDiscoverTargetsParams,
@@ -267,6 +267,16 @@ impl Context {
         command.browser_context_id = Some(self.id.clone().into());
         let done = self.link.call::<_, Value>(None, command);
         limit.run("setting cookies", done).await.map(drop)
+    }
+
+    /// Forgets all of its cookies.
+    ///
+    /// # Errors
+    /// [`DriverError`].
+    pub async fn clear_cookies(&self, limit: &Limit) -> Result<(), DriverError> {
+        let command = ClearCookiesParams { browser_context_id: Some(self.id.clone().into()) };
+        let done = self.link.call::<_, Value>(None, command);
+        limit.run("forgetting cookies", done).await.map(drop)
     }
 }
 

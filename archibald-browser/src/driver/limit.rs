@@ -36,6 +36,11 @@ impl Limit {
         if until >= self.until { self.clone() } else { Self { until, budget, ..self.clone() } }
     }
 
+    /// Whether whoever holds the lease is asked to give way.
+    pub fn should_yield(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.should_yield())
+    }
+
     /// What is left of the budget.
     pub fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())

@@ -23,6 +23,9 @@ use super::targets::read;
 use super::view::{Mark, View};
 use super::{DriverError, ElementProblem, Gone, Limit, Link};
 
+/// A page that is taller is not painted whole, in CSS pixels: it would take longer than anybody waits.
+const TALLEST: f64 = 6000.0;
+
 /// A page of a context. Dropping it closes it.
 ///
 /// A step that is given up half way, by its budget, its lease or a dropped future, destroys the page: what
@@ -188,10 +191,34 @@ impl Page {
     /// # Errors
     /// [`DriverError`].
     pub async fn screenshot(&self, limit: &Limit) -> Result<Vec<u8>, DriverError> {
-        let command = CaptureScreenshotParams::builder()
+        let whole = CaptureScreenshotParams::builder()
             .format(CaptureScreenshotFormat::Png)
-            .capture_beyond_viewport(true)
-            .build();
+            .capture_beyond_viewport(true);
+        self.shot(limit, whole.build()).await
+    }
+
+    /// A picture of at most so many bytes, with its media type: the whole page as PNG, or what of it is
+    /// visible as JPEG.
+    ///
+    /// # Errors
+    /// [`DriverError`], also if both are larger.
+    pub async fn picture(&self, limit: &Limit, most: usize) -> Result<(&'static str, Vec<u8>), DriverError> {
+        let height = "() => document.documentElement.scrollHeight";
+        if self.evaluate::<f64>(limit, "measuring the page", height, &()).await? <= TALLEST {
+            let whole = self.screenshot(limit).await?;
+            if whole.len() <= most {
+                return Ok(("image/png", whole));
+            }
+        }
+        let coarse = CaptureScreenshotParams::builder().format(CaptureScreenshotFormat::Jpeg).quality(40);
+        let coarse = self.shot(limit, coarse.build()).await?;
+        if coarse.len() <= most {
+            return Ok(("image/jpeg", coarse));
+        }
+        Err(DriverError::Script { message: format!("the picture has {} bytes", coarse.len()) })
+    }
+
+    async fn shot(&self, limit: &Limit, command: CaptureScreenshotParams) -> Result<Vec<u8>, DriverError> {
         let shot: Screenshot = limit.run("taking a picture", self.core.call(command)).await?;
         base64::engine::general_purpose::STANDARD
             .decode(shot.data)

@@ -11,23 +11,21 @@ use async_trait::async_trait;
 
 use super::write::{Ended, fence};
 use super::{At, Site};
-use crate::driver::{Context, Dialog, Limit, Page};
+use crate::driver::{Context, Limit, Page};
 use crate::gate::Gate;
 
 /// The ERP in one agent's session, under one lease.
-#[derive(Debug)]
 pub struct ErpClient {
     site: Arc<Site>,
     context: Arc<Context>,
     page: Page,
-    guard: GuardHandle,
+    guard: Arc<dyn Guard>,
     user: String,
+    /// Never to be shown to anybody.
+    secrets: Vec<String>,
     /// The page of a list that the browser shows, if it shows one: the next is one click away.
     shown: Mutex<Option<(ListName, u32)>>,
 }
-
-/// A guard that can be printed.
-struct GuardHandle(Arc<dyn Guard>);
 
 /// The lists that are read page by page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +36,12 @@ enum ListName {
     Orders,
 }
 
-impl std::fmt::Debug for GuardHandle {
+impl std::fmt::Debug for ErpClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Guard")
+        f.debug_struct("ErpClient")
+            .field("user", &self.user)
+            .field("page", &self.page)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,7 +54,14 @@ impl ErpClient {
         guard: Arc<dyn Guard>,
         user: String,
     ) -> Self {
-        Self { site, context, page, guard: GuardHandle(guard), user, shown: Mutex::default() }
+        let secrets = Vec::new();
+        Self { site, context, page, guard, user, secrets, shown: Mutex::default() }
+    }
+
+    /// The same, whose evidence never shows this text, which is the agent's password.
+    #[must_use]
+    pub fn hiding(self, secret: String) -> Self {
+        Self { secrets: vec![secret], ..self }
     }
 
     /// The page, for its next user.
@@ -66,6 +74,14 @@ impl ErpClient {
     #[must_use]
     pub fn page(&self) -> &Page {
         &self.page
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(super) fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     pub(super) fn site(&self) -> &Site {
@@ -92,7 +108,7 @@ impl ErpClient {
     }
 
     fn limit(&self) -> Limit {
-        Limit::leased(self.guard.0.clone(), self.site.step() * 60)
+        Limit::leased(self.guard.clone(), self.site.step() * 60)
     }
 
     /// Begins to read a page of a list: the page wanted and the one of it that is shown, 0 for none.
@@ -217,29 +233,6 @@ impl ArchibaldClient for ErpClient {
     }
 
     async fn capture(&self) -> Vec<Evidence> {
-        let limit = self.limit().within(self.site.step().min(std::time::Duration::from_secs(5)));
-        let mut evidence = Vec::new();
-        if let Ok(bytes) = self.page.screenshot(&limit).await {
-            evidence.push(Evidence {
-                name: "screenshot".to_owned(),
-                media_type: "image/png".to_owned(),
-                bytes,
-            });
-        }
-        if let Ok(html) = self.page.content(&limit).await {
-            let bytes = html.into_bytes();
-            evidence.push(Evidence { name: "page".to_owned(), media_type: "text/html".to_owned(), bytes });
-        }
-        let dialogs = self.page.take_dialogs();
-        if !dialogs.is_empty() {
-            let said = |it: &Dialog| format!("{:?}, accepted: {}: {}\n", it.kind, it.accepted, it.text);
-            let bytes = dialogs.iter().map(said).collect::<String>().into_bytes();
-            evidence.push(Evidence {
-                name: "dialogs".to_owned(),
-                media_type: "text/plain".to_owned(),
-                bytes,
-            });
-        }
-        evidence
+        self.look_for_evidence(&self.limit()).await
     }
 }

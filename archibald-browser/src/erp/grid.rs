@@ -79,6 +79,10 @@ impl Site {
             self.recognise(page, limit, user).await?;
             let rows = self.read_grid(page, limit, list.name, list.grid).await?;
             if shown < wanted && rows.more {
+                // The walk may be long, and between two pages nothing is half done.
+                if limit.should_yield() {
+                    return Err(ClientError::GaveWay);
+                }
                 self.press(page, limit, (list.name, "grid.next", &list.grid.next)).await?;
                 shown += 1;
                 continue;

@@ -83,23 +83,33 @@ async fn pass(request: Request<Incoming>, keeper: &Keeper) -> Response<Full<Byte
         tracing::debug!(method = %parts.method, "the gate only serves plain http to the ERP");
         return refused(StatusCode::FORBIDDEN, "only plain http to the ERP");
     }
+    if keeper.rules.skips(parts.method.as_str(), parts.uri.path()) {
+        return refused(StatusCode::NOT_FOUND, "the page map says to skip this");
+    }
     let Ok(body) = Limited::new(body, LARGEST_REQUEST).collect().await else {
         return refused(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large, or broke off");
     };
     let body = body.to_bytes();
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    let passage = keeper.decide(parts.method.as_str(), &parts.uri.to_string(), kind, &body);
+    let (passage, place) = keeper.decide(parts.method.as_str(), &parts.uri.to_string(), kind, &body);
     let outbound = match Outbound::new(parts, body) {
         Ok(outbound) => outbound,
-        Err(why) => return refused(StatusCode::BAD_REQUEST, why),
+        Err(why) => {
+            keeper.passed(place, format!("not sent: {why}"));
+            return refused(StatusCode::BAD_REQUEST, why);
+        }
     };
     let delivery = match passage {
-        Passage::Refuse(refusal) => return refused(StatusCode::FORBIDDEN, &refusal.to_string()),
+        Passage::Refuse(refusal) => {
+            keeper.passed(place, format!("refused: {}", refusal.why));
+            return refused(StatusCode::FORBIDDEN, &refusal.to_string());
+        }
         Passage::PassOn => send::deliver(outbound, Instant::now() + LONGEST).await,
         Passage::Commit(fence, told) => tokio::spawn(commit(outbound, fence, told))
             .await
             .unwrap_or_else(|_| Delivery::Lost("the task that sent it failed".into())),
     };
+    keeper.passed(place, delivery.to_string());
     match delivery {
         Delivery::Answered(answer) => answer,
         Delivery::NotSent(why) | Delivery::Lost(why) => refused(StatusCode::BAD_GATEWAY, &why),

@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use url::{Url, form_urlencoded};
 
+use super::traffic;
+
 /// What the gate knows of the ERP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GateRules {
     origin: url::Origin,
     pages: BTreeMap<String, PageRules>,
+    /// In lower case.
+    skip: BTreeSet<String>,
 }
 
 /// The controls of one page.
@@ -20,6 +24,8 @@ pub struct PageRules {
     pub writes: BTreeMap<String, String>,
     /// Controls that post back and change nothing at the ERP.
     pub harmless: BTreeSet<String>,
+    /// Parameters of its address that name the thing that it shows: not secret, and kept in evidence.
+    pub parameters: BTreeSet<String>,
     /// Names of the form's fields, so that they are not taken for controls in a report.
     pub fields: BTreeSet<String>,
 }
@@ -66,7 +72,20 @@ impl GateRules {
                 return Err(RuleError::Twice { page: page.clone(), control: control.clone() });
             }
         }
-        Ok(Self { origin: base.origin(), pages })
+        Ok(Self { origin: base.origin(), pages, skip: BTreeSet::new() })
+    }
+
+    /// The same, which never load what has one of these endings, such as `.png`: pictures and fonts that only
+    /// a person needs.
+    #[must_use]
+    pub fn skipping(self, endings: &BTreeSet<String>) -> Self {
+        Self { skip: endings.iter().map(|ending| ending.to_lowercase()).collect(), ..self }
+    }
+
+    /// Whether it is not worth a request. Nothing but a GET is ever left out.
+    pub(super) fn skips(&self, method: &str, path: &str) -> bool {
+        let path = path.to_lowercase();
+        method == "GET" && self.skip.iter().any(|ending| path.ends_with(ending))
     }
 
     pub(super) fn kind(&self, method: &str, url: &str, content_type: &str, body: &[u8]) -> Kind {
@@ -87,6 +106,12 @@ impl GateRules {
         } else {
             Kind::Unknown { page: page.into(), control: format!("a {method} of {content_type:?}") }
         }
+    }
+
+    /// An address as evidence shows it.
+    pub(super) fn without_secrets(&self, url: &str) -> String {
+        let parameters = self.pages.values().flat_map(|page| page.parameters.iter().cloned()).collect();
+        traffic::without_secrets(url, &self.origin, &parameters)
     }
 
     fn page(&self, path: &str) -> Option<(&str, &PageRules)> {
@@ -154,6 +179,7 @@ mod tests {
             writes: [("save", "M$Save"), ("delete", "M$Delete")].map(|(k, v)| (k.into(), v.into())).into(),
             harmless: ["M$Add", "M$Lines", "M$Product"].map(String::from).into(),
             fields: ["M$Product", "M$Note"].map(String::from).into(),
+            ..PageRules::default()
         };
         let base = Url::parse("http://erp.test:8090/").unwrap();
         GateRules::new(&base, [("order".to_owned(), order)].into()).unwrap()

@@ -1,5 +1,6 @@
 //! Sends one request once: a fresh connection, no retry, no redirect followed.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,6 +34,16 @@ pub(super) enum Delivery {
     NotSent(String),
     Answered(Response<Full<Bytes>>),
     Lost(String),
+}
+
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(why) => write!(f, "not sent: {why}"),
+            Self::Answered(answer) => write!(f, "{}", answer.status().as_u16()),
+            Self::Lost(why) => write!(f, "lost: {why}"),
+        }
+    }
 }
 
 impl Outbound {

@@ -14,6 +14,10 @@ pub struct Frame {
     pub maintenance: String,
     /// Controls of every page that post back and change nothing.
     pub harmless: BTreeSet<String>,
+    /// Endings of paths, such as `.png`, that are not loaded: pictures and fonts that only a person needs. None
+    /// if left out.
+    #[serde(default)]
+    pub skip: BTreeSet<String>,
 }
 
 /// Where one logs in.

@@ -9,7 +9,9 @@
 //! | leased | in use; never evicted | returned clean → idle; dirty → cleaning; expired → forgotten |
 //! | cleaning | its page is destroyed before anybody uses it again | cleaned → idle; failed → forgotten |
 //!
-//! When its browser dies it is forgotten; a leased one when it is returned.
+//! When its browser dies it is forgotten; a leased one when it is returned. A browser that retires takes no new
+//! session, loses those that come to rest, and is ended with the last; another may run in its place meanwhile,
+//! so that nobody waits for it. One retires at a time.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +19,7 @@ use archibald_core::id::AgentId;
 use archibald_core::operation::Class;
 use archibald_core::port::PoolOccupancy;
 
-use crate::session::OpenError;
+use crate::session::{Came, OpenError};
 
 /// How often a waiter's session may be lost on the way before the waiter is told.
 const TRIES: u32 = 3;
@@ -44,15 +46,21 @@ pub(super) enum How {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Input {
-    Asked { waiter: WaiterId, agent: AgentId, class: Class },
+    Asked {
+        waiter: WaiterId,
+        agent: AgentId,
+        class: Class,
+    },
     GaveUp(WaiterId),
     BrowserUp(BrowserId),
     BrowserFailed(BrowserId, String),
     BrowserLost(BrowserId),
-    Opened(AgentId, Ticket),
+    Opened(AgentId, Ticket, Came),
     OpenFailed(AgentId, Ticket, OpenError),
     Returned(AgentId, Ticket, How),
     Cleaned(AgentId, Ticket, bool),
+    /// It is old enough.
+    Retire(BrowserId),
     Drain,
 }
 
@@ -66,6 +74,8 @@ pub(super) enum Command {
     Clean(AgentId, Ticket),
     /// Let the context go, if there is one.
     Forget(AgentId),
+    /// Nobody uses it any more.
+    EndBrowser(BrowserId),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +91,7 @@ pub(super) struct Plan {
     contexts_each: usize,
     /// Whether it runs already.
     browsers: BTreeMap<BrowserId, bool>,
+    retiring: Option<BrowserId>,
     sessions: BTreeMap<AgentId, Held>,
     waiting: Vec<Waiting>,
     draining: bool,
@@ -118,6 +129,7 @@ impl Plan {
             max_browsers,
             contexts_each,
             browsers: BTreeMap::new(),
+            retiring: None,
             sessions: BTreeMap::new(),
             waiting: Vec::new(),
             draining: false,
@@ -140,9 +152,9 @@ impl Plan {
             Input::BrowserUp(id) => self.browser_up(id, &mut commands),
             Input::BrowserFailed(id, why) => self.browser_failed(id, &why, &mut commands),
             Input::BrowserLost(id) => self.browser_lost(id, &mut commands),
-            Input::Opened(agent, ticket) => {
+            Input::Opened(agent, ticket, came) => {
                 if self.is(&agent, State::Opening(ticket)) {
-                    self.totals.logins += 1;
+                    self.totals.logins += u64::from(came == Came::LoggedIn);
                     self.rest(&agent);
                 }
             }
@@ -158,6 +170,11 @@ impl Plan {
                     if well { self.rest(&agent) } else { self.forget(agent, &mut commands) }
                 }
             }
+            Input::Retire(id) => {
+                if self.retiring.is_none() && self.browsers.get(&id) == Some(&true) {
+                    self.retiring = Some(id);
+                }
+            }
             Input::Drain => {
                 self.draining = true;
                 let refuse = |waiting: Waiting| Command::Refuse(waiting.waiter, Refusal::Draining);
@@ -165,6 +182,9 @@ impl Plan {
             }
         }
         self.serve(&mut commands);
+        if self.retire(&mut commands) {
+            self.serve(&mut commands);
+        }
         commands
     }
 
@@ -202,6 +222,23 @@ impl Plan {
         }
     }
 
+    /// Lets go of what rests in the browser that retires, and of it with the last; whether it ended.
+    fn retire(&mut self, commands: &mut Vec<Command>) -> bool {
+        let Some(id) = self.retiring else { return false };
+        for agent in self.agents_in(id) {
+            if matches!(self.sessions.get(&agent).map(|held| held.state), Some(State::Idle { .. })) {
+                self.forget(agent, commands);
+            }
+        }
+        if !self.agents_in(id).is_empty() {
+            return false;
+        }
+        self.retiring = None;
+        self.browsers.remove(&id);
+        commands.push(Command::EndBrowser(id));
+        true
+    }
+
     /// Finds a place for a new session, if there is one or one can be made.
     fn open(&mut self, agent: AgentId, commands: &mut Vec<Command>) {
         let Some(browser) = self.room(commands) else { return };
@@ -216,11 +253,12 @@ impl Plan {
     /// place of the session that has been idle for longest.
     fn room(&mut self, commands: &mut Vec<Command>) -> Option<BrowserId> {
         let load = |id: &BrowserId| self.sessions.values().filter(|held| held.browser == *id).count();
-        let with_room = self.browsers.keys().filter(|id| load(id) < self.contexts_each);
+        let stays = |id: &BrowserId| self.retiring != Some(*id);
+        let with_room = self.browsers.keys().filter(|id| stays(id) && load(id) < self.contexts_each);
         if let Some(id) = with_room.max_by_key(|id| load(id)) {
             return Some(*id);
         }
-        if self.browsers.len() < self.max_browsers {
+        if self.browsers.keys().filter(|id| stays(id)).count() < self.max_browsers {
             self.count += 1;
             let id = BrowserId(self.count);
             self.browsers.insert(id, false);
@@ -260,6 +298,7 @@ impl Plan {
         if self.browsers.remove(&id).is_none() {
             return;
         }
+        self.retiring.take_if(|retiring| *retiring == id);
         self.totals.crashes += 1;
         for agent in self.agents_in(id) {
             match self.sessions.get(&agent).map(|held| held.state) {

@@ -21,7 +21,8 @@ impl Story {
     fn give(&mut self, input: Input) -> &[Command] {
         self.told = self.plan.handle(input);
         let occupancy = self.plan.occupancy();
-        assert!(self.plan.browsers.len() <= self.plan.max_browsers);
+        let retiring = usize::from(self.plan.retiring.is_some());
+        assert!(self.plan.browsers.len() <= self.plan.max_browsers + retiring);
         for id in self.plan.browsers.keys() {
             assert!(self.plan.agents_in(*id).len() <= self.plan.contexts_each, "a browser is too full");
         }
@@ -46,7 +47,7 @@ impl Story {
     }
 
     fn opened(&mut self, name: &str) -> &[Command] {
-        self.give(Input::Opened(agent(name), self.ticket(name)))
+        self.give(Input::Opened(agent(name), self.ticket(name), Came::LoggedIn))
     }
 
     fn returned(&mut self, name: &str, how: How) -> &[Command] {
@@ -243,4 +244,31 @@ fn draining_refuses_all_who_wait_and_come() {
     assert_eq!(story.give(Input::Drain), [Command::Refuse(WaiterId(2), Refusal::Draining)]);
     assert_eq!(story.ask("janet"), [Command::Refuse(WaiterId(3), Refusal::Draining)]);
     assert_eq!(story.returned("nancy", How::Clean), []);
+}
+
+#[test]
+fn a_browser_retires_when_its_last_user_is_done_and_nobody_waits_for_that() {
+    let mut story = Story::new(1, 2);
+    for name in ["andrew", "nancy"] {
+        story.ask(name);
+    }
+    let old = *story.plan.browsers.keys().next().unwrap();
+    story.give(Input::BrowserUp(old));
+    story.opened("andrew");
+    story.opened("nancy");
+    story.returned("andrew", How::Clean);
+    assert_eq!(story.give(Input::Retire(old)), [Command::Forget(agent("andrew"))]);
+    assert_eq!(story.give(Input::Retire(old)), []);
+    // A new browser takes those who come meanwhile.
+    story.ask("andrew");
+    let new = *story.plan.browsers.keys().last().unwrap();
+    assert_ne!(new, old);
+    story.give(Input::BrowserUp(new));
+    story.opened("andrew");
+    assert_eq!(
+        story.returned("nancy", How::Clean),
+        [Command::Forget(agent("nancy")), Command::EndBrowser(old)]
+    );
+    assert_eq!(story.give(Input::BrowserLost(old)), []);
+    assert_eq!((story.plan.occupancy().crashes, story.plan.occupancy().browsers), (0, 1));
 }

@@ -47,6 +47,7 @@ pub struct Office {
 
 pub struct Desk {
     pub client: ErpClient,
+    pub context: Arc<Context>,
     store: Arc<MemoryStore>,
     operations: AtomicU64,
 }
@@ -78,7 +79,11 @@ impl Office {
     }
 
     pub async fn desk(&self) -> Desk {
-        self.desk_over(self.site.clone()).await
+        self.desk_over(self.site.clone(), Arc::new(Forever)).await
+    }
+
+    pub async fn desk_under(&self, guard: Arc<dyn Guard>) -> Desk {
+        self.desk_over(self.site.clone(), guard).await
     }
 
     /// A desk whose client goes by another page map.
@@ -86,17 +91,18 @@ impl Office {
         let mut map = self.site.map().clone();
         change(&mut map);
         let site = ErpSite::new(map, self.site.base().clone(), self.site.step());
-        self.desk_over(Arc::new(site)).await
+        self.desk_over(Arc::new(site), Arc::new(Forever)).await
     }
 
-    async fn desk_over(&self, site: Arc<ErpSite>) -> Desk {
+    async fn desk_over(&self, site: Arc<ErpSite>, guard: Arc<dyn Guard>) -> Desk {
         let context = self.context().await;
         let page = context.new_page().await.unwrap();
         let who = Credentials { user: self.user.clone(), password: password_of(&self.user) };
         site.login(&page, &seconds(20), &who).await.unwrap();
-        let client = ErpClient::new(site, context, page, Arc::new(Forever), self.user.clone());
+        let client = ErpClient::new(site, context.clone(), page, guard, self.user.clone())
+            .hiding(password_of(&self.user));
         let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
-        Desk { client, store, operations: AtomicU64::new(1000) }
+        Desk { client, context, store, operations: AtomicU64::new(1000) }
     }
 
     pub fn wanted(&self, lines: usize) -> WantedOrder {

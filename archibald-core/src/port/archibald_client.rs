@@ -77,6 +77,10 @@ pub enum ClientError {
     /// The lease ended.
     #[error(transparent)]
     LeaseLost(#[from] LeaseLost),
+    /// It was asked to give way between two pages, by [`Guard::should_yield`](super::Guard::should_yield). The
+    /// page is at rest.
+    #[error("gave way")]
+    GaveWay,
 }
 
 /// What the product knows of the ERP: the verbs, in one agent's session. A client for an ERP without some of
@@ -259,7 +263,8 @@ pub trait ArchibaldClient: Send + Sync {
     /// As [`find_orders`](ArchibaldClient::find_orders).
     async fn check_health(&self) -> Result<(), ClientError>;
 
-    /// What the page looks like now, without secrets. Best effort: empty when there is no page to look at.
+    /// What the page looks like now and what was asked of the ERP last, without secrets: no passwords, no
+    /// cookies, no form values beside what the page shows. Best effort: what cannot be had is left out.
     ///
     /// # Cancel safety
     /// Cancel safe.

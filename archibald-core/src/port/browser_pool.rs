@@ -22,6 +22,12 @@ pub trait Guard: Send + Sync {
     /// # Errors
     /// [`LeaseLost`]: send nothing more, close the page.
     fn check(&self) -> Result<Duration, LeaseLost>;
+
+    /// Whether the work under this lease is asked to give way. A read that loads many pages asks between two
+    /// of them, where nothing is half done; nothing that changes the ERP ever asks.
+    fn should_yield(&self) -> bool {
+        false
+    }
 }
 
 /// Asks for the agent's session.

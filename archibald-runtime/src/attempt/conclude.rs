@@ -59,7 +59,7 @@ impl Attempt {
 
     pub(super) fn interrupted(&self, interrupted: Interrupted) -> Result<Settlement, Lost> {
         match interrupted {
-            Interrupted::GaveWay => Ok(self.gave_way()),
+            Interrupted::GaveWay | Interrupted::Client(ClientError::GaveWay) => Ok(self.gave_way()),
             Interrupted::Rejected(why) => Ok(Disposition::Reject { why, refused: None }.into()),
             Interrupted::Client(ClientError::LeaseLost(_)) => Err(Lost),
             Interrupted::Client(error @ ClientError::SessionExpired) => {

@@ -75,4 +75,8 @@ impl Guard for PointedGuard {
         }
         self.inner.check()
     }
+
+    fn should_yield(&self) -> bool {
+        self.inner.should_yield()
+    }
 }

@@ -193,6 +193,8 @@ fn arguments(args: &Args, wiring: &Wiring<'_>, name: &str, port: u16) -> Vec<OsS
         ("--settle", "4s".to_owned()),
         ("--list-lag", "1s".to_owned()),
         ("--lease", "30s".to_owned()),
+        // Faults that end sessions follow one another as no person would.
+        ("--login-pause", "1s".to_owned()),
         // Also where it is the default: what the environment says must not run in place of what is reported.
         ("--driver", args.driver.name().to_owned()),
     ];

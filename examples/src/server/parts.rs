@@ -8,7 +8,7 @@ use std::time::Duration;
 use archibald_browser::erp::Site;
 use archibald_browser::launch::{EngineProcess, LaunchError, LaunchOptions};
 use archibald_browser::page_map::PageMap;
-use archibald_browser::{ChromiumPool, PoolOptions};
+use archibald_browser::{ChromiumPool, PoolOptions, SessionKey, SessionVault};
 use archibald_core::effect::Settle;
 use archibald_core::id::{AgentId, WorkerId};
 use archibald_core::port::{
@@ -61,6 +61,9 @@ pub enum Failure {
     /// The store cannot be opened.
     #[error("the store cannot be opened")]
     Store(#[source] Box<dyn Error + Send + Sync>),
+    /// There is a session key that cannot be used.
+    #[error("sessions cannot be kept")]
+    Sessions(#[source] Box<dyn Error + Send + Sync>),
     /// The simulated ERP cannot be started, or the ERP's address cannot be used.
     #[error("the ERP cannot be used")]
     Erp(#[source] Box<dyn Error + Send + Sync>),
@@ -98,7 +101,7 @@ impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Setting(_) | Self::File(_) | Self::Build(_) | Self::Tokens(_) | Self::NoToken(_) => 2,
-            Self::Concurrency { .. } => 2,
+            Self::Concurrency { .. } | Self::Sessions(_) => 2,
             Self::Browser(_) => 3,
             _ => 1,
         }
@@ -254,6 +257,7 @@ async fn pool(
     credentials: Arc<dyn CredentialProvider>,
 ) -> Result<Arc<dyn BrowserPool>, Failure> {
     let (browsers, contexts) = (settings.count("browsers")?, settings.count("contexts")?);
+    let vault = vault(settings)?;
     match settings.text("driver") {
         "chromium" => {
             let map = match settings.get("page-map") {
@@ -265,7 +269,8 @@ async fn pool(
                 .parse()
                 .map_err(|_| settings.refuse("erp", "an address such as http://127.0.0.1:8090"))?;
             let site = Site::new(map, base, settings.span("page-budget")?);
-            let options = PoolOptions { browsers, contexts, ..PoolOptions::default() };
+            let login_pause = settings.span("login-pause")?;
+            let options = PoolOptions { browsers, contexts, login_pause, vault, ..PoolOptions::default() };
             if !settings.flag("no-worker") {
                 try_a_browser(&options.launch).await.map_err(|error| Failure::Browser(error.into()))?;
             }
@@ -279,6 +284,15 @@ async fn pool(
         }
         _ => Err(settings.refuse("driver", "chromium, or direct for tests with the simulated ERP").into()),
     }
+}
+
+/// Only with a key: sessions are as good as passwords while they last.
+fn vault(settings: &Settings) -> Result<Option<SessionVault>, Failure> {
+    let Some(file) = settings.get("session-key") else { return Ok(None) };
+    let key = SessionKey::read(Path::new(file)).map_err(|error| Failure::Sessions(error.into()))?;
+    let folder = settings.text("session-dir");
+    let vault = SessionVault::open(folder, &key);
+    vault.map(Some).map_err(|error| Failure::Sessions(format!("{folder}: {error}").into()))
 }
 
 /// A browser that is there and cannot start, for want of its sandbox or a library, is told of now and not

@@ -59,6 +59,27 @@ const SETTINGS: &[Setting] = &[
         value: "FILE",
         help: "Agents and their ERP passwords (TOML)",
     },
+    Setting {
+        key: "session-key",
+        default: None,
+        aliases: &[],
+        value: "FILE",
+        help: "Key (64 hexadecimal digits) that agents' ERP sessions are kept with over restarts; without one every start logs in again",
+    },
+    Setting {
+        key: "session-dir",
+        default: Some("data/sessions"),
+        aliases: &[],
+        value: "FOLDER",
+        help: "Where sessions are kept, if there is a key; a folder for each server",
+    },
+    Setting {
+        key: "login-pause",
+        default: Some("60s"),
+        aliases: &[],
+        value: "TIME",
+        help: "How long an agent's next login waits when the ERP ended several sessions soon after their login",
+    },
     Setting { key: "tokens", default: None, aliases: &[], value: "FILE", help: "Bearer tokens (TOML)" },
     Setting {
         key: "jwt-key",

@@ -73,6 +73,13 @@ const DO_NOT_RUN: &[(&str, i32, &[&str])] = &[
     ),
     // Secrets and doors.
     ("server --agents readable.toml", 2, &["readable.toml", "may be read by others (mode 644)", "chmod 600"]),
+    (
+        "server --session-key readable.toml",
+        2,
+        &["session key readable.toml can be read by others (mode 644)", "readable by its owner only"],
+    ),
+    ("server --session-key tokens.toml", 2, &["a session key must be 64 hexadecimal digits"]),
+    ("server --session-key no-such-file", 2, &["no-such-file"]),
     ("server --agents no-such-file", 2, &["no-such-file"]),
     ("server --tokens no-such-file", 2, &["no-such-file"]),
     ("server --jwt-key no-such-file", 2, &["no-such-file"]),
