@@ -124,12 +124,15 @@ fn workers(row: &PgRow) -> Read<Vec<LiveWorker>> {
     let (names, slots): (Vec<String>, Vec<i32>) = (row.try_get("workers")?, row.try_get("workers_slots")?);
     let drains: Vec<bool> = row.try_get("workers_drain")?;
     let (since, until): (Vec<At>, Vec<At>) = (row.try_get("workers_since")?, row.try_get("workers_until")?);
-    let columns = names.into_iter().zip(slots).zip(drains).zip(since).zip(until);
-    let worker = |((((name, slots), drains), since), until): ((((String, i32), bool), At), At)| {
+    let mut workers = vec![];
+    for ((((name, slots), drains), since), until) in
+        names.into_iter().zip(slots).zip(drains).zip(since).zip(until)
+    {
         let worker = WorkerId::new(name).map_err(|error| StoreError::damaged("a worker", error))?;
-        Ok(LiveWorker { worker, slots: slots.unsigned_abs(), drains, since: since.0, until: until.0 })
-    };
-    Ok(columns.map(worker).collect::<Result<_, StoreError>>()?)
+        let slots = slots.unsigned_abs();
+        workers.push(LiveWorker { worker, slots, drains, since: since.0, until: until.0 });
+    }
+    Ok(workers)
 }
 
 /// The columns of `sql/paused.sql`.
