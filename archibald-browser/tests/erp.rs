@@ -122,7 +122,7 @@ async fn a_control_that_the_map_does_not_know_is_refused_and_named_with_evidence
     let said = error.to_string();
     assert!(said.contains("page orders") && said.contains("ctl00$Main$Search"), "{said}");
     let names: Vec<_> = desk.client.capture().await.into_iter().map(|it| it.name).collect();
-    assert_eq!(names, ["screenshot", "page"]);
+    assert_eq!(names, ["page", "screenshot", "requests"]);
     drop(desk);
     office.close().await;
 }

@@ -252,6 +252,34 @@ async fn a_sync_keeps_what_lists_do_not_show() {
     assert_eq!((&rows[0].1["phone"], &rows[0].1["city"]), (&json!("045 1"), &json!("Milano")));
 }
 
+/// A sync that goes on walks its list from the first page again, which takes long: it gives way on the way.
+#[tokio::test]
+async fn a_sync_that_goes_on_gives_way_before_it_is_where_it_was() {
+    let house = House::open();
+    (0..25).for_each(|n| (PRODUCTS.add)(&house.erp, n));
+    house.erp.hold_lists(true);
+    house.erp.hold_details(true);
+    let sync = house.enqueue("nancy", "sync-products", "s2", json!({})).await;
+    house.holds_a_page().await;
+    let first = house.enqueue("nancy", "delete-order", "k1", json!({ "order": "none" })).await;
+    house.gave_way(1).await;
+    house.erp.hold_lists(false);
+    house.saw("nancy", first, "operation.started").await;
+    // The sync has its first page, and is held on the way to the second.
+    house.erp.hold_lists(true);
+    house.erp.hold_details(false);
+    house.finished("nancy", first).await;
+    house.holds_a_page().await;
+    let second = house.enqueue("nancy", "delete-order", "k2", json!({ "order": "none" })).await;
+    house.gave_way(2).await;
+    house.erp.hold_lists(false);
+    house.finished("nancy", second).await;
+    assert_eq!(house.completed("nancy", sync).await, counts(25, 25, 0, 0));
+    let record = house.finished("nancy", sync).await;
+    assert_eq!((record.operation.preemptions, record.operation.yields), (2, 0));
+    assert_eq!((record.operation.attempts, record.evidence.len()), (1, 0), "it is nobody's fault");
+}
+
 /// Detail pages take as long as lists: one that was read before it gave way is not read again.
 #[tokio::test]
 async fn orders_that_were_opened_before_it_gave_way_are_not_opened_again() {

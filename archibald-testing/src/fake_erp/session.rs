@@ -104,13 +104,17 @@ impl FakeSession {
         Ok(world)
     }
 
-    /// One page of a list, once nobody holds the lists back.
+    /// One page of a list, once nobody holds the lists back. Whoever wants another than the first is taken to
+    /// walk there, and asked on the way whether to give way.
     async fn page<T: Clone>(
         &self,
         wanted: u32,
         list: impl FnOnce(&World) -> Vec<T>,
     ) -> Result<(Vec<T>, u32), ClientError> {
         self.pauses.lists.passed().await;
+        if wanted > 1 && self.guard.should_yield() {
+            return Err(ClientError::GaveWay);
+        }
         let rows = list(&*self.read()?);
         let first = wanted.saturating_sub(1) as usize * PAGE;
         let pages = u32::try_from(rows.len().div_ceil(PAGE)).unwrap_or(u32::MAX).max(1);

@@ -121,8 +121,13 @@ impl House {
 
     /// Waits until somebody was asked to give way.
     pub(crate) async fn asks_to_give_way(&self) {
+        self.gave_way(1).await;
+    }
+
+    /// Waits until somebody was asked to give way for that many times.
+    pub(crate) async fn gave_way(&self, times: u64) {
         let asked = async {
-            while self.archibald.overview().await.unwrap().preemptions == 0 {
+            while self.archibald.overview().await.unwrap().preemptions < times {
                 tokio::task::yield_now().await;
             }
         };
