@@ -99,21 +99,25 @@ impl Session {
         Ok((session, came))
     }
 
-    /// Whether the session that was kept is there again. One that the ERP does not take any more is forgotten.
+    /// Whether the session that was kept is there again. One that cannot be gone on with is forgotten.
     async fn restore(&self, page: &Page, limit: &Limit) -> Result<bool, ClientError> {
         let Some(cookies) = self.with_vault(|vault, whose| vault.find(whose)).await.flatten() else {
             return Ok(false);
         };
-        self.context.set_cookies(limit, &cookies).await.map_err(page_lost)?;
-        match self.site.validate(page, limit, &self.who.user).await {
+        let set = self.context.set_cookies(limit, &cookies).await.map_err(page_lost);
+        let is_taken = match set {
+            Ok(()) => self.site.validate(page, limit, &self.who.user).await,
+            refused => refused,
+        };
+        match is_taken {
             Ok(()) => Ok(true),
-            Err(error @ (ClientError::SessionExpired | ClientError::WrongUser { .. })) => {
-                tracing::info!(agent = %self.agent, %error, "a kept session is not taken any more");
+            // Whatever is wrong with it, a login is the way on; where the ERP itself is, that will say so.
+            Err(error) => {
+                tracing::info!(agent = %self.agent, %error, "a kept session cannot be gone on with");
                 self.over().await;
                 self.context.clear_cookies(limit).await.map_err(page_lost)?;
                 Ok(false)
             }
-            Err(error) => Err(error),
         }
     }
 

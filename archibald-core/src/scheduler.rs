@@ -198,6 +198,18 @@ impl Scheduler {
         counts
     }
 
+    /// Whether it is paused, as far as this scheduler was told.
+    #[must_use]
+    pub fn is_paused(&self, scope: &PauseScope) -> bool {
+        match scope {
+            PauseScope::Everything => self.halted.is_some(),
+            PauseScope::Kind { kind } => self.backlog.halts().any(|(paused, _)| paused == kind),
+            PauseScope::Agent { agent } => {
+                self.lane_of(agent).is_some_and(|lane| self.lanes[lane].halt().is_some())
+            }
+        }
+    }
+
     /// Whether it starts or runs something of the agent.
     #[must_use]
     pub fn has_taken(&self, agent: &AgentId) -> bool {

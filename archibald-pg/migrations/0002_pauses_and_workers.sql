@@ -15,6 +15,3 @@ create table archibald.workers (
     since timestamptz not null,
     until timestamptz not null
 ) with (fillfactor = 50);
-
--- A ticket names its kind.
-update archibald.queue set ticket = (ticket::jsonb || jsonb_build_object('kind', kind))::json where ticket is not null;

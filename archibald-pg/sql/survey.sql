@@ -42,9 +42,10 @@ select statement_timestamp() as now,
     array(select since from alive order by worker) as workers_since,
     array(select until from alive order by worker) as workers_until,
     array(
-        select front.ticket::text
+        select case when front.ticket -> 'kind' is null then (front.ticket::jsonb || jsonb_build_object('kind', front.kind))::text
+            else front.ticket::text end
         from busy cross join lateral (
-            select q.ticket, q.is_background, q.position from archibald.queue q
+            select q.ticket, q.kind, q.is_background, q.position from archibald.queue q
             where q.agent = busy.agent and q.ticket is not null
             order by q.is_background, q.position limit $3
         ) front

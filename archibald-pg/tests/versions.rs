@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use archibald_core::port::{AgentLock, OperationStore, PendingOrderStore};
+use archibald_core::port::{AgentLock, OperationStore, PendingOrderStore, SurveyRequest};
 use archibald_core::record::Disposition;
 use archibald_pg::{ConnectError, PgStore};
 use serde_json::json;
@@ -61,7 +61,7 @@ async fn tables_of_the_version_before_are_brought_up_to_date() {
     assert!(now.create(draft(&nancy, "k")).await.is_ok());
     assert_eq!(
         database.sql("select string_agg(name, ', ' order by version) from archibald.migrations"),
-        "tables, pauses, pending orders"
+        "tables, pauses and workers, pending orders"
     );
     // What the version before does is left alone.
     before.enqueue(submit(&nancy, "still running")).await.unwrap();
@@ -80,4 +80,18 @@ async fn tables_from_before_the_first_release_are_refused() {
     assert!(matches!(refused, ConnectError::Unsuitable(_)), "{refused}");
     assert!(refused.to_string().contains("before the first release"), "{refused}");
     assert_eq!(database.sql("select count(*) from archibald.migrations"), "3", "and left alone");
+}
+
+#[tokio::test]
+async fn a_ticket_of_the_first_version_is_read_with_its_kind() {
+    let (database, nancy) = (database(), agent("nancy"));
+    let store = database.open().await;
+    let record = store.enqueue(submit(&nancy, "k")).await.unwrap().record;
+    let known = store.waiting(&nancy, None, 10).await.unwrap();
+    database.sql("update archibald.queue set ticket = (ticket::jsonb - 'kind')::json");
+    assert_eq!(database.sql("select count(*) from archibald.queue where ticket -> 'kind' is null"), "1");
+    assert_eq!(known[0].kind, record.operation.kind);
+    assert_eq!(store.waiting(&nancy, None, 10).await.unwrap(), known);
+    let request = SurveyRequest { after: None, agents: 9, each: 9, beat: None };
+    assert_eq!(store.survey(&request).await.unwrap().fronts, known);
 }

@@ -2,12 +2,14 @@ use std::time::Duration;
 
 use archibald_core::effect::Settle;
 use archibald_core::id::WorkerId;
+use uuid::Uuid;
 
 /// How a worker works. Every field has a default that suits the simulated ERP; a real one needs longer
 /// budgets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuntimeConfig {
-    /// This process, unique among those that share a store.
+    /// This process, unique among those that share a store: two of one name count as one, whose agents all are.
+    /// A fresh name by default, since numbers of processes repeat between containers.
     pub worker: WorkerId,
     /// Operations that may run together; at most what the pool can serve less [`margin`](Self::margin).
     pub concurrency: usize,
@@ -50,8 +52,8 @@ pub struct RuntimeConfig {
 impl Default for RuntimeConfig {
     fn default() -> Self {
         Self {
-            worker: WorkerId::new(format!("worker-{}", std::process::id()))
-                .expect("a number is made of allowed characters"),
+            worker: WorkerId::new(format!("worker-{}", Uuid::now_v7().simple()))
+                .expect("digits are allowed, and few enough"),
             concurrency: 10,
             margin: 0,
             reserved_interactive: 1,

@@ -70,12 +70,15 @@ impl Shared {
         self.draining.load(Relaxed)
     }
 
-    /// Pauses an agent in the store and in this worker's scheduler.
+    /// Pauses an agent in this worker's scheduler and in the store, again and again until that takes it: what only
+    /// this worker knew would end with its next sweep. The attempt's lease bounds it.
     pub(crate) async fn pause(&self, agent: &AgentId, why: &str) {
         tracing::warn!(%agent, why, "the agent is paused");
         let scope = PauseScope::from(agent.clone());
-        if let Err(error) = self.store.pause(&scope, why, false).await {
-            tracing::warn!(%agent, %error, "the pause could not be stored");
+        self.tell(Input::Pause { scope: scope.clone(), why: why.to_owned(), drains: false });
+        while let Err(error) = self.store.pause(&scope, why, false).await {
+            tracing::warn!(%agent, %error, "the pause could not be stored yet");
+            tokio::time::sleep(STORE_PAUSE).await;
         }
         self.tell(Input::Pause { scope, why: why.to_owned(), drains: false });
     }
@@ -288,7 +291,7 @@ impl Driver {
             _ => None,
         };
         self.scheduler.handle(now, input);
-        if let Some(noted) = noted {
+        if let Some(noted) = noted.filter(|noted| self.is_so(noted)) {
             self.note_pause(noted);
         }
         if let Some((agent, by)) = blocked {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use archibald_core::error::{EnqueueError, StoreError};
 use archibald_core::event::Origin;
-use archibald_core::id::{AgentId, OperationId, OperationKey, OperationKind, PendingOrderId};
+use archibald_core::id::{AgentId, OperationId, OperationKey, OperationKind, PendingOrderId, Target};
 use archibald_core::operation::NewOperation;
 use archibald_core::pending_order::{
     NewPendingOrder, OrderContent, PendingOrder, PendingOrderEdit, PendingOrderError, PendingOrderState,
@@ -13,6 +13,7 @@ use archibald_core::port::{
     CreatedPendingOrder, EnqueueRequest, Enqueued, Operations, PendingOrderPage, PendingOrderStore,
     PendingOrders, SubmitRequest,
 };
+use archibald_core::record::OperationRecord;
 use async_trait::async_trait;
 use serde_json::Value;
 use uuid::Uuid;
@@ -106,7 +107,32 @@ impl Archibald {
         };
         let (kind, action) = self.action(&asked)?;
         let new = self.checked(kind, action, asked).await?;
-        self.kept()?.submit(new).await
+        let (kind, target) = (new.kind.clone(), new.target.clone());
+        match self.kept()?.submit(new).await {
+            Err(refused) if request.key.is_some() => {
+                self.answered_before(&request.agent, &kind, target.as_ref(), refused).await
+            }
+            submitted => submitted,
+        }
+    }
+
+    /// A key that asked for the same draft's submission before answers with that, whatever the draft says by now.
+    async fn answered_before(
+        &self,
+        agent: &AgentId,
+        kind: &OperationKind,
+        target: Option<&Target>,
+        refused: EnqueueError,
+    ) -> Result<Enqueued, EnqueueError> {
+        let EnqueueError::KeyReused { operation, .. } = &refused else { return Err(refused) };
+        let known = self.shared().store.get(agent, *operation).await?;
+        let is_same = |record: &OperationRecord| {
+            record.operation.kind == *kind && target.is_some() && record.operation.target.as_ref() == target
+        };
+        match known.filter(is_same) {
+            Some(record) => Ok(Enqueued { record, replayed: true }),
+            None => Err(refused),
+        }
     }
 
     /// Accepts an operation; one that submits a pending order with what that says.
@@ -131,6 +157,7 @@ impl Archibald {
             };
             let asked = EnqueueRequest { payload, ..request.clone() };
             let new = self.checked(kind, action, asked).await?;
+            let target = new.target.clone();
             let accepted = match found {
                 Some(_) => kept.submit(new).await,
                 // A draft that somebody else keeps.
@@ -138,6 +165,9 @@ impl Archibald {
             };
             match accepted {
                 Err(EnqueueError::PendingOrderChanged(_)) if is_alone && reading < READINGS => reading += 1,
+                Err(refused) if is_alone => {
+                    return self.answered_before(&request.agent, kind, target.as_ref(), refused).await;
+                }
                 accepted => return accepted,
             }
         }

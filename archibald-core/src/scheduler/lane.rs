@@ -305,7 +305,8 @@ impl Scheduler {
             Refusal::Paused { scope, why } => {
                 let next = again.or_else(|| self.ticket(lane, key));
                 self.put_back(lane, key, next, now);
-                if is_news {
+                // Of what is known already it knows less: not whether it drains.
+                if is_news && !self.is_paused(&scope) {
                     self.pause(scope, Halt { why, drains: false }, now);
                 }
                 return;

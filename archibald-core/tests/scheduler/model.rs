@@ -481,7 +481,7 @@ impl Model {
             Refusal::Gone | Refusal::NotDue { .. } => {}
             Refusal::TargetBusy { by } if !heard => known.blocked = Some((by, now + BLOCKED_RETRY)),
             Refusal::AgentHeld { until } if !heard => state.hold = Some(hold(until, now, true)),
-            Refusal::Paused { scope, .. } if !heard => self.pause(scope, false),
+            Refusal::Paused { scope, .. } if !heard => self.pause_unless_known(scope),
             Refusal::Unavailable { until } => state.hold = Some(hold(until, now, false)),
             Refusal::TargetBusy { .. } | Refusal::AgentHeld { .. } | Refusal::Paused { .. } => {}
         }
@@ -491,6 +491,13 @@ impl Model {
     fn pause(&mut self, scope: PauseScope, drains: bool) {
         if self.paused.insert(scope.clone(), drains).is_none() {
             self.look_at_the_time_again(&scope);
+        }
+    }
+
+    /// Of a pause that is known a refusal knows less: not whether it drains.
+    fn pause_unless_known(&mut self, scope: PauseScope) {
+        if !self.paused.contains_key(&scope) {
+            self.pause(scope, false);
         }
     }
 

@@ -586,6 +586,18 @@ fn a_pause_that_drains_asks_what_runs_in_the_background_to_give_way() {
 }
 
 #[test]
+fn a_refusal_takes_nothing_back_of_a_pause_that_drains() {
+    let mut story = slots(2);
+    let (granted, refused) = (sync("nancy", 0), sync("andrew", 0));
+    story.comes(&granted).asks_for(&granted);
+    story.comes(&refused).asks_for(&refused);
+    let scope = PauseScope::Everything;
+    story.says(Input::Pause { scope: scope.clone(), why: "by hand".into(), drains: true }).nothing();
+    story.refused(&refused, Refusal::Paused { scope, why: "by hand".into() }).nothing();
+    story.leased(&granted).gives_way(&granted);
+}
+
+#[test]
 fn a_kind_that_was_resumed_while_the_store_said_otherwise_is_asked_for_again() {
     let mut story = slots(1);
     let first = order("nancy", 0);

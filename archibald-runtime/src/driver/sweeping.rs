@@ -84,6 +84,8 @@ impl Sweeping {
 /// What an input says of a pause.
 pub(super) enum Noted {
     Paused(PauseScope, String, bool),
+    /// The store refused a lease for it.
+    Refused(PauseScope, String),
     Resumed(PauseScope),
 }
 
@@ -92,7 +94,7 @@ impl Noted {
         match input {
             Input::Pause { scope, why, drains } => Some(Self::Paused(scope.clone(), why.clone(), *drains)),
             Input::LeaseRefused { reason: Refusal::Paused { scope, why }, .. } => {
-                Some(Self::Paused(scope.clone(), why.clone(), false))
+                Some(Self::Refused(scope.clone(), why.clone()))
             }
             Input::Resume { scope } => Some(Self::Resumed(scope.clone())),
             _ => None,
@@ -176,9 +178,22 @@ impl Driver {
         }
     }
 
+    /// Whether the scheduler took it: it believes what it heard itself over a refusal.
+    pub(super) fn is_so(&self, noted: &Noted) -> bool {
+        match noted {
+            Noted::Refused(scope, _) => !self.paused.contains_key(scope) && self.scheduler.is_paused(scope),
+            Noted::Paused(..) | Noted::Resumed(_) => true,
+        }
+    }
+
     /// Notes what an input says of a pause, once the scheduler knows it.
     pub(super) fn note_pause(&mut self, noted: Noted) {
+        let noted = match noted {
+            Noted::Refused(scope, why) => Noted::Paused(scope, why, false),
+            noted => noted,
+        };
         let scope = match noted {
+            Noted::Refused(scope, _) => scope,
             Noted::Paused(scope, why, drains) => {
                 let before = self.paused.insert(scope.clone(), (why, drains));
                 if before.is_none() && matches!(scope, PauseScope::Kind { .. }) {

@@ -144,6 +144,31 @@ async fn an_old_key_answers_for_what_it_was_used_for() {
     assert!(matches!(refused, Err(EnqueueError::PendingOrderChanged(_))), "{refused:?}");
 }
 
+/// The answer of the request was lost: sent once more it is answered, however the draft looks by now.
+#[tokio::test]
+async fn the_same_request_with_its_key_is_the_same_submission_after_the_draft_changed() {
+    for is_alone in [false, true] {
+        let house = House::open();
+        let draft = house.draft(order()).await;
+        house.erp.fail_next_save(SaveFault::Refused("Cliente sconosciuto.".into()));
+        let ask = async || match is_alone {
+            true => house.ask("k", json!({ "pending_order": draft.id })).await.unwrap(),
+            false => {
+                let key = Some(OperationKey::new("k").unwrap());
+                house.archibald.submit(SubmitRequest { key, expected: None, ..asked(&draft) }).await.unwrap()
+            }
+        };
+        let first = ask().await.record.operation.id;
+        house.finished("nancy", first).await;
+        let mut corrected = order();
+        corrected["customer"] = json!("ANATR");
+        house.edited(&house.found(&draft).await, corrected).await;
+        let again = ask().await;
+        assert_eq!((again.record.operation.id, again.replayed), (first, true));
+        assert_eq!(house.erp.orders().len(), 0, "nothing was submitted anew");
+    }
+}
+
 #[tokio::test]
 async fn an_order_is_edited_by_the_pending_order_that_it_was() {
     let house = House::open();
