@@ -30,7 +30,7 @@ use self::fresh::Fresh;
 use self::reading::{Front, Reading};
 use self::run::{Ended, STORE_PAUSE};
 use self::spread::Spread;
-use self::sweeping::{Noted, Sweeping, Swept};
+use self::sweeping::{Noted, Sweeping, Swept, say_goodbye};
 use crate::calm::caught;
 use crate::clock::StoreClock;
 use crate::config::RuntimeConfig;
@@ -242,7 +242,7 @@ impl Driver {
         }
     }
 
-    /// Nobody goes on with what the last attempts were handed on to.
+    /// Nobody goes on with what the last attempts were handed on to, and nothing is left to this worker.
     async fn leave(self, mut inbox: mpsc::UnboundedReceiver<Message>) {
         inbox.close();
         let mut left = vec![];
@@ -251,7 +251,8 @@ impl Driver {
                 left.extend(ended.next);
             }
         }
-        join_all(left.into_iter().map(|fresh| fresh.give_back(&self.shared))).await;
+        let given_back = join_all(left.into_iter().map(|fresh| fresh.give_back(&self.shared)));
+        tokio::join!(given_back, say_goodbye(&self.shared));
     }
 
     fn handle(&mut self, message: Message) {

@@ -239,14 +239,7 @@ impl Driver {
 /// Leases that are over are ended only where there are any: a look is cheaper.
 async fn page(shared: &Arc<Shared>, after: Option<AgentId>) -> Option<Swept> {
     let asked = Instant::now();
-    let config = &shared.config;
-    let beat = Heartbeat {
-        worker: config.worker.clone(),
-        slots: u32::try_from(config.concurrency).unwrap_or(u32::MAX),
-        drains: shared.is_draining(),
-        lasts: config.sweep * BEATS,
-    };
-    let request = SurveyRequest { after, agents: AGENTS, each: EACH, beat: Some(beat) };
+    let request = SurveyRequest { after, agents: AGENTS, each: EACH, beat: Some(beat(shared)) };
     let survey = match calm("a sweep", shared.store.survey(&request)).await {
         Ok(survey) => survey,
         Err(error) => {
@@ -257,6 +250,25 @@ async fn page(shared: &Arc<Shared>, after: Option<AgentId>) -> Option<Swept> {
     shared.clock.learn(survey.now, asked);
     let reaped = if survey.has_ended_leases { reap(shared).await } else { vec![] };
     Some(Swept { survey, reaped })
+}
+
+/// What this worker says of itself now.
+fn beat(shared: &Shared) -> Heartbeat {
+    let config = &shared.config;
+    Heartbeat {
+        worker: config.worker.clone(),
+        slots: u32::try_from(config.concurrency).unwrap_or(u32::MAX),
+        drains: shared.is_draining(),
+        lasts: config.sweep * BEATS,
+    }
+}
+
+/// The last word of a worker that drains, so that nobody leaves anything to it any more.
+pub(super) async fn say_goodbye(shared: &Shared) {
+    let request = SurveyRequest { after: None, agents: 1, each: 1, beat: Some(beat(shared)) };
+    if let Err(error) = calm("the last heartbeat", shared.store.survey(&request)).await {
+        tracing::debug!(%error, "the others find out by themselves");
+    }
 }
 
 /// Whether there is no more to be forgotten.

@@ -34,13 +34,16 @@ async fn two() -> (House, House) {
 
 /// Waits until this is so of the workers that are alive, and known everywhere.
 async fn live(house: &House, is_so: impl Fn(&[LiveWorker]) -> bool) -> Vec<LiveWorker> {
-    loop {
-        let workers = house.archibald.overview().await.unwrap().workers;
-        if is_so(&workers) {
-            return workers;
+    let found = async {
+        loop {
+            let workers = house.archibald.overview().await.unwrap().workers;
+            if is_so(&workers) {
+                return workers;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(20), found).await.expect("the workers never came to this")
 }
 
 async fn ran(house: &House, who: &AgentId, id: OperationId) -> WorkerId {
