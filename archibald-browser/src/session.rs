@@ -104,12 +104,11 @@ impl Session {
         let Some(cookies) = self.with_vault(|vault, whose| vault.find(whose)).await.flatten() else {
             return Ok(false);
         };
-        let set = self.context.set_cookies(limit, &cookies).await.map_err(page_lost);
-        let is_taken = match set {
-            Ok(()) => self.site.validate(page, limit, &self.who.user).await,
-            refused => refused,
+        let goes_on = async {
+            self.context.set_cookies(limit, &cookies).await.map_err(page_lost)?;
+            self.site.validate(page, limit, &self.who.user).await
         };
-        match is_taken {
+        match goes_on.await {
             Ok(()) => Ok(true),
             // Whatever is wrong with it, a login is the way on; where the ERP itself is, that will say so.
             Err(error) => {

@@ -44,8 +44,9 @@
 //!
 //! A running attempt is asked to give way, once, when it is background, nothing of it is open at the ERP
 //! (it began with `Act` and no `EffectOpen` came), and either an interactive ticket of its own agent could
-//! start in its place and it is not protected, or the worker drains, or a pause that drains is about it. It is protected when it gave way
-//! `protect_after_preemptions` times before, or was asked for `protect_after_age` before it started.
+//! start in its place and it is not protected, or the worker drains, or a pause that drains is about it. It is
+//! protected when it gave way `protect_after_preemptions` times before, or was asked for `protect_after_age`
+//! before it started.
 //!
 //! What is asked for once more while it waits is one operation for the store, which knows kinds and keys; here
 //! both would only be tickets.
@@ -272,7 +273,7 @@ impl Scheduler {
         match scope {
             PauseScope::Everything => self.halted = Some(halt),
             PauseScope::Kind { kind } => {
-                let number = self.backlog.halt(&kind, halt);
+                let number = self.backlog.set_halt(&kind, Some(halt));
                 let piles = self.lanes.iter().map(|(_, lane)| &lane.pile);
                 let due: Vec<_> = piles.flat_map(|pile| self.backlog.due_of_kind(pile, number)).collect();
                 for key in due {
@@ -292,7 +293,7 @@ impl Scheduler {
         match scope {
             PauseScope::Everything => self.halted = None,
             PauseScope::Kind { kind } => {
-                let number = self.backlog.resume(&kind);
+                let number = self.backlog.set_halt(&kind, None);
                 while let Some((key, lane)) = self.backlog.kept_back(number) {
                     self.place_anew(key, lane, now);
                 }

@@ -46,9 +46,15 @@ impl LiveWorker {
     }
 }
 
-/// The workers that a store within one process knows of.
+/// The workers that a store knows of.
 #[derive(Debug, Clone, Default)]
 pub struct Roster(BTreeMap<WorkerId, LiveWorker>);
+
+impl FromIterator<LiveWorker> for Roster {
+    fn from_iter<I: IntoIterator<Item = LiveWorker>>(workers: I) -> Self {
+        Self(workers.into_iter().map(|live| (live.worker.clone(), live)).collect())
+    }
+}
 
 impl Roster {
     /// Takes a heartbeat in. Those who are alive, by name, and whether that is news to the others: one more, or one
@@ -58,16 +64,10 @@ impl Roster {
         let is_news = beat.is_some_and(|beat| {
             let known = self.0.get(&beat.worker).cloned();
             self.0.insert(beat.worker.clone(), LiveWorker::heard(beat, known.as_ref(), now));
-            is_news(beat, known.as_ref())
+            known.is_none_or(|known| known.drains != beat.drains)
         });
         (self.0.values().cloned().collect(), is_news)
     }
-}
-
-/// Whether others want to hear of a heartbeat at once, after what was known of that worker.
-#[must_use]
-pub fn is_news(beat: &Heartbeat, known: Option<&LiveWorker>) -> bool {
-    known.is_none_or(|known| known.drains != beat.drains)
 }
 
 /// Who is to run an agent's operations as long as it can: of those that do not drain the same one for everybody

@@ -14,7 +14,7 @@ use archibald_core::port::{
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
-use archibald_core::worker::{LiveWorker, is_news};
+use archibald_core::worker::Roster;
 use async_trait::async_trait;
 use futures::FutureExt;
 use serde_json::Value;
@@ -72,16 +72,12 @@ impl OperationStore for PgStore {
             read::survey(conn, sql, request).boxed()
         });
         let mut survey = read.await?;
-        if let Some(beat) = &request.beat {
-            let known = survey.workers.iter().position(|live| live.worker == beat.worker);
-            let known = known.map(|at| survey.workers.remove(at));
-            if is_news(beat, known.as_ref()) {
-                self.inner.hub.committed_survey();
-            }
-            survey.workers.push(LiveWorker::heard(beat, known.as_ref(), survey.now));
+        let mut roster: Roster = mem::take(&mut survey.workers).into_iter().collect();
+        let (workers, is_news) = roster.hear(request.beat.as_ref(), survey.now);
+        if is_news {
+            self.inner.hub.committed_survey();
         }
-        survey.workers.sort_by(|one, other| one.worker.cmp(&other.worker));
-        Ok(survey)
+        Ok(Survey { workers, ..survey })
     }
 
     async fn intend(&self, lease: &Lease, request: &IntentRequest) -> Result<Intent, FenceError> {

@@ -30,7 +30,7 @@ use self::fresh::Fresh;
 use self::reading::{Front, Reading};
 use self::run::{Ended, STORE_PAUSE};
 use self::spread::Spread;
-use self::sweeping::{Noted, Sweeping, Swept, say_goodbye};
+use self::sweeping::{Sweeping, Swept, say_goodbye};
 use crate::calm::caught;
 use crate::clock::StoreClock;
 use crate::config::RuntimeConfig;
@@ -284,7 +284,7 @@ impl Driver {
 
     fn input(&mut self, input: Input) {
         let now = self.now();
-        let noted = Noted::of(&input);
+        let noted = self.noted(&input);
         let blocked = match &input {
             Input::LeaseRefused { agent, reason: Refusal::TargetBusy { by }, .. } => {
                 Some((agent.clone(), *by))
@@ -292,7 +292,7 @@ impl Driver {
             _ => None,
         };
         self.scheduler.handle(now, input);
-        if let Some(noted) = noted.filter(|noted| self.is_so(noted)) {
+        if let Some(noted) = noted {
             self.note_pause(noted);
         }
         if let Some((agent, by)) = blocked {
@@ -361,10 +361,8 @@ impl Driver {
     }
 
     async fn alarm(&self) {
-        match self.scheduler.poll_timeout() {
-            Some(at) => tokio::time::sleep(at.since(self.now()).max(Duration::from_millis(1))).await,
-            None => std::future::pending().await,
-        }
+        let left = |at: Timestamp| at.since(self.now()).max(Duration::from_millis(1));
+        until(self.scheduler.poll_timeout().map(|at| Instant::now() + left(at))).await;
     }
 
     fn now(&self) -> Timestamp {

@@ -135,17 +135,11 @@ impl Backlog {
         self.place(pile, key, None, now);
     }
 
-    /// Pauses a kind: nothing of it could start any more. What can, is to be [placed anew](Self::place_anew).
-    pub(super) fn halt(&mut self, kind: &OperationKind, halt: Halt) -> u16 {
+    /// Pauses a kind, or ends that. What could start of it, or was kept back, is to be
+    /// [placed anew](Self::place_anew).
+    pub(super) fn set_halt(&mut self, kind: &OperationKind, halt: Option<Halt>) -> u16 {
         let number = self.kinds.enter(kind);
-        self.kinds.get_mut(number).halt = Some(halt);
-        number
-    }
-
-    /// Ends the pause of a kind. What it kept back is to be [placed anew](Self::place_anew).
-    pub(super) fn resume(&mut self, kind: &OperationKind) -> u16 {
-        let number = self.kinds.enter(kind);
-        self.kinds.get_mut(number).halt = None;
+        self.kinds.get_mut(number).halt = halt;
         number
     }
 

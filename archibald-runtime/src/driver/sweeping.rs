@@ -84,22 +84,7 @@ impl Sweeping {
 /// What an input says of a pause.
 pub(super) enum Noted {
     Paused(PauseScope, String, bool),
-    /// The store refused a lease for it.
-    Refused(PauseScope, String),
     Resumed(PauseScope),
-}
-
-impl Noted {
-    pub(super) fn of(input: &Input) -> Option<Self> {
-        match input {
-            Input::Pause { scope, why, drains } => Some(Self::Paused(scope.clone(), why.clone(), *drains)),
-            Input::LeaseRefused { reason: Refusal::Paused { scope, why }, .. } => {
-                Some(Self::Refused(scope.clone(), why.clone()))
-            }
-            Input::Resume { scope } => Some(Self::Resumed(scope.clone())),
-            _ => None,
-        }
-    }
 }
 
 impl Driver {
@@ -178,22 +163,24 @@ impl Driver {
         }
     }
 
-    /// Whether the scheduler took it: it believes what it heard itself over a refusal.
-    pub(super) fn is_so(&self, noted: &Noted) -> bool {
-        match noted {
-            Noted::Refused(scope, _) => !self.paused.contains_key(scope) && self.scheduler.is_paused(scope),
-            Noted::Paused(..) | Noted::Resumed(_) => true,
+    /// What an input says of a pause. A refusal says nothing new of one that is known.
+    pub(super) fn noted(&self, input: &Input) -> Option<Noted> {
+        match input {
+            Input::Pause { scope, why, drains } => Some(Noted::Paused(scope.clone(), why.clone(), *drains)),
+            Input::LeaseRefused { reason: Refusal::Paused { scope, why }, .. } => {
+                let is_known = self.paused.contains_key(scope);
+                (!is_known).then(|| Noted::Paused(scope.clone(), why.clone(), false))
+            }
+            Input::Resume { scope } => Some(Noted::Resumed(scope.clone())),
+            _ => None,
         }
     }
 
-    /// Notes what an input says of a pause, once the scheduler knows it.
+    /// Notes what an input said of a pause, once the scheduler had it: that believes what it heard itself over a
+    /// refusal.
     pub(super) fn note_pause(&mut self, noted: Noted) {
-        let noted = match noted {
-            Noted::Refused(scope, why) => Noted::Paused(scope, why, false),
-            noted => noted,
-        };
         let scope = match noted {
-            Noted::Refused(scope, _) => scope,
+            Noted::Paused(scope, ..) if !self.scheduler.is_paused(&scope) => return,
             Noted::Paused(scope, why, drains) => {
                 let before = self.paused.insert(scope.clone(), (why, drains));
                 if before.is_none() && matches!(scope, PauseScope::Kind { .. }) {
