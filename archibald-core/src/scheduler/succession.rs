@@ -65,9 +65,10 @@ impl Scheduler {
         self.slots.would_have_room(freed, next)
     }
 
-    /// Whether nobody stands before the lane, with the turn that it would have.
+    /// Whether nobody stands before the lane, with the turn that it would have. One in its second half may be over
+    /// by the time that the store has handed the agent on, and then that was in vain.
     fn would_be_first(&mut self, lane: Key, class: Class, now: Timestamp) -> bool {
-        let turn = self.lanes[lane].turn_then(class, now, self.config.quantum);
+        let turn = self.lanes[lane].turn_then(class, now, self.config.quantum / 2);
         let first = self.ready.first(class, stands(&self.lanes));
         first.is_none_or(|(of, first)| {
             of == class
