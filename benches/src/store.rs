@@ -10,7 +10,7 @@ use archibald_runtime::Ports;
 use archibald_sqlite::{SqliteOptions, SqliteStore};
 use archibald_testing::memory::MemoryStore;
 use archibald_testing::postgres::{Cluster, ClusterOptions};
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 use crate::Failure;
@@ -200,9 +200,8 @@ impl Opened {
 
     /// Closes it for a while.
     pub(crate) async fn shut(self) -> Shut {
-        let at = self.at.clone();
-        self.close().await;
-        Shut(at)
+        self.end().await;
+        Shut(self.at)
     }
 
     /// What it cost so far.
@@ -265,9 +264,25 @@ impl Opened {
         }
     }
 
-    /// Closes it.
-    pub async fn close(self) {
-        match self.open {
+    /// Closes it for good, and leaves nothing in a database of somebody else's.
+    ///
+    /// # Errors
+    /// Where the database does not take its tables away.
+    pub async fn close(mut self) -> Result<(), Failure> {
+        self.end().await;
+        let (At::Postgres { schema, ours: None, .. }, Meter::Postgres { connection, .. }) =
+            (self.at, &mut self.meter)
+        else {
+            return Ok(());
+        };
+        // All that is in it is by whoever made its name, which is one of ours.
+        let remove = format!("set client_min_messages = warning; drop schema {schema} cascade");
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(remove))).await?;
+        Ok(())
+    }
+
+    async fn end(&self) {
+        match &self.open {
             Open::Postgres(store) => store.close().await,
             Open::Sqlite(store) => store.close().await,
             Open::Memory => {}

@@ -149,7 +149,7 @@ impl Run {
         let drained = running.end().await;
         ended?;
         let (drained, cost) = (drained?, opened.cost().await?.since(&before));
-        opened.close().await;
+        opened.close().await?;
         self.outcome(options, place.name(), &drained, asked.as_ref(), cost)
     }
 

@@ -74,7 +74,7 @@ async fn main() -> Result<(), Failure> {
     let names = Names::of_schema(opened.schema())?;
     let by_statement = difference(&names, &statements, &later);
     running.end().await?;
-    opened.close().await;
+    opened.close().await?;
     let outcome = outcome(place.name(), seconds, cpu, &cost, &busy, by_statement, &ledger);
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())

@@ -75,7 +75,7 @@ async fn main() -> Result<(), Failure> {
     ledger.until(warm.len() + asked.len(), Duration::from_secs(30)).await?;
     worker.drain(Duration::from_secs(30)).await;
     let (cost, cpu) = (opened.cost().await?.since(&before), cpu_of_this_process() - cpu);
-    opened.close().await;
+    opened.close().await?;
     ledger.broken().check()?;
 
     let starts = ledger.starts();

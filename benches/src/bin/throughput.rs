@@ -118,7 +118,7 @@ async fn run(
         opened = opened.reopen().await?;
         print_tables(&mut opened).await?;
     }
-    opened.close().await;
+    opened.close().await?;
     Ok(outcome((workload, place.name(), concurrency), options.operations, asked.took, &drained, cost))
 }
 

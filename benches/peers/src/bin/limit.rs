@@ -1,4 +1,5 @@
-//! What the database reaches when nothing but batched statements is asked of it: claim 100, complete 100.
+//! What the database reaches when nothing but batched statements is asked of it: claim 100, complete 100; and when
+//! they write the rows that the store here writes.
 //!
 //! `pgbench` does it, by each number of clients. One JSON line a run.
 use archibald_benches::machine::{Busy, cpu_with_children};
@@ -18,7 +19,7 @@ struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1,2,5,10")]
     clients: Vec<usize>,
     /// What becomes of what is done
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "delete,update")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "delete,update,keep")]
     complete: Vec<Complete>,
     /// Operations of a run
     #[arg(long, default_value_t = 100_000)]
@@ -62,7 +63,7 @@ async fn measure(
 ) -> Result<Outcome, Failure> {
     let ops = options.operations;
     let mut database = server.database().await?;
-    fill(&mut database, ops).await?;
+    fill(&mut database, complete, ops).await?;
     let us = std::process::id();
     let (before, cpu, busy) = (database.cost().await?, cpu_with_children(us), Busy::now());
     let ops_per_s = run(&mut database, complete, clients, ops).await?;

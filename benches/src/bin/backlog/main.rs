@@ -135,7 +135,7 @@ async fn run(options: &Options, place: &Place, shape: Shape, size: usize) -> Res
     measured.add("sweep", &swept.later);
     let store_cpu = opened.cost().await?.since(&cost).cpu;
     opened = explain(opened, shape, &mut measured).await?;
-    opened.close().await;
+    opened.close().await?;
     let broken = caller.broken();
     broken.check()?;
     Ok(Outcome {
