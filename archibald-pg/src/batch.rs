@@ -12,14 +12,14 @@ use archibald_core::pending_order::PendingOrder;
 use archibald_core::record::LocalRow;
 use archibald_core::time::Timestamp;
 use serde_json::Value;
-use sqlx::{Connection, PgConnection, Row, SqlStr};
+use sqlx::{Connection, PgConnection, Row};
 use uuid::Uuid;
 
 use crate::call::{Job, Needs};
 use crate::codec::{At, from_json, printable, to_i64, to_u64};
 use crate::columns::GroupWrite;
 use crate::records::{AgentRow, agent_row, decode, decode_of};
-use crate::sql::Sql;
+use crate::sql::{Sql, Statement};
 use crate::store::Inner;
 use crate::tx::{Effects, Stop, TxError, unless_refused};
 use crate::writes::{Candidate, Encoded, Found, LogPlace, Place, Standing};
@@ -199,10 +199,10 @@ impl Batch<'_> {
             return Ok(());
         }
         let text = self.choose(&self.sql.group_agents, &self.sql.group_agents_waited);
-        for row in sqlx::query(text).bind(agents).fetch_all(&mut *self.tx).await? {
+        for row in text.query().bind(agents).fetch_all(&mut *self.tx).await? {
             let (name, mut agent) = (named(row.try_get("agent")?)?, agent_row(&row)?);
             if agent.ends.is_some_and(|ends| ends <= agent.now) {
-                let renewed = sqlx::query_scalar(self.sql.renewed_until.clone());
+                let renewed = self.sql.renewed_until.query_scalar();
                 let renewed = renewed.bind(name.to_string()).bind(to_i64(agent.token));
                 let latest: Option<At> = renewed.fetch_one(&mut *self.tx).await?;
                 agent.ends = agent.ends.max(latest.map(|at| at.0));
@@ -232,7 +232,7 @@ impl Batch<'_> {
             return Ok(());
         }
         let text = self.choose(&self.sql.group_operations, &self.sql.group_operations_waited);
-        let query = sqlx::query(text).bind(ids).bind(agents).bind(ask);
+        let query = text.query().bind(ids).bind(agents).bind(ask);
         for row in query.fetch_all(&mut *self.tx).await? {
             let blocker = row.try_get::<Option<Uuid>, _>("blocker")?.map(OperationId);
             self.now = self.now.max(row.try_get::<At, _>("now")?.0);
@@ -257,14 +257,14 @@ impl Batch<'_> {
         }
         // In the order of locks: who has a counter has a lease row.
         for statement in [&self.sql.agent_make, &self.sql.stream_make] {
-            sqlx::query(statement.clone()).bind(&new).execute(&mut *self.tx).await?;
+            statement.query().bind(&new).execute(&mut *self.tx).await?;
         }
         self.try_lock_streams(&new, seen).await
     }
 
     async fn try_lock_streams(&mut self, agents: &[String], seen: &mut Seen) -> Result<(), TxError> {
         let text = self.choose(&self.sql.group_streams, &self.sql.group_streams_waited);
-        for row in sqlx::query(text).bind(agents).fetch_all(&mut *self.tx).await? {
+        for row in text.query().bind(agents).fetch_all(&mut *self.tx).await? {
             let place = LogPlace {
                 epoch: row.try_get("epoch")?,
                 head: to_u64(row.try_get("head")?),
@@ -285,7 +285,10 @@ impl Batch<'_> {
         if new.is_empty() {
             return Ok(());
         }
-        let query = sqlx::query(self.sql.group_standing.clone())
+        let query = self
+            .sql
+            .group_standing
+            .query()
             .bind(new.iter().map(|new| new.agent.to_string()).collect::<Vec<_>>())
             .bind(new.iter().map(|new| new.key.to_string()).collect::<Vec<_>>())
             .bind(new.iter().map(|new| new.id.0).collect::<Vec<_>>())
@@ -314,7 +317,10 @@ impl Batch<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        let query = sqlx::query(self.sql.rows_get.clone())
+        let query = self
+            .sql
+            .rows_get
+            .query()
             .bind(rows.iter().map(|(agent, _)| agent.to_string()).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, row)| row.collection.to_string()).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, row)| row.id.clone()).collect::<Vec<_>>());
@@ -334,7 +340,7 @@ impl Batch<'_> {
         self.write_rows(&all).await?;
         self.write_evidence(&all).await?;
         self.write_pending_orders(&all).await?;
-        let rest = GroupWrite::of(all).bind(self.sql.group_write.clone());
+        let rest = GroupWrite::of(all).bind(&self.sql.group_write);
         rest.execute(&mut *self.tx).await?;
         Ok(())
     }
@@ -346,7 +352,10 @@ impl Batch<'_> {
             .collect();
         if !written.is_empty() {
             let column = |n: usize| written.iter().map(|(.., row)| row[n].clone()).collect::<Vec<_>>();
-            let query = sqlx::query(self.sql.rows_write.clone())
+            let query = self
+                .sql
+                .rows_write
+                .query()
                 .bind(written.iter().map(|(agent, ..)| agent.to_string()).collect::<Vec<_>>())
                 .bind(written.iter().map(|(_, now, _)| At(*now)).collect::<Vec<_>>());
             (0..4).fold(query, |query, n| query.bind(column(n))).execute(&mut *self.tx).await?;
@@ -357,7 +366,10 @@ impl Batch<'_> {
             .collect();
         if !removed.is_empty() {
             let column = |n: usize| removed.iter().map(|(_, row)| row[n].clone()).collect::<Vec<_>>();
-            let query = sqlx::query(self.sql.rows_delete.clone())
+            let query = self
+                .sql
+                .rows_delete
+                .query()
                 .bind(removed.iter().map(|(agent, _)| agent.to_string()).collect::<Vec<_>>());
             (0..2).fold(query, |query, n| query.bind(column(n))).execute(&mut *self.tx).await?;
         }
@@ -372,7 +384,10 @@ impl Batch<'_> {
         if kept.is_empty() {
             return Ok(());
         }
-        let query = sqlx::query(self.sql.evidence_insert.clone())
+        let query = self
+            .sql
+            .evidence_insert
+            .query()
             .bind(kept.iter().map(|(_, (operation, ..))| *operation).collect::<Vec<_>>())
             .bind(kept.iter().map(|(agent, _)| agent.to_string()).collect::<Vec<_>>())
             .bind(kept.iter().map(|(_, (_, n, _))| *n).collect::<Vec<_>>())
@@ -383,10 +398,10 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn choose(&self, free: &SqlStr, waited: &SqlStr) -> SqlStr {
+    fn choose<'s>(&self, free: &'s Statement, waited: &'s Statement) -> &'s Statement {
         match self.locks {
-            Locks::Free => free.clone(),
-            Locks::Waited => waited.clone(),
+            Locks::Free => free,
+            Locks::Waited => waited,
         }
     }
 }

@@ -39,7 +39,7 @@ impl EventBus for PgStore {
 
     async fn snapshot(&self, agent: &AgentId, finished: u32) -> Result<Snapshot, StoreError> {
         let asked = (agent.to_string(), finished);
-        PgStore::read(self, "reading a snapshot", asked, |conn, sql, (agent, finished)| {
+        self.read_in_transaction("reading a snapshot", asked, |conn, sql, (agent, finished)| {
             read::snapshot(conn, sql, agent, *finished).boxed()
         })
         .await
@@ -64,7 +64,7 @@ impl EventBus for PgStore {
     }
 
     async fn new_epoch(&self) -> Result<(), StoreError> {
-        PgStore::read(self, "beginning a new epoch", Uuid::now_v7(), |conn, sql, epoch| {
+        self.read_in_transaction("beginning a new epoch", Uuid::now_v7(), |conn, sql, epoch| {
             new_epoch(conn, sql, *epoch).boxed()
         })
         .await?;
@@ -96,8 +96,7 @@ async fn events(
     after: Cursor,
     limit: u32,
 ) -> Result<EventRead, Stop<StoreError>> {
-    let query =
-        sqlx::query(sql.events.clone()).bind(agent).bind(to_i64(after.seq)).bind(i64::from(limit.max(1)));
+    let query = sql.events.query().bind(agent).bind(to_i64(after.seq)).bind(i64::from(limit.max(1)));
     let rows = query.fetch_all(conn).await?;
     let Some(first) = rows.first() else {
         return Err(StoreError::Damaged { what: "the table store is empty".into(), cause: None }.into());
@@ -139,7 +138,9 @@ async fn prunable(
     most: u64,
     agents: u32,
 ) -> Result<Vec<(AgentId, u64)>, Stop<StoreError>> {
-    let query = sqlx::query_as(sql.events_prunable.clone())
+    let query = sql
+        .events_prunable
+        .query_as()
         .bind(At(before))
         .bind(to_i64(most))
         .bind(i64::from(agents))
@@ -154,7 +155,7 @@ async fn prunable(
 
 async fn prune(tx: &mut Tx<'_>, up_to: u64) -> Result<Head, Stop<StoreError>> {
     tx.lock_stream().await?;
-    let query = sqlx::query(tx.sql.events_prune.clone()).bind(tx.agent.to_string()).bind(to_i64(up_to));
+    let query = tx.sql.events_prune.query().bind(tx.agent.to_string()).bind(to_i64(up_to));
     let row = query.fetch_one(tx.connection()).await?;
     Ok(read::head_of(&row)?)
 }
@@ -162,9 +163,9 @@ async fn prune(tx: &mut Tx<'_>, up_to: u64) -> Result<Head, Stop<StoreError>> {
 /// Trying again is fine: the epoch is the same.
 async fn new_epoch(conn: &mut PgConnection, sql: &Sql, epoch: Uuid) -> Result<(), Stop<StoreError>> {
     let mut tx = conn.begin().await?;
-    sqlx::query(sql.epoch_lock.clone()).execute(&mut *tx).await?;
-    sqlx::query(sql.epoch_set.clone()).bind(epoch).execute(&mut *tx).await?;
-    sqlx::query(sql.epoch_streams.clone()).bind(epoch).execute(&mut *tx).await?;
-    sqlx::query(sql.epoch_events.clone()).bind(epoch).execute(&mut *tx).await?;
+    sql.epoch_lock.query().execute(&mut *tx).await?;
+    sql.epoch_set.query().bind(epoch).execute(&mut *tx).await?;
+    sql.epoch_streams.query().bind(epoch).execute(&mut *tx).await?;
+    sql.epoch_events.query().bind(epoch).execute(&mut *tx).await?;
     Ok(tx.commit().await?)
 }

@@ -2,12 +2,13 @@
 
 use archibald_core::id::AgentId;
 use archibald_core::operation::Class;
+use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{Postgres, SqlStr};
 use uuid::Uuid;
 
 use crate::codec::{At, to_i64};
+use crate::sql::Statement;
 use crate::writes::{Encoded, Entry, Holder, New};
 
 /// The columns of `sql/group_write.sql`.
@@ -119,9 +120,10 @@ impl GroupWrite {
         }
     }
 
-    pub(crate) fn bind(self, text: SqlStr) -> Query<'static, Postgres, PgArguments> {
+    pub(crate) fn bind(self, statement: &Statement) -> Query<'static, Postgres, PgArguments> {
         let Self { saved, held, accepted, unqueued, queued, finished, told, events } = self;
-        sqlx::query(text)
+        statement
+            .query()
             .bind(saved.id)
             .bind(saved.state)
             .bind(saved.finished_at)

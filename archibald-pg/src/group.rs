@@ -177,7 +177,7 @@ async fn alone(inner: Arc<Inner>, job: Box<dyn Job>, mut maybe_done_before: bool
     };
     let mut jobs = vec![job];
     let failed = loop {
-        let done = match inner.pool.acquire().await {
+        let done = match inner.acquire().await {
             Ok(mut connection) => {
                 bounded(&inner, &mut connection, Locks::Waited, &mut jobs, maybe_done_before).await
             }

@@ -46,5 +46,5 @@ mod wake;
 mod within;
 mod writes;
 
-pub use self::options::{ConnectError, PgOptions};
+pub use self::options::{ConnectError, Listen, PgOptions};
 pub use self::store::PgStore;

@@ -52,11 +52,18 @@ impl AgentLock for PgStore {
             return Ok(vec![]);
         }
         let asked = leases.to_vec();
-        let kept = self
+        let Renewed { mut kept, noted } = self
             .read_within(UNANSWERED, "renewing leases", asked, |conn, sql, leases| {
                 renew(conn, sql, leases).boxed()
             })
             .await?;
+        if !noted.agents.is_empty() {
+            // In a transaction of its own: what was noted has to be committed before anybody else's look at it.
+            let still_held = self.read_within(UNANSWERED, "renewing leases", noted, |conn, sql, noted| {
+                renew_noted(conn, sql, noted).boxed()
+            });
+            kept.extend(still_held.await?);
+        }
         let kept: BTreeSet<_> = kept.into_iter().collect();
         let (kept, lost): (Vec<_>, Vec<_>) =
             leases.iter().partition(|lease| kept.contains(&(lease.agent.to_string(), lease.token)));
@@ -206,41 +213,58 @@ async fn end_lease(tx: &mut Tx<'_>, only_if_over: bool) -> Result<Option<Ticket>
     Ok(record.ticket())
 }
 
-/// The leases that are kept: see `sql/renew.sql`. Renewing twice is fine, and so this may be tried again.
-async fn renew(
-    conn: &mut PgConnection,
-    sql: &Sql,
-    leases: &[Lease],
-) -> Result<Vec<(String, FencingToken)>, Stop<StoreError>> {
+/// Leases that go on, and those of which that is not certain yet because their row was locked.
+#[derive(Default)]
+struct Renewed {
+    kept: Vec<(String, FencingToken)>,
+    noted: Noted,
+}
+
+#[derive(Default)]
+struct Noted {
+    agents: Vec<String>,
+    tokens: Vec<i64>,
+    before: Vec<At>,
+}
+
+/// See `sql/renew.sql`. Renewing twice is fine, and so this may be tried again.
+async fn renew(conn: &mut PgConnection, sql: &Sql, leases: &[Lease]) -> Result<Renewed, Stop<StoreError>> {
     let micros = |lease: &Lease| to_i64((lease.ttl.as_micros().min(LONGEST_MICROS.into())) as u64);
-    let query = sqlx::query(sql.renew.clone())
+    let query = sql
+        .renew
+        .query()
         .bind(leases.iter().map(|lease| lease.agent.to_string()).collect::<Vec<_>>())
         .bind(leases.iter().map(|lease| lease.operation.0).collect::<Vec<_>>())
         .bind(leases.iter().map(|lease| to_i64(lease.token.0)).collect::<Vec<_>>())
         .bind(leases.iter().map(micros).collect::<Vec<_>>());
-    let (mut kept, mut noted) = (vec![], (vec![], vec![], vec![]));
-    for row in query.fetch_all(&mut *conn).await? {
+    let mut renewed = Renewed::default();
+    for row in query.fetch_all(conn).await? {
         let (agent, token): (String, i64) = (row.try_get("agent")?, row.try_get("token")?);
         match row.try_get::<Option<At>, _>("before")? {
-            None => kept.push((agent, FencingToken(to_u64(token)))),
+            None => renewed.kept.push((agent, FencingToken(to_u64(token)))),
             Some(before) => {
-                noted.0.push(agent);
-                noted.1.push(token);
-                noted.2.push(before);
+                renewed.noted.agents.push(agent);
+                renewed.noted.tokens.push(token);
+                renewed.noted.before.push(before);
             }
         }
     }
-    if !noted.0.is_empty() {
-        let (agents, tokens, before) = noted;
-        let query = sqlx::query_as(sql.renew_noted.clone()).bind(agents).bind(tokens).bind(before);
-        let held: Vec<(String, i64)> = query.fetch_all(conn).await?;
-        kept.extend(held.into_iter().map(|(agent, token)| (agent, FencingToken(to_u64(token)))));
-    }
-    Ok(kept)
+    Ok(renewed)
+}
+
+/// Those of the noted that nobody has taken meanwhile: see `sql/renew_noted.sql`.
+async fn renew_noted(
+    conn: &mut PgConnection,
+    sql: &Sql,
+    noted: &Noted,
+) -> Result<Vec<(String, FencingToken)>, Stop<StoreError>> {
+    let query = sql.renew_noted.query_as().bind(&noted.agents).bind(&noted.tokens).bind(&noted.before);
+    let held: Vec<(String, i64)> = query.fetch_all(conn).await?;
+    Ok(held.into_iter().map(|(agent, token)| (agent, FencingToken(to_u64(token)))).collect())
 }
 
 async fn ended(conn: &mut PgConnection, sql: &Sql) -> Result<(Timestamp, Vec<AgentId>), Stop<StoreError>> {
-    let (now, agents): (At, Vec<String>) = sqlx::query_as(sql.ended.clone()).fetch_one(conn).await?;
+    let (now, agents): (At, Vec<String>) = sql.ended.query_as().fetch_one(conn).await?;
     let named = |agent| AgentId::new(agent).map_err(|error| StoreError::damaged("a held agent", error));
     Ok((now.0, agents.into_iter().map(named).collect::<Result<_, StoreError>>()?))
 }

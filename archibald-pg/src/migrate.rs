@@ -1,5 +1,5 @@
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqlStr};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqlStr};
 
 use crate::options::ConnectError;
 use crate::sql::in_schema;
@@ -30,10 +30,7 @@ pub(crate) async fn migrate(options: &PgConnectOptions, schema: &str) -> Result<
 }
 
 async fn check_server(connection: &mut PgConnection) -> Result<(), ConnectError> {
-    let asked = "select current_setting('server_version_num')::int, current_setting('server_encoding'), \
-        current_setting('fsync')";
-    let (version, encoding, fsync): (i32, String, String) =
-        sqlx::query_as(asked).fetch_one(connection).await.map_err(ConnectError::Unreachable)?;
+    let (version, encoding, fsync) = server(connection).await.map_err(ConnectError::Unreachable)?;
     if version < 130_000 {
         return Err(ConnectError::Unsuitable(format!(
             "be PostgreSQL 13 or newer, it is {}",
@@ -49,20 +46,29 @@ async fn check_server(connection: &mut PgConnection) -> Result<(), ConnectError>
     Ok(())
 }
 
+/// As text, which needs nothing prepared: a pooler may lend another connection for the next statement.
+async fn server(connection: &mut PgConnection) -> Result<(i32, String, String), sqlx::Error> {
+    let asked = "select current_setting('server_version_num')::int, current_setting('server_encoding'), \
+        current_setting('fsync')";
+    let row = connection.fetch_one(asked).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+}
+
 async fn bring_up_to_date(connection: &mut PgConnection, schema: &str) -> Result<(), ConnectError> {
     let (newest, name, _) = MIGRATIONS[MIGRATIONS.len() - 1];
     let failed = |cause| ConnectError::Migration { version: newest, name, cause };
+    let mut tx = connection.begin().await.map_err(failed)?;
     // Without a lock first: who may not create anything can still use what is there.
-    let present = version(connection, schema).await.map_err(failed)?;
+    let present = version(&mut tx, schema).await.map_err(failed)?;
     if present > 0 {
-        check_beginning(connection, schema).await?;
+        check_beginning(&mut tx, schema).await?;
     }
     if present >= newest {
-        return Ok(());
+        return tx.commit().await.map_err(failed);
     }
-    let mut tx = connection.begin().await.map_err(failed)?;
     sqlx::query("select pg_advisory_xact_lock(hashtext('archibald migrations'), hashtext($1))")
         .bind(schema)
+        .persistent(false)
         .execute(&mut *tx)
         .await
         .map_err(failed)?;
@@ -80,6 +86,7 @@ async fn check_beginning(connection: &mut PgConnection, schema: &str) -> Result<
     let asked = format!("select name from {schema}.migrations where version = $1");
     let first: Option<String> = sqlx::query_scalar(AssertSqlSafe(asked))
         .bind(version)
+        .persistent(false)
         .fetch_optional(connection)
         .await
         .map_err(|cause| ConnectError::Migration { version, name, cause })?;
@@ -109,17 +116,18 @@ async fn apply(
     }
     tx.execute(sqlx::raw_sql(text)).await?;
     let note = format!("insert into {schema}.migrations (version, name) values ($1, $2)");
-    sqlx::query(AssertSqlSafe(note)).bind(version).bind(name).execute(tx).await.map(drop)
+    sqlx::query(AssertSqlSafe(note)).bind(version).bind(name).persistent(false).execute(tx).await.map(drop)
 }
 
 /// The newest migration that was applied, 0 before the first.
 async fn version(connection: &mut PgConnection, schema: &str) -> Result<i64, sqlx::Error> {
     // Not by `to_regclass`: it remembers what was not there when this session first asked.
     let asked = "select exists (select from pg_tables where schemaname = $1 and tablename = 'migrations')";
-    let there: bool = sqlx::query_scalar(asked).bind(schema).fetch_one(&mut *connection).await?;
+    let there: bool =
+        sqlx::query_scalar(asked).bind(schema).persistent(false).fetch_one(&mut *connection).await?;
     if !there {
         return Ok(0);
     }
     let newest = format!("select coalesce(max(version), 0) from {schema}.migrations");
-    sqlx::query_scalar(AssertSqlSafe(newest)).fetch_one(connection).await
+    sqlx::query_scalar(AssertSqlSafe(newest)).persistent(false).fetch_one(connection).await
 }

@@ -1,12 +1,14 @@
 use std::time::Duration;
 
+use sqlx::postgres::PgConnectOptions;
+
 /// How the store uses its database.
 #[derive(Debug, Clone)]
 pub struct PgOptions {
     /// The schema that the tables are in, and part of the channel's name: 1 to 40 characters of a-z, 0-9 and
     /// '_', not beginning with a digit.
     pub schema: String,
-    /// Connections for reading and writing; one more listens. Who finds all of them taken waits, and is told
+    /// Connections for reading and writing; one more listens. Of a pool of yours it is that pool's number. Who finds all of them taken waits, and is told
     /// that the store is unavailable after [`PgOptions::retry_for`]. Calls that wait for rows which somebody
     /// else has locked take half of them at most, so that the renewals of leases always find one.
     pub max_connections: u32,
@@ -18,6 +20,26 @@ pub struct PgOptions {
     /// How often the logs are looked at in case a notification got lost: while a device is subscribed, and
     /// for workers while notifications cannot be had.
     pub poll_every: Duration,
+    /// Whether connections prepare statements and keep them (default). Not where a pooler lends a connection for one
+    /// transaction and does not know what was prepared on it, such as PgBouncer before 1.21: every call is then a
+    /// transaction, and every statement planned anew.
+    pub prepared_statements: bool,
+    /// Where notifications of other processes are listened to.
+    pub listen: Listen,
+}
+
+/// Where notifications of other processes are listened to.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Listen {
+    /// At the store's own address (default). Not through a pooler that lends a connection for one transaction: a
+    /// connection that listens is lent to others, who are sent what they do not expect.
+    #[default]
+    Here,
+    /// At this address of the same database, past such a pooler.
+    At(Box<PgConnectOptions>),
+    /// Nowhere: the logs are looked at every [`PgOptions::poll_every`] instead, also for workers.
+    Nowhere,
 }
 
 impl Default for PgOptions {
@@ -28,6 +50,8 @@ impl Default for PgOptions {
             retry_for: Duration::from_secs(15),
             lock_wait: Duration::from_secs(5),
             poll_every: Duration::from_secs(2),
+            prepared_statements: true,
+            listen: Listen::Here,
         }
     }
 }

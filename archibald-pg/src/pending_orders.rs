@@ -194,7 +194,7 @@ async fn one(
     agent: &str,
     id: PendingOrderId,
 ) -> Result<Option<PendingOrder>, TxError> {
-    let query = sqlx::query(sql.pending_order_get.clone()).bind(id.0).bind(agent);
+    let query = sql.pending_order_get.query().bind(id.0).bind(agent);
     query.fetch_optional(conn).await?.as_ref().map(decode).transpose()
 }
 
@@ -205,10 +205,8 @@ async fn page(
     before: Option<PendingOrderId>,
     limit: usize,
 ) -> Read<PendingOrderPage> {
-    let query = sqlx::query(sql.pending_orders_list.clone())
-        .bind(agent)
-        .bind(before.map(|before| before.0))
-        .bind(beyond(limit));
+    let query =
+        sql.pending_orders_list.query().bind(agent).bind(before.map(|before| before.0)).bind(beyond(limit));
     let mut orders = decode_all(&query.fetch_all(conn).await?)?;
     let next = cut(&mut orders, limit, |order| order.id);
     Ok(PendingOrderPage { orders, next })
@@ -221,7 +219,7 @@ pub(crate) async fn shown(
     agent: &str,
     submitted: u32,
 ) -> Result<Vec<PendingOrder>, TxError> {
-    let query = sqlx::query(sql.pending_orders_shown.clone()).bind(agent).bind(i64::from(submitted));
+    let query = sql.pending_orders_shown.query().bind(agent).bind(i64::from(submitted));
     decode_all(&query.fetch_all(conn).await?)
 }
 
@@ -232,7 +230,9 @@ pub(crate) async fn put(conn: &mut PgConnection, sql: &Sql, orders: &[&PendingOr
     }
     let docs: Result<Vec<_>, _> = orders.iter().map(|order| to_json("a pending order", order)).collect();
     let submitted_at = |order: &PendingOrder| order.submitted_by().map(|_| At(order.updated_at));
-    let query = sqlx::query(sql.pending_orders_write.clone())
+    let query = sql
+        .pending_orders_write
+        .query()
         .bind(orders.iter().map(|order| order.id.0).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.agent.to_string()).collect::<Vec<_>>())
         .bind(orders.iter().map(|order| order.key.to_string()).collect::<Vec<_>>())

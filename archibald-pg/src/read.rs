@@ -32,7 +32,7 @@ pub(crate) async fn operation(
     agent: &str,
     id: OperationId,
 ) -> Read<Option<OperationRecord>> {
-    let query = sqlx::query(sql.operation_get.clone()).bind(id.0).bind(agent);
+    let query = sql.operation_get.query().bind(id.0).bind(agent);
     let row = query.fetch_optional(conn).await?;
     Ok(row.as_ref().map(decode).transpose()?)
 }
@@ -47,7 +47,8 @@ pub(crate) async fn operations(
     let limit = page_size(filter.limit);
     let of_target = filter.target.as_ref();
     let statement = if of_target.is_some() { &sql.operations_of_target } else { &sql.operations_list };
-    let mut query = sqlx::query(statement.clone())
+    let mut query = statement
+        .query()
         .bind(agent)
         .bind(to_i64(filter.before.unwrap_or(u64::MAX)))
         .bind(filter.state.as_deref().map(printable))
@@ -70,7 +71,9 @@ pub(crate) async fn waiting(
     limit: u32,
 ) -> Read<Vec<Ticket>> {
     let (is_background, position) = place_after(after);
-    let query = sqlx::query_scalar(sql.tickets_of_agent.clone())
+    let query = sql
+        .tickets_of_agent
+        .query_scalar()
         .bind(agent.to_string())
         .bind(is_background)
         .bind(position)
@@ -93,7 +96,9 @@ pub(crate) async fn survey(conn: &mut PgConnection, sql: &Sql, request: &SurveyR
     let beat = request.beat.as_ref();
     let lasts = beat.map_or(0, |beat| beat.lasts.as_micros());
     let microseconds = i64::try_from(lasts).unwrap_or(i64::MAX);
-    let query = sqlx::query(sql.survey.clone())
+    let query = sql
+        .survey
+        .query()
         .bind(request.after.as_ref().map_or(String::new(), AgentId::to_string))
         .bind(i64::from(request.agents.max(1)))
         .bind(i64::from(request.each.max(1)))
@@ -160,7 +165,7 @@ pub(crate) async fn evidence(
     id: OperationId,
     n: u32,
 ) -> Read<Option<Evidence>> {
-    let query = sqlx::query_as(sql.evidence_get.clone()).bind(id.0).bind(i64::from(n)).bind(agent);
+    let query = sql.evidence_get.query_as().bind(id.0).bind(i64::from(n)).bind(agent);
     let row: Option<(String, String, Vec<u8>)> = query.fetch_optional(conn).await?;
     Ok(row.map(|(name, media_type, bytes)| Evidence { name, media_type, bytes }))
 }
@@ -168,7 +173,9 @@ pub(crate) async fn evidence(
 /// A page of an agent's rows, by id.
 pub(crate) async fn rows(conn: &mut PgConnection, sql: &Sql, agent: &str, query: &RowQuery) -> Read<RowPage> {
     let limit = page_size(query.limit);
-    let found = sqlx::query(sql.rows_list.clone())
+    let found = sql
+        .rows_list
+        .query()
         .bind(agent)
         .bind(query.collection.as_str())
         .bind(query.after.as_deref().map(printable))
@@ -187,7 +194,7 @@ pub(crate) async fn rows(conn: &mut PgConnection, sql: &Sql, agent: &str, query:
 
 /// What is paused.
 pub(crate) async fn paused(conn: &mut PgConnection, sql: &Sql) -> Read<Vec<Pause>> {
-    let rows: Vec<PauseRow> = sqlx::query_as(sql.paused.clone()).fetch_all(conn).await?;
+    let rows: Vec<PauseRow> = sql.paused.query_as().fetch_all(conn).await?;
     Ok(rows.into_iter().map(pause).collect::<Result<_, StoreError>>()?)
 }
 
@@ -200,7 +207,7 @@ pub(crate) async fn pause_kind(
     drains: bool,
 ) -> Read<()> {
     let kind = kind.map_or("", OperationKind::as_str);
-    let query = sqlx::query(sql.kind_pause.clone()).bind(kind).bind(printable(why)).bind(drains);
+    let query = sql.kind_pause.query().bind(kind).bind(printable(why)).bind(drains);
     query.execute(conn).await?;
     Ok(())
 }
@@ -210,20 +217,20 @@ pub(crate) async fn resume_kind(
     sql: &Sql,
     kind: Option<&OperationKind>,
 ) -> Read<()> {
-    let query = sqlx::query(sql.kind_resume.clone()).bind(kind.map_or("", OperationKind::as_str));
+    let query = sql.kind_resume.query().bind(kind.map_or("", OperationKind::as_str));
     query.execute(conn).await?;
     Ok(())
 }
 
 /// Forgets old operations in one statement, which may be made again.
 pub(crate) async fn forget(conn: &mut PgConnection, sql: &Sql, before: Timestamp, limit: u32) -> Read<u64> {
-    let query = sqlx::query(sql.operations_forget.clone()).bind(At(before)).bind(i64::from(limit));
+    let query = sql.operations_forget.query().bind(At(before)).bind(i64::from(limit));
     Ok(query.execute(conn).await?.rows_affected())
 }
 
 /// The ends of an agent's log.
 pub(crate) async fn head(conn: &mut PgConnection, sql: &Sql, agent: &str) -> Read<Head> {
-    let row = sqlx::query(sql.head.clone()).bind(agent).fetch_one(conn).await?;
+    let row = sql.head.query().bind(agent).fetch_one(conn).await?;
     Ok(head_of(&row)?)
 }
 
@@ -242,7 +249,7 @@ pub(crate) async fn snapshot(
 ) -> Read<Snapshot> {
     let mut tx = conn.begin_with("begin isolation level repeatable read read only").await?;
     let head = head(&mut tx, sql, agent).await?;
-    let shown = sqlx::query(sql.operations_shown.clone()).bind(agent).bind(i64::from(finished));
+    let shown = sql.operations_shown.query().bind(agent).bind(i64::from(finished));
     let operations = decode_all(&shown.fetch_all(&mut *tx).await?)?;
     let pending_orders = pending_orders::shown(&mut tx, sql, agent, finished).await?;
     tx.commit().await?;

@@ -57,7 +57,7 @@ impl AgentRow {
 impl Tx<'_> {
     /// Locks the agent's lease row. `None` where it has none yet.
     pub(crate) async fn lock_agent(&mut self) -> Result<Option<AgentRow>, TxError> {
-        let query = sqlx::query(self.sql.agent_lock.clone()).bind(self.agent.to_string());
+        let query = self.sql.agent_lock.query().bind(self.agent.to_string());
         let Some(row) = query.fetch_optional(self.connection()).await? else { return Ok(None) };
         let mut agent = agent_row(&row)?;
         if agent.ends.is_some_and(|ends| ends <= agent.now) {
@@ -67,7 +67,7 @@ impl Tx<'_> {
     }
 
     async fn renewed_until(&mut self, token: u64) -> Result<Option<Timestamp>, TxError> {
-        let query = sqlx::query_scalar(self.sql.renewed_until.clone());
+        let query = self.sql.renewed_until.query_scalar::<Option<At>>();
         let query = query.bind(self.agent.to_string()).bind(to_i64(token));
         let latest: Option<At> = query.fetch_one(self.connection()).await?;
         Ok(latest.map(|at| at.0))
@@ -75,8 +75,9 @@ impl Tx<'_> {
 
     /// Sees to it that the agent has its two rows, in the order of locks: who has a counter has a lease row.
     pub(crate) async fn make_rows(&mut self) -> Result<(), TxError> {
-        for statement in [self.sql.agent_make.clone(), self.sql.stream_make.clone()] {
-            let query = sqlx::query(statement).bind(vec![self.agent.to_string()]);
+        let sql = self.sql.clone();
+        for statement in [&sql.agent_make, &sql.stream_make] {
+            let query = statement.query().bind(vec![self.agent.to_string()]);
             query.execute(self.connection()).await?;
         }
         Ok(())
@@ -84,14 +85,17 @@ impl Tx<'_> {
 
     /// Nobody holds the agent any more.
     pub(crate) async fn free_agent(&mut self) -> Result<(), TxError> {
-        let query = sqlx::query(self.sql.agent_free.clone()).bind(self.agent.to_string());
+        let query = self.sql.agent_free.query().bind(self.agent.to_string());
         query.execute(self.connection()).await?;
         Ok(())
     }
 
     /// Pauses the agent, or ends that.
     pub(crate) async fn set_pause(&mut self, pause: Option<(&str, bool, Timestamp)>) -> Result<(), TxError> {
-        let query = sqlx::query(self.sql.agent_pause.clone())
+        let query = self
+            .sql
+            .agent_pause
+            .query()
             .bind(self.agent.to_string())
             .bind(pause.map(|(why, ..)| printable(why)))
             .bind(pause.map(|(.., since)| At(since)))
@@ -112,14 +116,14 @@ impl Tx<'_> {
     }
 
     async fn try_lock_stream(&mut self) -> Result<Option<Timestamp>, TxError> {
-        let query = sqlx::query(self.sql.stream_lock.clone()).bind(self.agent.to_string());
+        let query = self.sql.stream_lock.query().bind(self.agent.to_string());
         let Some(row) = query.fetch_optional(self.connection()).await? else { return Ok(None) };
         Ok(Some(row.try_get::<At, _>("now")?.0))
     }
 
     /// Locks an operation of the agent. `None` where there is no such.
     pub(crate) async fn lock_operation(&mut self, id: OperationId) -> Result<Option<Locked>, TxError> {
-        let query = sqlx::query(self.sql.operation_lock.clone()).bind(id.0).bind(self.agent.to_string());
+        let query = self.sql.operation_lock.query().bind(id.0).bind(self.agent.to_string());
         let Some(row) = query.fetch_optional(self.connection()).await? else { return Ok(None) };
         let now = row.try_get::<At, _>("now")?.0;
         Ok(Some(Locked { record: decode(&row)?, now }))
@@ -128,7 +132,10 @@ impl Tx<'_> {
     /// Writes back what became of an operation.
     pub(crate) async fn save(&mut self, record: &OperationRecord) -> Result<(), TxError> {
         let (columns, _) = Columns::of(record.clone())?;
-        let query = sqlx::query_scalar::<_, i64>(self.sql.operation_save.clone())
+        let query = self
+            .sql
+            .operation_save
+            .query_scalar::<i64>()
             .bind(record.operation.id.0)
             .bind(columns.state)
             .bind(columns.finished_at)
@@ -146,7 +153,10 @@ impl Tx<'_> {
         id: OperationId,
         target: &Target,
     ) -> Result<Option<OperationRecord>, TxError> {
-        let query = sqlx::query(self.sql.operation_holder.clone())
+        let query = self
+            .sql
+            .operation_holder
+            .query()
             .bind(self.agent.to_string())
             .bind(target.to_string())
             .bind(kind.to_string())

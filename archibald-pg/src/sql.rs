@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::{Query, QueryAs, QueryScalar};
+use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, Postgres, SqlSafeStr, SqlStr};
 
 /// The schema that the statements and migrations are written with.
 const WRITTEN_WITH: &str = "archibald.";
@@ -9,26 +11,30 @@ macro_rules! statements {
     ($($name:ident),+ $(,)?) => {
         /// Every statement, for one schema; their texts are in `sql/`.
         pub(crate) struct Sql {
-            $(pub(crate) $name: SqlStr,)+
-            pub(crate) group_agents_waited: SqlStr,
-            pub(crate) group_operations_waited: SqlStr,
-            pub(crate) group_streams_waited: SqlStr,
+            $(pub(crate) $name: Statement,)+
+            pub(crate) group_agents_waited: Statement,
+            pub(crate) group_operations_waited: Statement,
+            pub(crate) group_streams_waited: Statement,
+            /// Whether a connection keeps what it prepared.
+            pub(crate) prepared: bool,
         }
 
         impl Sql {
-            pub(crate) fn of_schema(schema: &str) -> Self {
-                let waited = |text| waited(&in_schema(schema, text));
+            pub(crate) fn of_schema(schema: &str, prepared: bool) -> Self {
+                let plain = |text| Statement { text: in_schema(schema, text), prepared };
+                let waited = |text| Statement { text: waited(&in_schema(schema, text)), prepared };
                 Self {
                     group_agents_waited: waited(include_str!("../sql/group_agents.sql")),
                     group_operations_waited: waited(include_str!("../sql/group_operations.sql")),
                     group_streams_waited: waited(include_str!("../sql/group_streams.sql")),
-                    $($name: in_schema(schema, include_str!(concat!("../sql/", stringify!($name), ".sql")))),+
+                    $($name: plain(include_str!(concat!("../sql/", stringify!($name), ".sql"))),)+
+                    prepared,
                 }
             }
 
             #[cfg(test)]
             fn all(&self) -> Vec<(&'static str, SqlStr)> {
-                vec![$((stringify!($name), self.$name.clone())),+]
+                vec![$((stringify!($name), self.$name.text.clone())),+]
             }
         }
     };
@@ -90,6 +96,50 @@ statements! {
     tickets_of_agents,
 }
 
+/// A text, and whether a connection prepares it once and keeps that. Where it does not, the server forgets it with
+/// the next one, so that it has to be in a transaction behind a pooler that lends connections for one.
+pub(crate) struct Statement {
+    text: SqlStr,
+    prepared: bool,
+}
+
+impl Statement {
+    pub(crate) fn query(&self) -> Query<'static, Postgres, PgArguments> {
+        sqlx::query(self.text.clone()).persistent(self.prepared)
+    }
+
+    pub(crate) fn query_as<O>(&self) -> QueryAs<'static, Postgres, O, PgArguments>
+    where
+        O: for<'r> FromRow<'r, PgRow>,
+    {
+        sqlx::query_as(self.text.clone()).persistent(self.prepared)
+    }
+
+    pub(crate) fn query_scalar<O>(&self) -> QueryScalar<'static, Postgres, O, PgArguments>
+    where
+        (O,): for<'r> FromRow<'r, PgRow>,
+    {
+        sqlx::query_scalar(self.text.clone()).persistent(self.prepared)
+    }
+}
+
+impl Sql {
+    /// Carries out one of the statements by itself.
+    pub(crate) async fn fetch_all(
+        &self,
+        connection: &mut PgConnection,
+        query: Query<'static, Postgres, PgArguments>,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        if self.prepared {
+            return query.fetch_all(connection).await;
+        }
+        let mut tx = connection.begin().await?;
+        let rows = query.fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+}
+
 /// The same for who waits for locked rows.
 fn waited(text: &SqlStr) -> SqlStr {
     AssertSqlSafe(Arc::<str>::from(text.as_str().replace(" skip locked", ""))).into_sql_str()
@@ -116,7 +166,7 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
             .collect();
-        let all = Sql::of_schema("elsewhere").all();
+        let all = Sql::of_schema("elsewhere", true).all();
         assert_eq!(files, all.iter().map(|(name, _)| (*name).to_owned()).collect());
         for (name, text) in all {
             let text = text.as_str();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::TryFutureExt;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, PgPool, SqlSafeStr, SqlStr};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgPool, Row, SqlSafeStr, SqlStr};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -21,6 +21,9 @@ use crate::wake;
 
 /// How long a write waits for a lock that is not worth waiting for: the next sweep comes by again.
 const IN_PASSING: Duration = Duration::from_millis(100);
+
+/// How long ago a connection that is taken for alive was heard of.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// When a connection counts as lost that does not answer what takes no time.
 pub(crate) const UNANSWERED: Duration = Duration::from_secs(5);
@@ -52,6 +55,7 @@ pub struct PgStore {
 
 pub(crate) struct Inner {
     pub(crate) pool: PgPool,
+    whose_pool: Whose,
     pub(crate) sql: Arc<Sql>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) gates: Gates,
@@ -68,6 +72,12 @@ pub(crate) struct Inner {
     /// What makes a commit wait for the disk, where it has to be said.
     pub(crate) durable: &'static str,
     tasks: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    TheCallers,
 }
 
 impl PgStore {
@@ -87,8 +97,7 @@ impl PgStore {
         Self::connect_with(address, options).await
     }
 
-    /// As [`PgStore::connect`], with an address that was put together by hand; that of an existing pool is
-    /// `pool.connect_options().as_ref().clone()`.
+    /// As [`PgStore::connect`], with an address that was put together by hand.
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -97,16 +106,47 @@ impl PgStore {
     /// Cancel safe: migrations happen whole or not at all.
     pub async fn connect_with(address: PgConnectOptions, options: PgOptions) -> Result<Self, ConnectError> {
         options.check()?;
+        let address = suited(address, &options);
         migrate(&address, &options.schema).await?;
         let pool = pool(&options).connect_with(address.clone()).await.map_err(ConnectError::Unreachable)?;
+        Self::open(pool, Whose::Ours, address, options).await
+    }
+
+    /// As [`PgStore::connect`], with a pool of the caller's, which also others may use; one connection more listens.
+    ///
+    /// Leases are renewed over it, so keep it large enough that a connection is always found soon: where all are
+    /// taken for longer than a lease lasts, the lease is lost and what runs under it is stopped. Statements are
+    /// prepared on it as [`PgOptions::prepared_statements`] says.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: migrations happen whole or not at all.
+    pub async fn with_pool(pool: PgPool, options: PgOptions) -> Result<Self, ConnectError> {
+        options.check()?;
+        let address = suited(pool.connect_options().as_ref().clone(), &options);
+        migrate(&address, &options.schema).await?;
+        let max_connections = pool.options().get_max_connections();
+        Self::open(pool, Whose::TheCallers, address, PgOptions { max_connections, ..options }).await
+    }
+
+    async fn open(
+        pool: PgPool,
+        whose_pool: Whose,
+        address: PgConnectOptions,
+        options: PgOptions,
+    ) -> Result<Self, ConnectError> {
         let durable = durable(&pool).await.map_err(ConnectError::Unreachable)?;
-        let (sql, hub) = (Arc::new(Sql::of_schema(&options.schema)), Arc::new(Hub::default()));
+        let sql = Arc::new(Sql::of_schema(&options.schema, options.prepared_statements));
+        let hub = Arc::new(Hub::default());
         let tasks = wake::start(address, pool.clone(), &sql, &hub, &options);
         let (begin, begin_in_passing) = (begin(options.lock_wait, durable), begin(IN_PASSING, durable));
         let (gates, groups, tickets) = (Gates::default(), Groups::default(), Tickets::default());
         let waiters = Semaphore::new((options.max_connections / 2).max(1) as usize);
         let inner = Inner {
             pool,
+            whose_pool,
             sql,
             hub,
             gates,
@@ -122,15 +162,18 @@ impl PgStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Tells the other processes what they have not been told yet, and closes all connections. Calls that are
-    /// made later find the store unavailable, and subscriptions end.
+    /// Tells the other processes what they have not been told yet, ends subscriptions, and closes all connections:
+    /// calls that are made later find the store unavailable. A pool of the caller's stays open.
     ///
     /// # Cancel safety
     /// Cancel safe; what is dropped half-way goes on closing when the store is dropped.
     pub async fn close(&self) {
         wake::flush(&self.inner.pool, &self.inner.sql, &self.inner.hub, &self.inner.options.schema).await;
         self.inner.end();
-        self.inner.pool.close().await;
+        match self.inner.whose_pool {
+            Whose::Ours => self.inner.pool.close().await,
+            Whose::TheCallers => {}
+        }
     }
 }
 
@@ -147,6 +190,14 @@ impl Drop for Inner {
     }
 }
 
+/// PgBouncer refuses a connection that wants settings of a session which it does not know; ours need none.
+fn suited(address: PgConnectOptions, options: &PgOptions) -> PgConnectOptions {
+    match options.prepared_statements {
+        true => address,
+        false => address.extra_float_digits(None),
+    }
+}
+
 /// A pool that gives nobody a connection on which nothing moves any more, as after a network that forgot it: no
 /// error ever tells of that.
 fn pool(options: &PgOptions) -> PgPoolOptions {
@@ -154,7 +205,11 @@ fn pool(options: &PgOptions) -> PgPoolOptions {
         .max_connections(options.max_connections)
         .acquire_timeout(options.retry_for)
         .test_before_acquire(false)
-        .before_acquire(|connection, _| Box::pin(answered(connection.ping().map_ok(|()| true))))
+        .before_acquire(|connection, known| {
+            // Who was just heard of is not asked again.
+            let is_fresh = known.idle_for < FRESH;
+            Box::pin(async move { Ok(is_fresh || answered(connection.ping().map_ok(|()| true)).await?) })
+        })
         // The pool asks by itself, but waits for the answer for ever.
         .after_release(|connection, _| Box::pin(answered(connection.ping().map_ok(|()| true))))
 }
@@ -168,7 +223,8 @@ pub(crate) async fn answered<T>(
 
 /// Makes a commit wait for the disk where the database's default would not.
 async fn durable(pool: &PgPool) -> Result<&'static str, sqlx::Error> {
-    let configured: String = sqlx::query_scalar("show synchronous_commit").fetch_one(pool).await?;
+    // As text, which needs nothing prepared.
+    let configured: String = pool.fetch_one("show synchronous_commit").await?.try_get(0)?;
     Ok(if configured == "off" { "; set local synchronous_commit = on" } else { "" })
 }
 

@@ -95,13 +95,17 @@ async fn read_all(inner: Arc<Inner>) {
 async fn read(inner: Arc<Inner>, asked: Vec<Asked>) -> Result<(), TxError> {
     let (are_background, positions): (Vec<_>, Vec<_>) =
         asked.iter().map(|asked| place_after(asked.after)).unzip();
-    let query = sqlx::query(inner.sql.tickets_of_agents.clone())
+    let query = inner
+        .sql
+        .tickets_of_agents
+        .query()
         .bind(asked.iter().map(|asked| asked.agent.to_string()).collect::<Vec<_>>())
         .bind(are_background)
         .bind(positions)
         .bind(asked.iter().map(|asked| i64::from(asked.limit.max(1))).collect::<Vec<_>>());
     let mut found: Vec<Vec<Ticket>> = asked.iter().map(|_| vec![]).collect();
-    for row in query.fetch_all(&inner.pool).await? {
+    let mut connection = inner.acquire().await?;
+    for row in inner.sql.fetch_all(&mut connection, query).await? {
         let number = usize::try_from(row.try_get::<i64, _>("n")? - 1);
         let tickets = number.ok().and_then(|number| found.get_mut(number));
         let missing = || StoreError::Damaged { what: "a ticket that nobody asked for".into(), cause: None };

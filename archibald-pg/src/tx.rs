@@ -26,6 +26,9 @@ use crate::store::{Inner, PgStore};
 /// When a connection counts as lost on which nothing moves: the server itself ends what takes a minute.
 pub(crate) const SILENCE: Duration = Duration::from_secs(65);
 
+/// How often a connection is asked for in the time of a call.
+const ASKED: u32 = 4;
+
 /// One transaction of one agent, and whom its commit wakes.
 pub(crate) struct Tx<'c> {
     inner: Transaction<'c, Postgres>,
@@ -209,13 +212,43 @@ impl PgStore {
         A: Send + Sync + 'static,
         T: Send + 'static,
     {
+        let is_wrapped = !self.inner.sql.prepared;
+        self.read_as(Reads { silence, is_wrapped }, what, arguments, work).await
+    }
+
+    /// The same for what begins its transaction itself.
+    pub(crate) async fn read_in_transaction<A, T>(
+        &self,
+        what: &'static str,
+        arguments: A,
+        work: Reading<A, T>,
+    ) -> Result<T, StoreError>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.read_as(Reads { silence: SILENCE, is_wrapped: false }, what, arguments, work).await
+    }
+
+    async fn read_as<A, T>(
+        &self,
+        how: Reads,
+        what: &'static str,
+        arguments: A,
+        work: Reading<A, T>,
+    ) -> Result<T, StoreError>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+    {
         let inner = self.inner.clone();
         let read = tokio::spawn(async move {
             let mut tries = Tries::new(what, inner.options.retry_for);
             loop {
-                let done = match inner.pool.acquire().await {
+                let done = match inner.acquire().await {
                     Ok(mut connection) => {
-                        let read = timeout(silence, work(&mut connection, &inner.sql, &arguments)).await;
+                        let read = how.read(&mut connection, &inner.sql, &arguments, work);
+                        let read = timeout(how.silence, read).await;
                         over(&mut connection, read, Stop::Database)
                     }
                     Err(error) => Err(error.into()),
@@ -231,7 +264,44 @@ impl PgStore {
     }
 }
 
+/// How a read is made.
+#[derive(Debug, Clone, Copy)]
+struct Reads {
+    silence: Duration,
+    /// Whether its statements have to be in a transaction.
+    is_wrapped: bool,
+}
+
+impl Reads {
+    async fn read<A, T>(
+        self,
+        connection: &mut PgConnection,
+        sql: &Sql,
+        arguments: &A,
+        work: Reading<A, T>,
+    ) -> Result<T, Stop<StoreError>> {
+        if !self.is_wrapped {
+            return work(connection, sql, arguments).await;
+        }
+        let mut tx = connection.begin().await?;
+        let done = work(&mut tx, sql, arguments).await?;
+        tx.commit().await?;
+        Ok(done)
+    }
+}
+
 impl Inner {
+    /// A connection of the pool, in the time that a call has. Asked for several times: where the server is full
+    /// the pool goes on trying to open one, and does not see that another comes back to it.
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        for _ in 0..ASKED {
+            if let Ok(acquired) = timeout(self.options.retry_for / ASKED, self.pool.acquire()).await {
+                return acquired;
+            }
+        }
+        Err(sqlx::Error::PoolTimedOut)
+    }
+
     async fn write<A, T, E: From<StoreError>>(
         &self,
         how: How,
@@ -250,7 +320,7 @@ impl Inner {
             Wait::No => None,
         };
         loop {
-            let done = match self.pool.acquire().await {
+            let done = match self.acquire().await {
                 Ok(mut connection) => {
                     let written = self.write_once(&mut connection, how.wait, agent, arguments, work);
                     let written = timeout(SILENCE, written).await;
@@ -310,7 +380,7 @@ impl Tx<'_> {
             return Ok(());
         }
         let texts: Result<Vec<_>, _> = events.iter().map(|event| to_json("an event", event)).collect();
-        let emit = sqlx::query(self.sql.emit.clone()).bind(self.agent.as_str()).bind(texts?).bind(At(now));
+        let emit = self.sql.emit.query().bind(self.agent.as_str()).bind(texts?).bind(At(now));
         let emit = emit.bind(mem::take(&mut self.queued));
         let written = emit.execute(&mut *self.inner).await?.rows_affected();
         if written != events.len() as u64 {

@@ -10,16 +10,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use archibald_core::id::AgentId;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{Executor, PgPool, Row};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgListener, PgPoolOptions, PgRow};
+use sqlx::query::Query;
+use sqlx::{Executor, PgPool, Postgres, Row};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::hub::{Hub, News};
-use crate::options::PgOptions;
+use crate::options::{Listen, PgOptions};
 use crate::sql::Sql;
-use crate::store::answered;
+use crate::store::{UNANSWERED, answered};
 use crate::tx::{SILENCE, gone_silent};
 
 /// What is committed within this time of each other is told together.
@@ -34,8 +35,10 @@ const LONGEST: usize = 7_000;
 const EVERYBODY: &str = "*";
 /// What every survey tells is to be read.
 const SURVEY: &str = "=";
+/// Said to ourselves: whether what is told is heard.
+const TEST: &str = "?";
 
-/// Starts the three tasks; they end when they are aborted.
+/// Starts the tasks; they end when they are aborted.
 pub(crate) fn start(
     address: PgConnectOptions,
     pool: PgPool,
@@ -45,11 +48,25 @@ pub(crate) fn start(
 ) -> Vec<JoinHandle<()>> {
     let listening = Arc::new(AtomicBool::new(false));
     let (schema, every) = (options.schema.clone(), options.poll_every);
-    vec![
-        tokio::spawn(tell(pool.clone(), sql.clone(), hub.clone(), schema.clone())),
-        tokio::spawn(listen(address, hub.clone(), channel(&schema), listening.clone())),
+    let address = match &options.listen {
+        Listen::Here => Some(address),
+        Listen::At(address) => Some(address.as_ref().clone()),
+        Listen::Nowhere => None,
+    };
+    let ear = address.map(|address| Ear {
+        address,
+        channel: channel(&schema),
+        pool: pool.clone(),
+        sql: sql.clone(),
+        hub: hub.clone(),
+        listening: listening.clone(),
+    });
+    let mut tasks = vec![
+        tokio::spawn(tell(pool.clone(), sql.clone(), hub.clone(), schema)),
         tokio::spawn(look(pool, sql.clone(), hub.clone(), every, listening)),
-    ]
+    ];
+    tasks.extend(ear.map(|ear| tokio::spawn(ear.listen())));
+    tasks
 }
 
 /// Tells the other processes what they have not been told yet, if that is possible now.
@@ -59,8 +76,8 @@ pub(crate) async fn flush(pool: &PgPool, sql: &Sql, hub: &Hub, schema: &str) -> 
     if payloads.is_empty() {
         return true;
     }
-    let notify = sqlx::query(sql.notify.clone()).bind(channel(schema)).bind(payloads);
-    let told = answered(notify.execute(pool)).await;
+    let notify = sql.notify.query().bind(channel(schema)).bind(payloads);
+    let told = answered(alone(pool, sql, notify)).await;
     if let Err(error) = &told {
         tracing::debug!(%error, "other processes could not be notified yet");
         hub.put_back(news);
@@ -78,47 +95,113 @@ async fn tell(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, schema: String) {
     }
 }
 
-async fn listen(address: PgConnectOptions, hub: Arc<Hub>, channel: String, listening: Arc<AtomicBool>) {
-    loop {
-        if let Err(error) = hear(&address, &hub, &channel, &listening).await {
-            tracing::info!(%error, "not listening for other processes; trying again");
-        }
-        listening.store(false, Ordering::Relaxed);
-        sleep(RECONNECT).await;
+/// Who listens.
+struct Ear {
+    address: PgConnectOptions,
+    channel: String,
+    pool: PgPool,
+    sql: Arc<Sql>,
+    hub: Arc<Hub>,
+    listening: Arc<AtomicBool>,
+}
+
+/// Why it is listened no more.
+enum Deaf {
+    /// The connection is lost, or there was none.
+    Lost(sqlx::Error),
+    /// Nothing comes through: a pooler lends the connection that listens to others.
+    Unheard,
+}
+
+impl From<sqlx::Error> for Deaf {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Lost(error)
     }
 }
 
-/// Listens until the connection is lost. What was sent before it listened, or is lost with it, is made up for
-/// by waking everybody once it listens.
-async fn hear(
-    address: &PgConnectOptions,
-    hub: &Hub,
-    channel: &str,
-    listening: &AtomicBool,
-) -> Result<(), sqlx::Error> {
-    // Not of the other pool: its connections are rolled back, listen to nothing and are soon needed. And a new
-    // one each time: a listener that was given up keeps its connection until the network says that it is lost.
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .max_lifetime(None)
-        .idle_timeout(None)
-        .connect_lazy_with(address.clone());
-    let mut listener = PgListener::connect_with(&pool).await?;
-    listener.eager_reconnect(false);
-    listener.listen(channel).await?;
-    listening.store(true, Ordering::Relaxed);
-    hub.wake_everybody();
-    loop {
-        // The other ways to receive hide that the connection was lost.
-        match timeout(QUIET, listener.try_recv()).await {
-            Ok(received) => match received? {
-                Some(notification) => heard(hub, notification.payload()),
-                None => return Ok(()),
-            },
-            // A network that forgot the connection tells nobody.
-            Err(_) => answered(listener.execute("select 1")).await.map(|_| ())?,
+impl Ear {
+    async fn listen(self) {
+        loop {
+            let heard = self.hear().await;
+            self.listening.store(false, Ordering::Relaxed);
+            match heard {
+                Ok(()) => {}
+                Err(Deaf::Lost(error)) => {
+                    tracing::info!(%error, "not listening for other processes; trying again");
+                }
+                // To try again would hand more connections that listen to others.
+                Err(Deaf::Unheard) => {
+                    return tracing::error!(
+                        "notifications do not come through: behind a pooler that lends connections for a \
+                         transaction `PgOptions::listen` must be another address or `Nowhere`; the logs are looked at"
+                    );
+                }
+            }
+            sleep(RECONNECT).await;
         }
     }
+
+    /// Listens until the connection is lost. What was sent before it listened, or is lost with it, is made up for
+    /// by waking everybody once it listens.
+    async fn hear(&self) -> Result<(), Deaf> {
+        // Not of the other pool: its connections are rolled back, listen to nothing and are soon needed. And a new
+        // one each time: a listener that was given up keeps its connection until the network says that it is lost.
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connect_lazy_with(self.address.clone());
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.eager_reconnect(false);
+        listener.listen(&self.channel).await?;
+        self.try_out(&mut listener).await?;
+        self.listening.store(true, Ordering::Relaxed);
+        self.hub.wake_everybody();
+        loop {
+            // The other ways to receive hide that the connection was lost.
+            match timeout(QUIET, listener.try_recv()).await {
+                Ok(received) => match received? {
+                    Some(notification) => heard(&self.hub, notification.payload()),
+                    None => return Ok(()),
+                },
+                // A network that forgot the connection tells nobody.
+                Err(_) => answered(listener.execute("select 1")).await.map(|_| ())?,
+            }
+        }
+    }
+
+    /// Whether what is told on another connection is heard on this one.
+    async fn try_out(&self, listener: &mut PgListener) -> Result<(), Deaf> {
+        let test = format!("{} {TEST}{}", self.hub.id.simple(), Uuid::now_v7().simple());
+        let notify = self.sql.notify.query().bind(self.channel.clone()).bind(vec![test.clone()]);
+        answered(alone(&self.pool, &self.sql, notify)).await?;
+        let heard_it = async {
+            while let Some(notification) = listener.try_recv().await? {
+                if notification.payload() == test {
+                    return Ok(true);
+                }
+            }
+            Ok::<_, sqlx::Error>(false)
+        };
+        match timeout(UNANSWERED, heard_it).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(gone_silent().into()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => {
+                answered(listener.execute("unlisten *")).await?;
+                Err(Deaf::Unheard)
+            }
+        }
+    }
+}
+
+async fn alone(
+    pool: &PgPool,
+    sql: &Sql,
+    query: Query<'static, Postgres, PgArguments>,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    sql.fetch_all(&mut connection, query).await
 }
 
 /// Workers look by themselves too, in their sweeps: for them alone only where nothing is listened to.
@@ -132,8 +215,8 @@ async fn look(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, every: Duration, liste
             continue;
         }
         let devices: Vec<_> = subscribed.devices.iter().map(AgentId::to_string).collect();
-        let heads = sqlx::query(sql.heads.clone()).bind(all).bind(devices);
-        let heads = timeout(SILENCE, heads.fetch_all(&pool)).await.unwrap_or_else(|_| Err(gone_silent()));
+        let heads = sql.heads.query().bind(all).bind(devices);
+        let heads = timeout(SILENCE, alone(&pool, &sql, heads)).await.unwrap_or_else(|_| Err(gone_silent()));
         let Ok(heads) = heads else { continue };
         for row in heads {
             wake_if_new(&hub, &mut seen, &row);
@@ -142,7 +225,7 @@ async fn look(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, every: Duration, liste
 }
 
 /// A log that is seen for the first time may have grown since its followers read it.
-fn wake_if_new(hub: &Hub, seen: &mut HashMap<AgentId, (Uuid, i64)>, row: &sqlx::postgres::PgRow) {
+fn wake_if_new(hub: &Hub, seen: &mut HashMap<AgentId, (Uuid, i64)>, row: &PgRow) {
     let read = || Some((AgentId::new(row.try_get::<&str, _>("agent").ok()?).ok()?, place(row)?));
     let Some((agent, place)) = read() else { return };
     if seen.insert(agent.clone(), place) != Some(place) {
@@ -150,7 +233,7 @@ fn wake_if_new(hub: &Hub, seen: &mut HashMap<AgentId, (Uuid, i64)>, row: &sqlx::
     }
 }
 
-fn place(row: &sqlx::postgres::PgRow) -> Option<(Uuid, i64)> {
+fn place(row: &PgRow) -> Option<(Uuid, i64)> {
     Some((row.try_get("epoch").ok()?, row.try_get("head").ok()?))
 }
 

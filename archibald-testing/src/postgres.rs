@@ -6,6 +6,7 @@
 
 mod guard;
 mod install;
+mod pooler;
 mod server;
 
 use std::fs;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use self::guard::Guard;
 use self::install::{Install, run};
+pub use self::pooler::Pooler;
 use self::server::Server;
 
 /// Why there is no cluster, or why it did not do what it was asked.
@@ -33,6 +35,12 @@ pub enum ClusterError {
         /// Where it was looked for.
         looked: String,
     },
+    /// PgBouncer is not installed here.
+    #[error(
+        "no pgbouncer was found, neither in PATH nor in /usr/sbin; \
+         install one, on Debian with `apt-get install --no-install-recommends pgbouncer`"
+    )]
+    NoPooler,
     /// PostgreSQL refuses to run as root and there is nobody else to run it.
     #[error("PostgreSQL does not run as root, and this machine has neither a user postgres nor nobody")]
     NoAccount,
@@ -131,6 +139,15 @@ impl Cluster {
         }
         self.sql("postgres", &format!("create database \"{name}\""))?;
         Ok(self.database_url(name))
+    }
+
+    /// Starts a PgBouncer before this cluster that lends a connection for one transaction, and has so many for each
+    /// database. `port` names its socket: 1 to 65535, but 5432, and another one for each.
+    ///
+    /// # Errors
+    /// [`ClusterError`]; nothing is left running.
+    pub fn pooler(&self, port: u16, connections: u32) -> Result<Pooler, ClusterError> {
+        Pooler::start(&self.install, &self.directory, port, connections)
     }
 
     /// Runs one statement by `psql` and returns what it prints: unaligned, a row a line, `|` between.

@@ -18,6 +18,8 @@ pub(crate) enum Need {
     Chromium,
     /// Its programs: tests and demo run private clusters.
     Postgres,
+    /// The tests put it before a cluster of theirs.
+    PgBouncer,
 }
 
 /// Makes sure of all of them.
@@ -66,6 +68,7 @@ impl Need {
             Self::CCompiler => Ok(machine.program(&["cc"])),
             Self::Chromium => machine.chromium(),
             Self::Postgres => Ok(machine.postgres()),
+            Self::PgBouncer => Ok(machine.service("pgbouncer")),
         }
     }
 
@@ -77,6 +80,7 @@ impl Need {
                 &[&["chromium-headless-shell", "chromium-sandbox"], &["chromium", "chromium-sandbox"]]
             }
             Self::Postgres => &[&["postgresql"]],
+            Self::PgBouncer => &[&["pgbouncer"]],
         }
     }
 
@@ -93,6 +97,9 @@ impl Need {
             Self::Postgres => {
                 "PostgreSQL's programs are missing (no `initdb` under /usr/lib/postgresql or in PATH): \
                  install the package `postgresql`"
+            }
+            Self::PgBouncer => {
+                "PgBouncer is missing (no `pgbouncer` in PATH or /usr/sbin): install the package `pgbouncer`"
             }
         }
     }

@@ -18,7 +18,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
 
 /// Runs the tests with this profile of nextest, where nextest is installed, and the documentation's tests.
 pub(crate) fn all(profile: &str, filter: Option<&str>) -> Result<Totals, Failure> {
-    setup::ensure(&[Need::CCompiler, Need::Chromium, Need::Postgres])?;
+    setup::ensure(&[Need::CCompiler, Need::Chromium, Need::Postgres, Need::PgBouncer])?;
     let scratch = Scratch::new()?;
     let outcome = both(&scratch, profile, filter);
     // A failed test may well leave something behind: what failed is said first.

@@ -22,7 +22,7 @@ impl Batch<'_> {
         if agents.is_empty() {
             return Ok(());
         }
-        let query = sqlx::query(self.sql.pending_orders_get.clone()).bind(agents).bind(ids);
+        let query = self.sql.pending_orders_get.query().bind(agents).bind(ids);
         for row in query.fetch_all(&mut *self.tx).await? {
             let order = from_json("a pending order", row.try_get("doc")?)?;
             seen.pending_orders.insert(named(row.try_get("agent")?)?, order);
@@ -40,7 +40,10 @@ impl Batch<'_> {
         if new.is_empty() {
             return Ok(());
         }
-        let query = sqlx::query(self.sql.pending_orders_standing.clone())
+        let query = self
+            .sql
+            .pending_orders_standing
+            .query()
             .bind(new.iter().map(|new| new.agent.to_string()).collect::<Vec<_>>())
             .bind(new.iter().map(|new| new.key.to_string()).collect::<Vec<_>>())
             .bind(to_i64(OPEN_LIMIT));
@@ -65,7 +68,7 @@ impl Batch<'_> {
         }
         put(self.tx, self.sql, &changed).await?;
         if !gone.is_empty() {
-            let query = sqlx::query(self.sql.pending_orders_delete.clone()).bind(gone);
+            let query = self.sql.pending_orders_delete.query().bind(gone);
             query.execute(&mut *self.tx).await?;
         }
         Ok(())

@@ -6,10 +6,11 @@ use archibald_core::id::AgentId;
 use archibald_core::lease::Lease;
 use archibald_core::port::{AgentLock, OperationStore};
 use archibald_core::record::Disposition;
-use archibald_pg::{PgOptions, PgStore};
+use archibald_pg::{Listen, PgOptions, PgStore};
 use archibald_testing::postgres::ClusterOptions;
 use futures::future::join_all;
 use serde_json::json;
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -49,6 +50,39 @@ async fn a_full_server_is_told_in_time_and_nothing_is_half_done() {
     assert_eq!(private.sql("select count(*) from archibald.events"), "5");
 }
 
+/// Who asked for a connection while none was there sees the one that comes back, although the pool goes on trying to
+/// open another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_comes_back_is_found_while_the_server_is_full() {
+    let private = Private::start_with(ClusterOptions { max_connections: 12, ..ClusterOptions::default() });
+    let pool = PgPoolOptions::new().max_connections(4).connect(&private.url()).await.unwrap();
+    let patient = PgOptions { retry_for: Duration::from_secs(8), listen: Listen::Nowhere, ..options() };
+    let store = PgStore::with_pool(pool.clone(), patient).await.unwrap();
+    let mut all = vec![pool.acquire().await.unwrap()];
+    while all.len() < pool.size() as usize {
+        all.push(pool.acquire().await.unwrap());
+    }
+    let open = pool.size();
+    let mut somebody = Somebody::new(&private).await;
+    somebody.sees_no_more_than(i64::from(open) + 1).await;
+    somebody.takes_what_is_left(&private).await;
+
+    let asking = {
+        let (store, nancy) = (store.clone(), agent("nancy"));
+        tokio::spawn(async move { store.waiting(&nancy, None, 10).await })
+    };
+    while pool.size() <= open {
+        sleep(Duration::from_millis(1)).await;
+    }
+    drop(all);
+    let (before, answer) = (Instant::now(), asking.await.unwrap());
+    assert!(
+        answer.is_ok() && before.elapsed() < Duration::from_secs(8),
+        "{answer:?} after {:?}",
+        before.elapsed()
+    );
+}
+
 /// Who takes connections, and one to look through.
 struct Somebody {
     looks: PgConnection,
@@ -60,6 +94,14 @@ impl Somebody {
     async fn new(private: &Private) -> Self {
         let looks = PgConnection::connect(&private.url()).await.unwrap();
         Self { looks, taken: vec![], pids: vec![] }
+    }
+
+    /// Connections that were closed are open at the server for a moment.
+    async fn sees_no_more_than(&mut self, connections: i64) {
+        let seen = "select count(*) from pg_stat_activity where backend_type = 'client backend'";
+        while sqlx::query_scalar::<_, i64>(seen).fetch_one(&mut self.looks).await.unwrap() > connections {
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 
     async fn takes_what_is_left(&mut self, private: &Private) {

@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
 use archibald_core::id::{AgentId, OperationId, OperationKey, OperationKind, PendingOrderId, WorkerId};
@@ -11,7 +11,7 @@ use archibald_core::pending_order::{NewPendingOrder, OrderContent};
 use archibald_core::port::LeaseRequest;
 use archibald_core::record::OperationRecord;
 use archibald_pg::{PgOptions, PgStore};
-use archibald_testing::postgres::{Cluster, ClusterOptions};
+use archibald_testing::postgres::{Cluster, ClusterOptions, Pooler};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -24,6 +24,12 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 pub struct Database {
     pub name: String,
     pub url: String,
+}
+
+/// As good as no connections, so that each transaction has another one than the one before.
+pub fn pooler() -> Pooler {
+    static PORTS: AtomicU16 = AtomicU16::new(6432);
+    CLUSTER.pooler(PORTS.fetch_add(1, Ordering::Relaxed), 6).unwrap()
 }
 
 pub fn database() -> Database {

@@ -51,6 +51,12 @@ impl Machine {
         places.find(|path| is_program(path))
     }
 
+    /// The same also where only administrators look: in `/usr/sbin`.
+    pub(crate) fn service(&self, name: &str) -> Option<PathBuf> {
+        let beside = self.libraries.parent().map(|usr| usr.join("sbin").join(name));
+        self.program(&[name]).or_else(|| beside.filter(|path| is_program(path)))
+    }
+
     /// What `CHROME` names, else a program in `PATH`, else one under `/usr/lib/chromium*`.
     pub(crate) fn chromium(&self) -> Result<Option<PathBuf>, Failure> {
         if let Some(chrome) = &self.chrome {

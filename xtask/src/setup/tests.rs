@@ -52,12 +52,13 @@ impl Fake {
     }
 }
 
-const ALL: [Need; 3] = [Need::CCompiler, Need::Chromium, Need::Postgres];
+const ALL: [Need; 4] = [Need::CCompiler, Need::Chromium, Need::Postgres, Need::PgBouncer];
 
 #[test]
 fn a_machine_that_has_all_is_left_alone() {
     let fake = Fake::new(true).with_apt("exit 1").with_program("bin/cc");
     let fake = fake.with_program("lib/chromium/chromium").with_program("lib/postgresql/15/bin/initdb");
+    let fake = fake.with_program("sbin/pgbouncer");
     assert_eq!(fake.ensure(&ALL), Ok(()));
     assert_eq!(fake.asked(), "");
 }
@@ -67,7 +68,7 @@ fn without_the_right_to_install_everything_missing_is_named_and_the_code_is_3() 
     let fake = Fake::new(false).with_apt("exit 1");
     let failure = ensure_on(&fake.machine, &ALL).unwrap_err();
     let text = failure.in_full();
-    for package in ["`libc6-dev`", "`chromium-headless-shell`", "`postgresql`"] {
+    for package in ["`libc6-dev`", "`chromium-headless-shell`", "`postgresql`", "`pgbouncer`"] {
         assert!(text.contains(package), "{text}");
     }
     assert!(matches!(failure, Failure::Missing(_)), "which exits 3");
@@ -79,6 +80,7 @@ fn what_is_missing_and_nothing_else_is_installed() {
     let fake = Fake::new(true)
         .with_program("bin/cc")
         .with_program("bin/chromium")
+        .with_program("bin/pgbouncer")
         .with_apt("[ $6 = update ] || touch_program lib/postgresql/15/bin/initdb");
     assert_eq!(fake.ensure(&ALL), Ok(()));
     assert_eq!(fake.asked(), "update\ninstall -y --no-install-recommends postgresql\n");
