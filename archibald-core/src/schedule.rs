@@ -155,6 +155,12 @@ impl Period {
     pub fn new(period: Duration) -> Result<Self, InvalidPeriod> {
         if (SHORTEST..=LONGEST).contains(&period) { Ok(Self(period)) } else { Err(InvalidPeriod(period)) }
     }
+
+    /// How long it is.
+    #[must_use]
+    pub fn length(self) -> Duration {
+        self.0
+    }
 }
 
 impl Times {
