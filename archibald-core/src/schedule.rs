@@ -253,6 +253,17 @@ mod tests {
     }
 
     #[test]
+    fn offsets_fill_the_spread() {
+        let schedule = orders(every(60));
+        let mut minutes = [0; 10];
+        for n in 0..600 {
+            let offset = schedule.offset(&AgentId::new(format!("agent-{n}")).unwrap());
+            minutes[usize::try_from(offset.as_secs() / 60).unwrap()] += 1;
+        }
+        assert!(minutes.iter().all(|count| (40..=80).contains(count)), "{minutes:?}");
+    }
+
+    #[test]
     fn a_key_names_schedule_and_nominal_time() {
         let nominal = "2026-11-22T08:30:00Z".parse().unwrap();
         assert_eq!(

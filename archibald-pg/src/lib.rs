@@ -34,6 +34,8 @@ mod gate_tests;
 mod gathering;
 mod group;
 mod hub;
+#[cfg(test)]
+mod hub_tests;
 mod lock;
 mod migrate;
 mod operations;

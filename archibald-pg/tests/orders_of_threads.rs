@@ -7,13 +7,15 @@
 mod gate;
 #[path = "../src/gathering.rs"]
 mod gathering;
+#[path = "../src/hub.rs"]
+mod hub;
 
 /// In the place of the store's own.
 mod sync {
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 }
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use archibald_core::id::AgentId;
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -23,6 +25,7 @@ use shuttle::{check_pct, check_random, future, thread};
 
 use self::gate::Gates;
 use self::gathering::{Gathering, Taken};
+use self::hub::Hub;
 
 /// Orders that are tried of each kind: at random, and with few changes of threads.
 const ORDERS: usize = 1_500;
@@ -126,5 +129,37 @@ fn one_at_a_time_has_an_agents_turn_and_no_gate_is_left() {
             .collect();
         those.into_iter().for_each(|one| one.join().unwrap());
         assert!(gates.is_empty());
+    });
+}
+
+/// Whoever tells the other processes sleeps until there is something to tell, and fails now and then.
+#[test]
+fn what_was_committed_is_told_whenever_the_teller_looks() {
+    in_many_orders(|| {
+        let hub = Arc::new(Hub::default());
+        let commits = [("nancy", true), ("andrew", false), ("nancy", false), ("andrew", true)];
+        let committers: Vec<_> = commits
+            .chunks(2)
+            .map(<[_]>::to_vec)
+            .map(|two| {
+                let hub = hub.clone();
+                thread::spawn(move || {
+                    two.iter().for_each(|(who, workers)| hub.committed(&agent(who), *workers))
+                })
+            })
+            .collect();
+        let mut told: BTreeMap<AgentId, bool> = BTreeMap::new();
+        future::block_on(async {
+            while !(told.len() == 2 && told.values().all(|workers| *workers)) {
+                hub.untold.notified().await;
+                let news = hub.take_news();
+                thread::yield_now();
+                hub.put_back(news);
+                for (agent, workers) in hub.take_news().agents {
+                    *told.entry(agent).or_default() |= workers;
+                }
+            }
+        });
+        committers.into_iter().for_each(|one| one.join().unwrap());
     });
 }

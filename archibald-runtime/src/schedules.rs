@@ -135,6 +135,10 @@ async fn ask(door: Archibald) {
         return;
     }
     learn_the_time(shared).await;
+    for Schedule { name, times, .. } in shared.schedules.iter().map(AsRef::as_ref) {
+        let next = times.next_after(shared.clock.now()).map(|next| next.to_string());
+        tracing::info!(schedule = %name, next, "asked for by itself");
+    }
     let mut planner = Planner::new(shared.schedules.iter().cloned());
     let mut waiting: VecDeque<Due> = VecDeque::new();
     let mut enqueued: JoinSet<(Due, bool)> = JoinSet::new();

@@ -12,6 +12,7 @@ use archibald_core::schedule::{Cron, Missed, Period, Schedule, Times};
 use archibald_core::time::Timestamp;
 use archibald_runtime::{Archibald, BuildError, Ports, RuntimeConfig, Worker};
 use archibald_testing::credentials::FixedCredentials;
+use archibald_testing::failpoint::Failpoint;
 use archibald_testing::fake_erp::FakeErp;
 use archibald_testing::memory::MemoryStore;
 use serde_json::{Value, json};
@@ -51,11 +52,20 @@ impl World {
     }
 
     fn build(&self, schedules: &[Schedule]) -> Result<Archibald, BuildError> {
+        self.build_with(schedules, self.store.clone())
+    }
+
+    /// Its operations go to this store, or come from it.
+    fn build_with(
+        &self,
+        schedules: &[Schedule],
+        store: Arc<dyn OperationStore>,
+    ) -> Result<Archibald, BuildError> {
         let ports = Ports::new(self.store.clone(), self.erp.clone(), self.credentials.clone());
         // Its own clock is a day off: it is the store's that counts.
         let clock = Arc::new(Jumping { start: Instant::now(), ahead_secs: AtomicI64::new(24 * 3600) });
         let config = RuntimeConfig { concurrency: 4, ..RuntimeConfig::default() };
-        let ports = Ports { clock, ..ports };
+        let ports = Ports { clock, store, ..ports };
         Archibald::builder(ports).config(config).schedules(schedules.to_vec()).build()
     }
 
@@ -299,4 +309,24 @@ async fn what_cannot_work_is_refused_at_the_start() {
     assert_eq!(twice.to_string(), "schedule sync-customers: there are two of this name");
     let other = Schedule { name: ScheduleName::new("by-night").unwrap(), ..quarters() };
     assert!(world.build(&[quarters(), other]).is_ok());
+}
+
+/// Not stored, or stored without an answer: it is tried again, and is one.
+#[tokio::test(start_paused = true)]
+async fn what_the_store_did_not_take_is_tried_again() {
+    for point in ["store.enqueue.before:cut:nancy", "store.enqueue.after:cut:nancy"] {
+        let world = World::new();
+        let file = std::env::temp_dir().join(format!("archibald-{}", uuid::Uuid::now_v7()));
+        let failing = Failpoint::armed(point.parse().unwrap(), file.clone()).store(world.store.clone());
+        let schedule = Schedule { missed: Missed::Once { within: minutes(5) }, ..daily("15 7 * * *") };
+        let worker = world.build_with(&[schedule], failing).unwrap().start().unwrap();
+        sleep(minutes(20)).await;
+        assert!(file.exists(), "{point}: it failed");
+        for name in AGENTS {
+            assert_eq!(world.times(name).await, ["06:15"], "{point}: {name}");
+            assert_eq!(world.states(name).await, ["completed"], "{point}: {name}");
+        }
+        worker.kill();
+        std::fs::remove_file(file).unwrap();
+    }
 }

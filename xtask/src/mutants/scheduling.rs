@@ -352,4 +352,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         package: "archibald-pg",
         tests: THREADS,
     },
+    Mutant {
+        name: "told before it is noted",
+        file: "archibald-pg/src/hub.rs",
+        changes: &[(
+            "        *self.lock().news.agents.entry(agent.clone()).or_default() |= workers;\n        self.untold.notify_one();\n",
+            "        self.untold.notify_one();\n        *self.lock().news.agents.entry(agent.clone()).or_default() |= workers;\n",
+        )],
+        package: "archibald-pg",
+        tests: THREADS,
+    },
 ];
