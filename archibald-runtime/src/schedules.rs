@@ -14,7 +14,7 @@ use archibald_core::record::OperationRecord;
 use archibald_core::schedule::{Due, PUNCTUAL, Planner, Schedule};
 use archibald_core::time::Timestamp;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::calm::calm;
@@ -142,9 +142,14 @@ async fn ask(door: Archibald) {
     let mut planner = Planner::new(shared.schedules.iter().cloned());
     let mut waiting: VecDeque<Due> = VecDeque::new();
     let mut enqueued: JoinSet<(Due, bool)> = JoinSet::new();
+    let mut looks_at = Instant::now();
     loop {
         let now = shared.clock.now();
-        waiting.extend(planner.poll(now, door.agents().into_iter().collect()));
+        if looks_at <= Instant::now() {
+            planner.meet(now, door.agents().into_iter().collect());
+            looks_at = Instant::now() + LOOK;
+        }
+        waiting.extend(planner.poll(now));
         while enqueued.len() < AT_ONCE
             && let Some(due) = waiting.pop_front()
         {
@@ -154,14 +159,15 @@ async fn ask(door: Archibald) {
                 (due, is_over)
             });
         }
-        let next = planner.wakes_at().map_or(LOOK, |at| at.since(now).clamp(Duration::from_millis(1), LOOK));
+        let next = planner.wakes_at().map_or(LOOK, |at| at.since(now).max(Duration::from_millis(1)));
+        let next = looks_at.min(Instant::now() + next);
         tokio::select! {
             Some(done) = enqueued.join_next() => {
                 if let Ok((due, false)) = done {
                     planner.try_again(&due, shared.clock.now() + AGAIN);
                 }
             }
-            () = sleep(next) => {}
+            () = sleep_until(next) => {}
         }
     }
 }

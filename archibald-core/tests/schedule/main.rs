@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archibald_core::id::{AgentId, OperationKind};
-use archibald_core::schedule::{Cron, Missed, Period, Schedule, Times};
+use archibald_core::schedule::{Cron, Due, Missed, Period, Planner, Schedule, Times};
 use archibald_core::time::Timestamp;
 
 fn at(text: &str) -> Timestamp {
@@ -30,6 +30,12 @@ fn every(count: u64) -> Times {
 
 fn cron(text: &str, zone: &str) -> Times {
     Times::Cron(Cron::new(text, zone).unwrap())
+}
+
+/// All that is due now for those who are there.
+fn ask(planner: &mut Planner, now: Timestamp, there: BTreeSet<AgentId>) -> Vec<Due> {
+    planner.meet(now, there);
+    planner.poll(now)
 }
 
 /// Everybody at the nominal time itself.

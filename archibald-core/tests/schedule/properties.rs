@@ -7,7 +7,7 @@ use archibald_core::schedule::{Due, Missed, PUNCTUAL, Planner, Schedule, Times};
 use archibald_core::time::Timestamp;
 use proptest::prelude::*;
 
-use crate::{at, cron, every, minutes};
+use crate::{ask, at, cron, every, minutes};
 
 /// Around both changes of clocks, and a week like any other.
 const STARTS: [&str; 3] = ["2026-03-28T20:00:00Z", "2026-10-24T20:00:00Z", "2026-11-22T08:29:00Z"];
@@ -80,7 +80,7 @@ proptest! {
             let came_back = there.difference(&met).cloned().collect::<BTreeSet<_>>();
             last.retain(|(_, agent), _| !came_back.contains(agent));
             met = there.clone();
-            for due in planner.poll(now, there.clone()) {
+            for due in ask(&mut planner, now, there.clone()) {
                 check(&due, now, &there)?;
                 let whose = (due.schedule.name.clone(), due.agent.clone());
                 let again = open.remove(&(whose.0.clone(), whose.1.clone(), due.nominal));
@@ -111,7 +111,7 @@ proptest! {
         let mut seen: BTreeSet<(AgentId, Timestamp)> = BTreeSet::new();
         let mut now = start;
         while now <= end {
-            for due in planner.poll(now, all.clone()) {
+            for due in ask(&mut planner, now, all.clone()) {
                 prop_assert!(due.is_missed || now.since(due.at) <= PUNCTUAL);
                 seen.insert((due.agent, due.nominal));
             }
@@ -138,17 +138,17 @@ proptest! {
         let schedule = Arc::new(schedule);
         let mut planner = Planner::new([schedule.clone()]);
         let (mut left, all) = (at(STARTS[start]), agents(15));
-        planner.poll(left, all.clone());
+        ask(&mut planner, left, all.clone());
         // What was missed before is made up for.
         while let Some(next) = planner.wakes_at().filter(|next| *next <= at(STARTS[start]) + schedule.spread) {
             left = next;
-            planner.poll(left, all.clone());
+            ask(&mut planner, left, all.clone());
         }
         let back = left + Duration::from_secs(away);
         let mut found: Vec<Due> = vec![];
         let mut now = back;
         while now <= back + schedule.spread {
-            found.extend(planner.poll(now, all.clone()));
+            found.extend(ask(&mut planner, now, all.clone()));
             let Some(next) = planner.wakes_at() else { break };
             now = next;
         }

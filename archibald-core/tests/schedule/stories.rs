@@ -6,7 +6,7 @@ use archibald_core::id::{AgentId, OperationKind};
 use archibald_core::schedule::{Due, Missed, PUNCTUAL, Planner, Schedule, Times, Whose};
 use archibald_core::time::Timestamp;
 
-use crate::{agents, at, at_once, cron, every, minutes};
+use crate::{agents, ask, at, at_once, cron, every, minutes};
 
 const WITHIN_A_DAY: Missed = Missed::Once { within: Duration::from_secs(24 * 3600) };
 
@@ -16,7 +16,7 @@ fn planner(schedule: &Arc<Schedule>) -> Planner {
 
 /// The nominal times that are due now, with a star where it was missed.
 fn poll(planner: &mut Planner, now: &str, names: &[&str]) -> Vec<String> {
-    said(planner.poll(at(now), agents(names)))
+    said(ask(planner, at(now), agents(names)))
 }
 
 fn said(due: Vec<Due>) -> Vec<String> {
@@ -66,9 +66,9 @@ fn what_is_made_up_for_is_spread_too() {
     let mut planner = planner(&schedule);
     let start = at("2026-11-22T08:30:00Z");
     let hers = BTreeSet::from([nancy]);
-    assert_eq!(planner.poll(start, hers.clone()), []);
+    assert_eq!(ask(&mut planner, start, hers.clone()), []);
     assert_eq!(planner.wakes_at(), Some(start + offset));
-    assert_eq!(said(planner.poll(start + offset, hers)), ["nancy 06:00*"]);
+    assert_eq!(said(ask(&mut planner, start + offset, hers)), ["nancy 06:00*"]);
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn what_comes_next_makes_up_for_what_was_missed() {
     let nominal = at("2026-11-22T08:30:00Z");
     // So late that there is no time left for another offset.
     let start = nominal + minutes(10) + offset - Duration::from_secs(1);
-    assert_eq!(planner.poll(start, BTreeSet::from([nancy.clone()])), []);
+    assert_eq!(ask(&mut planner, start, BTreeSet::from([nancy.clone()])), []);
     assert_eq!(planner.wakes_at(), Some(nominal + minutes(10) + offset));
-    let due = planner.poll(nominal + minutes(10) + offset, BTreeSet::from([nancy]));
+    let due = ask(&mut planner, nominal + minutes(10) + offset, BTreeSet::from([nancy]));
     assert_eq!(said(due), ["nancy 08:40"]);
 }
 
@@ -92,12 +92,14 @@ fn a_clock_that_goes_back_repeats_nothing_but_keys() {
     let schedule = at_once(every(15), WITHIN_A_DAY);
     let mut planner = planner(&schedule);
     poll(&mut planner, "2026-11-22T08:20:00Z", &["nancy"]);
-    let first = planner.poll(at("2026-11-22T08:30:00Z"), agents(&["nancy"]));
+    let first = ask(&mut planner, at("2026-11-22T08:30:00Z"), agents(&["nancy"]));
     assert_eq!(poll(&mut planner, "2026-11-22T08:29:30Z", &["nancy"]), [""; 0]);
     assert_eq!(poll(&mut planner, "2026-11-22T08:30:00Z", &["nancy"]), [""; 0], "a moment is nothing");
     assert_eq!(poll(&mut planner, "2026-11-22T07:20:00Z", &["nancy"]), [""; 0], "nothing was missed");
     let again: Vec<_> = (0..=70)
-        .flat_map(|minute| planner.poll(at("2026-11-22T07:20:00Z") + minutes(minute), agents(&["nancy"])))
+        .flat_map(|minute| {
+            ask(&mut planner, at("2026-11-22T07:20:00Z") + minutes(minute), agents(&["nancy"]))
+        })
         .collect();
     assert_eq!(
         said(again.clone()),
@@ -148,13 +150,13 @@ fn a_schedule_is_for_whom_it_says() {
 fn what_could_not_be_enqueued_is_tried_again_until_the_next_comes() {
     let mut planner = planner(&at_once(every(15), WITHIN_A_DAY));
     let now = at("2026-11-22T08:30:00Z");
-    let due = planner.poll(now, agents(&["nancy"])).remove(0);
+    let due = ask(&mut planner, now, agents(&["nancy"])).remove(0);
     planner.try_again(&due, now + minutes(1));
     assert_eq!(poll(&mut planner, "2026-11-22T08:31:00Z", &["nancy"]), ["nancy 08:30"]);
     planner.try_again(&due, now + minutes(14));
     planner.try_again(&due, now + minutes(15));
     assert_eq!(poll(&mut planner, "2026-11-22T08:45:00Z", &["nancy"]), ["nancy 08:45"], "instead of both");
-    planner.poll(at("2026-11-22T08:46:00Z"), agents(&[]));
+    ask(&mut planner, at("2026-11-22T08:46:00Z"), agents(&[]));
     planner.try_again(&due, at("2026-11-22T08:47:00Z"));
     assert_eq!(planner.wakes_at(), None, "she is not there any more");
 }
@@ -168,11 +170,11 @@ fn a_nightly_sync_comes_once_in_every_night() {
     {
         let mut planner = planner(&at_once(times.clone(), WITHIN_A_DAY));
         let (from, to) = (at(from), at(to));
-        planner.poll(from, BTreeSet::new());
+        ask(&mut planner, from, BTreeSet::new());
         let mut nights = vec![];
         let mut now = from;
         while now < to {
-            nights.extend(planner.poll(now, agents(&["nancy"])));
+            nights.extend(ask(&mut planner, now, agents(&["nancy"])));
             now = now + Duration::from_secs(60);
         }
         let nominal: Vec<Timestamp> =

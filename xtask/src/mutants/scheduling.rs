@@ -289,8 +289,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "all that was missed is made up for at once",
         file: "archibald-core/src/schedule/planner.rs",
         changes: &[(
-            "            let at = now + due.schedule.offset(agent);\n            self.again(table, agent, nominal, at);\n",
-            "            self.again(table, agent, nominal, now);\n",
+            "            self.again(whose, nominal, at);\n        }\n",
+            "            self.again(whose, nominal, at.min(now));\n        }\n",
         )],
         package: "archibald-core",
         tests: SCHEDULE,
@@ -298,10 +298,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "what was missed long ago is made up for",
         file: "archibald-core/src/schedule/planner.rs",
-        changes: &[(
-            "if comes_first && at.since(nominal + offset) <= schedule.patience() {",
-            "if comes_first && at > nominal + offset {",
-        )],
+        changes: &[("let is_young = at.since(due) <= schedule.patience();", "let is_young = at > due;")],
         package: "archibald-core",
         tests: SCHEDULE,
     },
