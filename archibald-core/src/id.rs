@@ -87,6 +87,11 @@ text_id!(
     |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
 );
 text_id!(
+    /// The name of a schedule, such as `sync-orders`.
+    ScheduleName, "schedule", 64, "1 to 64 characters of a-z, 0-9 and '-'",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+);
+text_id!(
     /// The caller's own name for an operation: the same key twice is one operation (per agent).
     OperationKey, "key", 200, "1 to 200 characters without control characters",
     |c| !c.is_control()

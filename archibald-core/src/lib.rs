@@ -15,6 +15,7 @@
 //! | receipt | what the ERP called the effect |
 //! | disposition | what becomes of the operation after an attempt |
 //! | pending order | an order in the making that several devices of an agent edit together |
+//! | schedule, occurrence | when a background kind is asked for by itself, and one such time |
 //! | event, cursor | what devices are told, and their place in it |
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
@@ -30,6 +31,7 @@ pub mod pause;
 pub mod pending_order;
 pub mod port;
 pub mod record;
+pub mod schedule;
 pub mod scheduler;
 pub mod time;
 pub mod worker;

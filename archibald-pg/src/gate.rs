@@ -1,8 +1,10 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use archibald_core::id::AgentId;
 use tokio::sync::OwnedMutexGuard;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Lets one write of an agent at a time to the database.
 ///
@@ -32,6 +34,12 @@ impl Gates {
         self.all().contains_key(agent)
     }
 
+    /// Whether nobody has a turn or waits for one.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all().is_empty()
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<AgentId, Arc<tokio::sync::Mutex<()>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -44,23 +52,5 @@ impl Drop for Turn<'_> {
         if all.get(&self.agent).is_some_and(|gate| Arc::strong_count(gate) == 1) {
             all.remove(&self.agent);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::FutureExt;
-
-    #[tokio::test]
-    async fn one_at_a_time_and_nothing_left() {
-        let gates = Gates::default();
-        let (nancy, andrew) = (AgentId::new("nancy").unwrap(), AgentId::new("andrew").unwrap());
-        let turn = gates.enter(&nancy).await;
-        assert!(gates.enter(&nancy).now_or_never().is_none(), "and one that gave up waiting");
-        assert!(gates.enter(&andrew).now_or_never().is_some());
-        drop(turn);
-        drop(gates.enter(&nancy).now_or_never().unwrap());
-        assert!(gates.all().is_empty());
     }
 }

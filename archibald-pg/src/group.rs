@@ -4,9 +4,8 @@
 //! them all: one of each agent, since an agent's calls follow one another. A call whose rows somebody else
 //! has locked is taken out and waits by itself, so that nobody waits for another agent's trouble.
 
-use std::collections::{HashSet, VecDeque};
-use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use archibald_core::error::StoreError;
@@ -17,6 +16,7 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::batch::{Locks, Outcome, transact};
 use crate::call::Job;
+use crate::gathering::{Gathering, Taken};
 use crate::store::Inner;
 use crate::tx::{SILENCE, Stop, Tries, over};
 
@@ -33,51 +33,27 @@ type Jobs = Vec<Box<dyn Job>>;
 
 /// What waits to be carried out.
 #[derive(Default)]
-pub(crate) struct Groups(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<Box<dyn Job>>,
-    /// Who is in a transaction now.
-    busy: HashSet<AgentId>,
-    lanes: usize,
-}
+pub(crate) struct Groups(Gathering<Box<dyn Job>>);
 
 impl Groups {
     /// Takes a call in; it is carried out, or answered with an error, whatever becomes of the caller. Must be
     /// called within a tokio runtime.
     pub(crate) fn submit(&self, inner: &Arc<Inner>, job: Box<dyn Job>) {
-        let mut state = self.state();
-        state.waiting.push_back(job);
-        if state.lanes < LANES {
-            state.lanes += 1;
+        if self.0.put(job, LANES) {
             tokio::spawn(lane(inner.clone()));
         }
     }
 
     /// What goes together next; a lane that gets nothing is over.
     fn take(&self, inner: &Arc<Inner>, done: &HashSet<AgentId>) -> Jobs {
-        let mut state = self.state();
-        state.busy.retain(|agent| !done.contains(agent));
-        let mut taken = vec![];
-        for job in mem::take(&mut state.waiting) {
-            if inner.gates.is_taken(job.agent()) {
-                // Somebody of its agent waits for a row already: it is behind that one.
-                tokio::spawn(alone(inner.clone(), job, false));
-            } else if taken.len() == BATCH || !state.busy.insert(job.agent().clone()) {
-                state.waiting.push_back(job);
-            } else {
-                taken.push(job);
-            }
+        let is_elsewhere = |agent: &AgentId| inner.gates.is_taken(agent);
+        let taken = self.0.take(done, BATCH, |job| job.agent(), is_elsewhere);
+        let Taken { together, alone: behind } = taken;
+        for job in behind {
+            // Somebody of its agent waits for a row already: it is behind that one.
+            tokio::spawn(alone(inner.clone(), job, false));
         }
-        if taken.is_empty() {
-            state.lanes -= 1;
-        }
-        taken
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        together
     }
 }
 

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `migrations/`, `migrate.rs` | the tables, in a schema of their own, and how they get there |
 //! | `sql/`, `sql.rs` | every statement, one a file, with the index that serves it |
-//! | `call.rs`, `group.rs` | a call of a port, and how those that come together share a transaction |
+//! | `call.rs`, `group.rs`, `gathering.rs` | a call of a port, and how those that come together share a transaction |
 //! | `batch.rs`, `writes.rs`, `columns.rs` | that transaction: lock, load, ask the record, write back |
 //! | `tx.rs` | how any other write runs: in a task of its own, one transaction, tried again where that is safe |
 //! | `operations.rs`, `lock.rs`, `bus.rs` | the three ports |
@@ -29,8 +29,13 @@ mod call;
 mod codec;
 mod columns;
 mod gate;
+#[cfg(test)]
+mod gate_tests;
+mod gathering;
 mod group;
 mod hub;
+#[cfg(test)]
+mod hub_tests;
 mod lock;
 mod migrate;
 mod operations;
@@ -40,6 +45,7 @@ mod read;
 mod records;
 mod sql;
 mod store;
+mod sync;
 mod tickets;
 mod tx;
 mod wake;

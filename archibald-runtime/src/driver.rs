@@ -17,6 +17,7 @@ use archibald_core::pause::PauseScope;
 use archibald_core::port::{
     AgentLock, BrowserPool, EventBus, OperationStore, PendingOrderStore, Why, WorkerWake, WorkerWakeups,
 };
+use archibald_core::schedule::Schedule;
 use archibald_core::scheduler::{Command, Input, Refusal, Scheduler, SchedulerCounts};
 use archibald_core::time::Timestamp;
 use futures::future::join_all;
@@ -37,6 +38,7 @@ use crate::config::RuntimeConfig;
 use crate::failpoint::Failpoints;
 use crate::registry::Registry;
 use crate::renewal::{Holdings, renew};
+use crate::schedules::Recurring;
 use crate::stats::Stats;
 
 /// Old operations forgotten in one go: few, since others wait for the store meanwhile.
@@ -58,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) clock: StoreClock,
     pub(crate) failpoints: Arc<dyn Failpoints>,
     pub(crate) registry: Registry,
+    pub(crate) schedules: Vec<Arc<Schedule>>,
     pub(crate) config: RuntimeConfig,
     pub(crate) stats: Stats,
     pub(crate) holdings: Arc<Holdings>,
@@ -138,6 +141,7 @@ pub struct Worker {
     attempts: TaskTracker,
     driver: JoinHandle<()>,
     renewal: JoinHandle<()>,
+    recurring: Recurring,
 }
 
 impl Worker {
@@ -145,6 +149,7 @@ impl Worker {
         shared: Arc<Shared>,
         scheduler: Scheduler,
         inbox: mpsc::UnboundedReceiver<Message>,
+        recurring: Recurring,
     ) -> Self {
         let stop = CancellationToken::new();
         let attempts = TaskTracker::new();
@@ -165,7 +170,7 @@ impl Worker {
             stop: stop.clone(),
         };
         let driver = tokio::spawn(driver.run(inbox));
-        Self { shared, stop, attempts, driver, renewal }
+        Self { shared, stop, attempts, driver, renewal, recurring }
     }
 
     /// Takes nothing more, lets what runs finish or give way, and ends. Returns whether everything ended
@@ -177,6 +182,7 @@ impl Worker {
         self.shared.draining.store(true, Relaxed);
         self.shared.tell(Input::Drain);
         self.attempts.close();
+        self.recurring.end().await;
         let until = Instant::now() + limit;
         let whole = timeout_at(until, self.attempts.wait()).await.is_ok();
         self.stop.cancel();
@@ -190,6 +196,7 @@ impl Worker {
     pub fn kill(self) {
         self.driver.abort();
         self.renewal.abort();
+        self.recurring.kill();
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use archibald_core::error::{EnqueueError, StoreError};
-use archibald_core::id::{AgentId, OperationId, OperationKind};
+use archibald_core::id::{AgentId, OperationId, OperationKind, ScheduleName};
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
     AdminError, AgentLock, BrowserPool, Clock, CredentialProvider, EnqueueRequest, Enqueued, EventBus,
@@ -11,6 +11,7 @@ use archibald_core::port::{
     RowPage, RowQuery, Survey, SurveyRequest, Why,
 };
 use archibald_core::record::{Evidence, OperationRecord, Resolution};
+use archibald_core::schedule::Schedule;
 use archibald_core::scheduler::{Input, Scheduler, SchedulerConfig};
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +24,7 @@ use crate::driver::{Message, Shared, Worker};
 use crate::failpoint::{Failpoints, NoFailpoints};
 use crate::registry::{Action, Registry};
 use crate::renewal::Holdings;
+use crate::schedules::{self, Recurring, ScheduleError};
 use crate::stats::Stats;
 
 /// The outside world of a process.
@@ -69,6 +71,7 @@ pub struct Builder {
     config: RuntimeConfig,
     failpoints: Arc<dyn Failpoints>,
     actions: Vec<Action>,
+    schedules: Vec<Schedule>,
 }
 
 /// A set-up that cannot work.
@@ -81,6 +84,14 @@ pub enum BuildError {
     /// Numbers that do not go together.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A schedule that cannot work.
+    #[error("schedule {name}: {error}")]
+    Schedule {
+        /// Which one.
+        name: ScheduleName,
+        /// Why.
+        error: ScheduleError,
+    },
 }
 
 impl Builder {
@@ -105,6 +116,13 @@ impl Builder {
         self
     }
 
+    /// What a worker asks for by itself, and when: none of it before [`Archibald::start`].
+    #[must_use]
+    pub fn schedules(mut self, schedules: impl IntoIterator<Item = Schedule>) -> Self {
+        self.schedules.extend(schedules);
+        self
+    }
+
     /// Lets a test hold, kill or fail the process at named places.
     #[must_use]
     pub fn failpoints(mut self, failpoints: Arc<dyn Failpoints>) -> Self {
@@ -123,6 +141,8 @@ impl Builder {
         for action in self.actions {
             registry.add(action).map_err(BuildError::Duplicate)?;
         }
+        schedules::check(&self.schedules, &registry, &self.config)
+            .map_err(|(name, error)| BuildError::Schedule { name, error })?;
         let (sender, receiver) = mpsc::unbounded_channel();
         let shared = Shared {
             store: self.ports.store,
@@ -133,6 +153,7 @@ impl Builder {
             clock: StoreClock::new(&self.ports.clock),
             failpoints: self.failpoints,
             registry,
+            schedules: self.schedules.into_iter().map(Arc::new).collect(),
             config: self.config,
             stats: Stats::default(),
             holdings: Arc::new(Holdings::default()),
@@ -167,6 +188,7 @@ impl Archibald {
             config: RuntimeConfig::default(),
             failpoints: Arc::new(NoFailpoints),
             actions: crate::actions::all(),
+            schedules: vec![],
         }
     }
 
@@ -177,7 +199,8 @@ impl Archibald {
         let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let scheduler = Scheduler::new(scheduler_config(&self.shared.config)).ok()?;
         self.works.store(true, Relaxed);
-        Some(Worker::start(self.shared.clone(), scheduler, inbox))
+        let recurring = Recurring::start(self.clone());
+        Some(Worker::start(self.shared.clone(), scheduler, inbox, recurring))
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -23,6 +23,7 @@ mod handle;
 mod pending_orders;
 mod registry;
 mod renewal;
+mod schedules;
 mod stats;
 
 pub use self::action::{ActionContext, Completion, EffectAction, Interrupted, Prepared, ReadAction};
@@ -32,3 +33,4 @@ pub use self::driver::Worker;
 pub use self::failpoint::{Failpoints, NoFailpoints};
 pub use self::handle::{Archibald, BuildError, Builder, Ports};
 pub use self::registry::Action;
+pub use self::schedules::ScheduleError;

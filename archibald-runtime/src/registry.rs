@@ -114,6 +114,12 @@ impl Registry {
         self.actions.keys().cloned().collect()
     }
 
+    /// The names of those of a class.
+    pub(crate) fn of_class(&self, class: Class) -> Vec<String> {
+        let kinds = self.actions.iter().filter(|(_, action)| action.class() == class);
+        kinds.map(|(kind, _)| kind.to_string()).collect()
+    }
+
     pub(crate) fn find(&self, name: &str) -> Result<(&OperationKind, &Action), EnqueueError> {
         self.actions.iter().find(|(kind, _)| kind.as_str() == name).ok_or_else(|| EnqueueError::UnknownKind {
             kind: name.chars().take(80).collect(),

@@ -5,6 +5,7 @@ mod doors;
 mod failpoint;
 mod hold;
 mod parts;
+mod schedules;
 mod settings;
 
 use std::io::IsTerminal;
@@ -64,6 +65,7 @@ async fn serve_until_told(settings: &Settings) -> Result<(), Failure> {
         .pending_orders(parts.pending_orders.clone())
         .config(parts.config.clone())
         .failpoints(parts.failpoints.clone())
+        .schedules(settings.schedules().to_vec())
         .build()?;
     let stop = CancellationToken::new();
     let api = ApiState::new(

@@ -1,11 +1,12 @@
-//! `cargo xtask mutants`: breaks each rule of the effect protocol on purpose, one at a time, and wants a test
-//! to notice.
+//! `cargo xtask mutants`: breaks each rule of the effect protocol, of the scheduler and of schedules on purpose, one
+//! at a time, and wants a test to notice.
 //!
 //! Every mutant is a change of one place in a copy of the sources. Its tests must fail, and not for want of
 //! compiling; one that they let live is a hole in the tests and fails the task, as does one whose place is no
 //! longer in the sources.
 
 mod list;
+mod scheduling;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,19 +15,20 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use self::list::MUTANTS;
 use crate::cargo::{self, cargo};
 use crate::failure::Failure;
 
 /// A test that a mutant hangs counts as failed after this time.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// Seeds of the simulation that are run, a quarter of them in each of its tests.
+const SEEDS: &str = "8000";
 /// The browser's protocol is minutes of code generation on two cores.
 const PATIENCE_OF_BUILDS: Duration = Duration::from_secs(1800);
 
 /// Which mutants.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Only mutants whose name contains this
+    /// Only mutants whose name or file contains this
     filter: Option<String>,
     /// Name them and what each one breaks
     #[arg(long)]
@@ -63,7 +65,7 @@ impl Mutant {
 /// What became of a mutant.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
-    /// By this test.
+    /// By these tests.
     Killed(String),
     Survived,
     /// It says nothing about the tests.
@@ -72,10 +74,11 @@ enum Fate {
 
 /// The task.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let chosen = |mutant: &&Mutant| options.filter.as_ref().is_none_or(|part| mutant.name.contains(part));
-    let mutants: Vec<_> = MUTANTS.iter().filter(chosen).collect();
+    let is_of = |mutant: &Mutant, part: &String| mutant.name.contains(part) || mutant.file.contains(part);
+    let chosen = |mutant: &&Mutant| options.filter.as_ref().is_none_or(|part| is_of(mutant, part));
+    let mutants: Vec<_> = all().filter(chosen).collect();
     if mutants.is_empty() {
-        return Err(Failure::Wrong("no mutant has such a name".to_owned()));
+        return Err(Failure::Wrong("no mutant has such a name or file".to_owned()));
     }
     if options.list {
         mutants.iter().for_each(|mutant| println!("{:<40} {}", mutant.name, mutant.file));
@@ -96,6 +99,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         [] => Ok(()),
         names => Err(Failure::Wrong(format!("not killed: {}", names.join(", ")))),
     }
+}
+
+fn all() -> impl Iterator<Item = &'static Mutant> {
+    list::MUTANTS.iter().chain(scheduling::MUTANTS)
 }
 
 /// The sources in a folder of their own, built beside the others.
@@ -161,7 +168,7 @@ impl Copy {
                 None => command.env_remove(name),
             };
         }
-        command.args(["-p", mutant.package]).args(more).args(mutant.tests);
+        command.args(["-p", mutant.package]).args(more).args(mutant.tests).env("ARCHIBALD_SEEDS", SEEDS);
         command.current_dir(&self.folder).env("CARGO_TARGET_DIR", &self.target).stdin(Stdio::null());
         command.output().map_err(Failure::io("start cargo test"))
     }
@@ -170,8 +177,19 @@ impl Copy {
 impl Fate {
     /// By how the tests ended; 124 is the code of a run that took too long.
     fn of(passed: bool, code: Option<i32>, output: &str) -> Self {
-        let failed = output.lines().find_map(|line| {
-            line.strip_prefix("test ")?.strip_suffix(" ... FAILED").map(|name| name.trim().to_owned())
+        let failed: Vec<_> = output
+            .lines()
+            .filter_map(|line| {
+                line.strip_prefix("test ")?.strip_suffix(" ... FAILED").map(|name| name.trim().to_owned())
+            })
+            .collect();
+        // What a story is called says what it noticed.
+        let named = failed.iter().find(|test| !test.starts_with("seeds::")).or(failed.first());
+        let failed = named.map(|first| {
+            let more = failed.len() - 1;
+            let others = if more == 0 { String::new() } else { format!(" and {more} more") };
+            let seed = seed_that_failed(output).map(|seed| format!("; {seed}")).unwrap_or_default();
+            format!("{first}{others}{seed}")
         });
         let ran = output.lines().any(|line| line.starts_with("test ") && line.contains(" ... "));
         match failed {
@@ -192,6 +210,15 @@ impl Fate {
     }
 }
 
+/// What the simulation says of a seed that breaks a rule.
+fn seed_that_failed(output: &str) -> Option<String> {
+    let (_, said) = output.split_once("ARCHIBALD_SEEDS=")?;
+    let (seed, said) = said.split_once("..")?;
+    let (_, said) = said.split_once(": after ")?;
+    let (steps, _) = said.split_once(" steps")?;
+    Some(format!("seed {seed} after {steps} steps"))
+}
+
 /// Every file that git has or would take.
 fn sources() -> Result<Vec<String>, Failure> {
     let mut command = Command::new("git");
@@ -209,9 +236,9 @@ mod tests {
 
     #[test]
     fn every_mutant_has_its_place_in_the_sources_and_a_name_of_its_own() {
-        let names: BTreeSet<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
-        assert_eq!(names.len(), MUTANTS.len());
-        for mutant in MUTANTS {
+        let names: BTreeSet<_> = all().map(|mutant| mutant.name).collect();
+        assert_eq!(names.len(), all().count());
+        for mutant in all() {
             let text = fs::read_to_string(cargo::root().join(mutant.file)).expect(mutant.file);
             assert!(mutant.broken(&text).is_some(), "{}: {}", mutant.name, mutant.file);
         }
@@ -221,6 +248,10 @@ mod tests {
     fn only_a_failed_test_kills() {
         let failed = "running 2 tests\ntest a::b ... ok\ntest a::c ... FAILED\n";
         assert_eq!(Fate::of(false, Some(101), failed), Fate::Killed("a::c".to_owned()));
+        let seed =
+            "test s ... FAILED\ntest t ... FAILED\nARCHIBALD_SEEDS=7..8: after 312 steps: twice; see x\n";
+        let both = Fate::Killed("s and 1 more; seed 7 after 312 steps".to_owned());
+        assert_eq!(Fate::of(false, Some(101), seed), both);
         assert_eq!(Fate::of(true, Some(0), "test a::b ... ok\n"), Fate::Survived);
         assert!(matches!(Fate::of(true, Some(0), "running 0 tests\n"), Fate::Invalid(_)));
         assert!(matches!(Fate::of(false, Some(124), "test a ... ok\n"), Fate::Killed(_)));

@@ -92,11 +92,16 @@ fn a_failure_shrinks_to_one_that_fails_too_and_can_be_read_back() {
 
 /// Leaves the smallest plan that fails too, for `cargo run -p archibald-core --example simulate -- replay`.
 fn give_up(failure: Failure) -> ! {
-    let seed = failure.plan.seed;
+    let (seed, steps) = (failure.plan.seed, failure.steps);
     let small = failure.shrunk();
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("seed-{seed}.json"));
     std::fs::write(&file, serde_json::to_string_pretty(&small).unwrap()).unwrap();
-    panic!("ARCHIBALD_SEEDS={seed}..{}: {}; see {}", seed + 1, small.why, file.display());
+    panic!(
+        "ARCHIBALD_SEEDS={seed}..{}: after {steps} steps: {}; see {}",
+        seed + 1,
+        small.why,
+        file.display()
+    );
 }
 
 fn seeds() -> Range<u64> {

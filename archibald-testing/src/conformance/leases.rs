@@ -12,7 +12,8 @@ use super::checks::{
     AFTER_SHORT, LONG, SHORT, agent, available, completed, gave_way, kinds, on_target, submit, sync,
 };
 
-/// 64 claimers, eight operations of each of two agents: one lease each. Catches locks by operation.
+/// 64 claims of seven workers, eight operations of each of two agents: one lease each, and no other for who has it.
+/// Catches locks by operation.
 pub async fn one_lease_an_agent(under: &mut dyn StoreUnderTest) {
     let ports = under.ports();
     for name in ["nancy", "andrew"] {
@@ -20,7 +21,7 @@ pub async fn one_lease_an_agent(under: &mut dyn StoreUnderTest) {
         let records = join_all((0..8).map(|n| ports.enqueue(submit(&agent, &format!("k{n}"))))).await;
         let claims = (0..64).map(|n| {
             let (ports, record) = (ports.clone(), records[n % 8].clone());
-            tokio::spawn(async move { ports.try_lease(&record, &format!("w{n}"), LONG).await })
+            tokio::spawn(async move { ports.try_lease(&record, &format!("w{}", n % 7), LONG).await })
         });
         let answers: Vec<_> = join_all(claims).await.into_iter().map(Result::unwrap).collect();
         let won: Vec<_> = answers.iter().flatten().collect();

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use archibald_core::schedule::Schedule;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
+
+use super::schedules;
 
 /// A setting of the server.
 struct Setting {
@@ -243,6 +246,7 @@ pub struct Settings {
     values: BTreeMap<&'static str, (String, String)>,
     flags: BTreeMap<&'static str, bool>,
     token: Option<TokenWish>,
+    schedules: Vec<Schedule>,
 }
 
 /// What `server token` was asked for.
@@ -270,7 +274,8 @@ impl Settings {
         let matches = command().try_get_matches_from(args)?;
         let token = matches.subcommand_matches("token").map(token_wish).transpose()?;
         let config = matches.get_one::<String>("config").cloned().or_else(|| env("ARCHIBALD_CONFIG"));
-        let file = config.map(|path| read_file(Path::new(&path))).transpose()?.unwrap_or_default();
+        let file = config.map(|path| read_file(Path::new(&path))).transpose()?;
+        let (file, schedules) = file.unwrap_or_default();
         let mut values = BTreeMap::new();
         for setting in SETTINGS {
             let flag = matches.get_one::<String>(setting.key).cloned();
@@ -286,7 +291,7 @@ impl Settings {
             }
         }
         let flags = FLAGS.iter().map(|(name, _)| (*name, matches.get_flag(name))).collect();
-        Ok(Self { values, flags, token })
+        Ok(Self { values, flags, token, schedules })
     }
 
     /// A setting that may be absent.
@@ -311,6 +316,12 @@ impl Settings {
     #[must_use]
     pub fn token(&self) -> Option<&TokenWish> {
         self.token.as_ref()
+    }
+
+    /// What is asked for by itself; only the configuration file has any.
+    #[must_use]
+    pub fn schedules(&self) -> &[Schedule] {
+        &self.schedules
     }
 
     /// A whole number of at least 1.
@@ -340,10 +351,16 @@ impl Settings {
     /// One line a setting: what holds and where it came from, secrets masked.
     #[must_use]
     pub fn print(&self) -> String {
-        self.values
-            .iter()
-            .map(|(key, (value, source))| format!("{key} = {} ({source})\n", masked(value)))
-            .collect()
+        let values = self.values.iter();
+        let values = values.map(|(key, (value, source))| format!("{key} = {} ({source})\n", masked(value)));
+        let schedules = self.schedules.iter().map(|schedule| {
+            format!(
+                "schedule {} = {} (the configuration file)\n",
+                schedule.name,
+                schedules::describe(schedule)
+            )
+        });
+        values.chain(schedules).collect()
     }
 }
 
@@ -402,15 +419,22 @@ fn from_environment(setting: &Setting, env: impl Fn(&str) -> Option<String>) -> 
         .find_map(|name| env(name).map(|value| (value, name.to_owned())))
 }
 
-fn read_file(path: &Path) -> Result<BTreeMap<String, String>, SettingError> {
+/// What a configuration file holds: settings by their keys, and schedules.
+type FromFile = (BTreeMap<String, String>, Vec<Schedule>);
+
+fn read_file(path: &Path) -> Result<FromFile, SettingError> {
     let refuse = |what: String| SettingError::File { path: path.display().to_string(), what };
     let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| refuse(error.to_string()))?;
+    let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| refuse(error.to_string()))?;
+    let schedules = table.remove("schedule").map(schedules::read).transpose().map_err(refuse)?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
         if !SETTINGS.iter().any(|setting| setting.key == key) {
             let known: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
-            return Err(refuse(format!("unknown key {key:?}; known keys are {}", known.join(", "))));
+            return Err(refuse(format!(
+                "unknown key {key:?}; known keys are {}, schedule",
+                known.join(", ")
+            )));
         }
         let text = match value {
             toml::Value::String(text) => text,
@@ -419,10 +443,10 @@ fn read_file(path: &Path) -> Result<BTreeMap<String, String>, SettingError> {
         };
         values.insert(key, text);
     }
-    Ok(values)
+    Ok((values, schedules.unwrap_or_default()))
 }
 
-fn parse_span(text: &str) -> Option<Duration> {
+pub(super) fn parse_span(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;
@@ -491,6 +515,22 @@ mod tests {
         std::fs::write(file.path(), "browser = 7\n").unwrap();
         let error = resolve(&["--config", file.path().to_str().unwrap()], &[]).unwrap_err();
         assert!(error.to_string().contains("unknown key \"browser\""), "{error}");
+    }
+
+    #[test]
+    fn schedules_come_from_the_file_and_are_printed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[[schedule]]\nkind = \"sync-orders\"\nevery = \"15m\"\n").unwrap();
+        let settings = resolve(&["--config", file.path().to_str().unwrap()], &[]).unwrap();
+        assert_eq!(settings.schedules().len(), 1);
+        let printed = settings.print();
+        assert!(
+            printed.contains("schedule sync-orders = sync-orders every 900s, spread over 600s"),
+            "{printed}"
+        );
+        std::fs::write(file.path(), "[[schedule]]\nkind = \"sync-orders\"\n").unwrap();
+        let error = resolve(&["--config", file.path().to_str().unwrap()], &[]).unwrap_err().to_string();
+        assert!(error.contains("schedule 1 (sync-orders): there must be either cron or every"), "{error}");
     }
 
     #[test]

@@ -55,6 +55,16 @@ const DO_NOT_RUN: &[(&str, i32, &[&str])] = &[
         &["settle (from the configuration file) must be a time", "\"later\""],
     ),
     ("server --config browser.toml", 2, &["browser.toml", "unknown key \"browser\"", "browsers"]),
+    (
+        "server --config six-fields.toml",
+        2,
+        &["six-fields.toml", "schedule 1 (sync-orders): cron must be five fields", "it has 6 fields"],
+    ),
+    (
+        "server --config no-sync.toml",
+        2,
+        &["schedule sync-all: kind must be one of sync-customers, sync-orders", "got \"sync-all\""],
+    ),
     ("server --config no-such-file", 2, &["no-such-file"]),
     ("server --driver firefox", 2, &["driver (from --driver) must be chromium", "\"firefox\""]),
     ("server --log-format loud", 2, &["log-format (from --log-format) must be text or json"]),

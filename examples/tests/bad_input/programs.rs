@@ -47,6 +47,9 @@ impl Folder {
         folder.write("garbage.db", 0o600, "garbage ".repeat(100));
         folder.write("damaged.db", 0o600, damaged);
         folder.write("settle-later.toml", 0o600, "settle = \"later\"\n");
+        let schedule = |rest: &str| format!("[[schedule]]\nkind = \"sync-orders\"\n{rest}\n");
+        folder.write("six-fields.toml", 0o600, schedule("cron = \"0 */15 6-20 * * 1-5\""));
+        folder.write("no-sync.toml", 0o600, "[[schedule]]\nkind = \"sync-all\"\nevery = \"15m\"\n");
         folder.write("browser.toml", 0o600, "browser = 3\n");
         folder.write("agents.toml", 0o600, agents("andrew-secret"));
         folder.write("readable.toml", 0o644, agents("andrew-secret"));

@@ -2,7 +2,7 @@ use super::Mutant;
 
 const CORE: &[&str] = &["--lib", "record"];
 const STORIES: &[&str] = &["--test", "stories"];
-const MEMORY: &[&str] = &["--test", "memory"];
+pub(super) const MEMORY: &[&str] = &["--test", "memory"];
 
 /// One for each rule of the protocol.
 pub(super) const MUTANTS: &[Mutant] = &[
