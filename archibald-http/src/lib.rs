@@ -34,7 +34,6 @@ mod auth;
 mod limit;
 mod middleware;
 mod openapi;
-mod page;
 mod problem;
 mod request;
 mod routes;
@@ -42,6 +41,7 @@ mod serve;
 mod state;
 mod stream;
 mod time;
+mod web;
 mod wire;
 
 pub use self::auth::{

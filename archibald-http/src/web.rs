@@ -1,0 +1,84 @@
+//! The pages: files of `web/`, embedded as they are. No build step, nothing inline, nothing from elsewhere.
+//!
+//! A page comes at its own path, everything that it needs under `/assets/`.
+
+use axum::Router;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use sha2::{Digest, Sha256};
+
+use crate::state::ApiState;
+
+struct File {
+    path: &'static str,
+    name: &'static str,
+    bytes: &'static [u8],
+}
+
+macro_rules! files {
+    ($($path:literal => $name:literal),+ $(,)?) => {
+        &[$(File { path: $path, name: $name, bytes: include_bytes!(concat!("../web/", $name)) }),+]
+    };
+}
+
+/// A file that is not here is not served.
+const FILES: &[File] = files! {
+    "/" => "index.html",
+    "/app" => "app.html",
+    "/board" => "board.html",
+    "/demo" => "demo.html",
+    "/assets/app.js" => "app.js",
+    "/assets/base.css" => "base.css",
+    "/assets/board.js" => "board.js",
+    "/assets/demo.js" => "demo.js",
+    "/assets/i18n.en.js" => "i18n.en.js",
+    "/assets/i18n.it.js" => "i18n.it.js",
+    "/assets/i18n.js" => "i18n.js",
+    "/assets/icon.svg" => "icon.svg",
+    "/assets/index.js" => "index.js",
+    "/assets/session.js" => "session.js",
+};
+
+pub(crate) fn routes() -> Router<ApiState> {
+    FILES.iter().fold(Router::new(), |router, file| {
+        let etag = etag(file.bytes);
+        router.route(file.path, get(move |headers: HeaderMap| async move { answer(file, &etag, &headers) }))
+    })
+}
+
+/// Browsers keep a file and ask each time whether it is still the same, so that a new server has a new page.
+fn answer(file: &'static File, etag: &HeaderValue, asked: &HeaderMap) -> Response {
+    let headers: [(HeaderName, HeaderValue); 3] = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(media_type(file.name))),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (header::ETAG, etag.clone()),
+    ];
+    if is_known(etag, asked) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    (headers, file.bytes).into_response()
+}
+
+fn is_known(etag: &HeaderValue, asked: &HeaderMap) -> bool {
+    let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut known = known.flat_map(|value| value.split(','));
+    known.any(|known| known.trim().trim_start_matches("W/").as_bytes() == etag.as_bytes())
+}
+
+fn etag(bytes: &[u8]) -> HeaderValue {
+    let digest: String = Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    HeaderValue::from_str(&format!("\"{digest}\"")).expect("hexadecimal digits are printable ASCII")
+}
+
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("webmanifest") => "application/manifest+json",
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,3 @@
+import { languageChoice } from "./i18n.js";
+
+languageChoice(document.getElementById("language"));
