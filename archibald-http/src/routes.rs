@@ -107,6 +107,7 @@ fn of_operator(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(admin::process::pool))
         .routes(routes!(admin::process::end))
         .routes(routes!(admin::events::follow))
+        .routes(routes!(admin::events::activity))
         .routes(routes!(admin::sessions::revoke))
         .split_for_parts();
     let guard = from_extractor_with_state::<OperatorAccess, _>(state.clone());
