@@ -86,7 +86,7 @@ struct Rows<'a> {
 #[derive(Serialize)]
 struct Batch<'a> {
     agent: &'a AgentId,
-    events: &'a [Event],
+    events: Vec<&'a Event>,
 }
 
 #[derive(Serialize)]
@@ -154,7 +154,15 @@ fn encode(agent: &AgentId, frame: Frame) -> Option<Told> {
             let operations = operations.into_iter().map(OperationRow::from).collect();
             event("operations", &Rows { agent, operations })
         }
-        Frame::Batch { events, .. } => event("events", &Batch { agent, events: &events }),
+        Frame::Batch { events, .. } => {
+            // The rows that a sync brings are for devices, and many.
+            let of_work = |event: &&Event| !event.event.data.contains_key("doc");
+            let events: Vec<&Event> = events.iter().filter(of_work).collect();
+            if events.is_empty() {
+                return None;
+            }
+            event("events", &Batch { agent, events })
+        }
         Frame::Progress { operation, progress } => {
             event("progress", &Progressed { agent, operation, progress: &progress })
         }
