@@ -54,6 +54,7 @@ pub use self::routes::router;
 pub use self::serve::{ServeLimits, serve};
 pub use self::state::{ApiConfig, ApiState};
 pub use self::stream::{Bye, Frame, Heartbeat, Hello, StreamConfig, Subscription};
+pub use self::web::page_file;
 pub use self::wire::{
     AttemptView, EffectView, EvidenceView, OperationView, PendingOrderView, ProblemView, ProgressView,
 };

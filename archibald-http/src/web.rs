@@ -42,9 +42,12 @@ const FILES: &[File] = files! {
     "/assets/board.js" => "board.js",
     "/assets/board.list.js" => "board.list.js",
     "/assets/board.words.js" => "board.words.js",
+    "/assets/demo.css" => "demo.css",
     "/assets/demo.js" => "demo.js",
     "/assets/i18n.board.en.js" => "i18n.board.en.js",
     "/assets/i18n.board.it.js" => "i18n.board.it.js",
+    "/assets/i18n.demo.en.js" => "i18n.demo.en.js",
+    "/assets/i18n.demo.it.js" => "i18n.demo.it.js",
     "/assets/i18n.en.js" => "i18n.en.js",
     "/assets/i18n.it.js" => "i18n.it.js",
     "/assets/i18n.js" => "i18n.js",
@@ -58,6 +61,14 @@ pub(crate) fn routes() -> Router<ApiState> {
         let etag = etag(file.bytes);
         router.route(file.path, get(move |headers: HeaderMap| async move { answer(file, &etag, &headers) }))
     })
+}
+
+/// A file of the pages by its path, such as `/assets/base.css`, with its media type: for programs that show pages
+/// of their own in the same look.
+#[must_use]
+pub fn page_file(path: &str) -> Option<(&'static str, &'static [u8])> {
+    let file = FILES.iter().find(|file| file.path == path)?;
+    Some((media_type(file.name), file.bytes))
 }
 
 /// Browsers keep a file and ask each time whether it is still the same, so that a new server has a new page.

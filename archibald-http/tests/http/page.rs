@@ -69,7 +69,7 @@ async fn a_file_that_is_known_is_not_sent_again() {
 #[tokio::test]
 async fn every_element_that_a_script_reaches_for_is_there() {
     let server = Server::start().await;
-    for (page, name) in [("/", "index")] {
+    for (page, name) in [("/", "index"), ("/board", "board"), ("/demo", "demo")] {
         let html = server.get("", page).await.text().to_owned();
         let script = server.get("", &format!("/assets/{name}.js")).await;
         let ids = script.text().split("$(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
@@ -83,7 +83,7 @@ async fn every_element_that_a_script_reaches_for_is_there() {
 #[tokio::test]
 async fn every_word_is_there_in_both_languages() {
     let server = Server::start().await;
-    for name in ["i18n"] {
+    for name in ["i18n", "i18n.board", "i18n.demo"] {
         let (italian, english) = (keys(&server, name, "it").await, keys(&server, name, "en").await);
         assert!(italian.len() > 10);
         assert_eq!(italian, english, "{name}");
