@@ -62,6 +62,7 @@ function enter(me) {
   started = true;
   follow({ onFrame: take, onState: connection });
   openFromAddress();
+  draw();
   setInterval(() => {
     if (!document.hidden && (dirty || Date.now() - drawnCharts > CHARTS_MS)) draw();
   }, DRAW_MS);
@@ -152,7 +153,7 @@ function fillLine(line, row) {
   say(what, whatOf(row));
   say(worker, row.worker ?? "");
   const since = row.state === "running" ? row.began : row.created;
-  say(age, row.finished ? time(row.finished) : span(Math.floor((Date.now() - since) / 1000) * 1000));
+  say(age, row.finished ? time(row.finished) : span(Math.max(1000, Math.floor((Date.now() - since) / 1000) * 1000)));
 }
 
 function whatOf(row) {

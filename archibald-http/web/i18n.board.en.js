@@ -53,7 +53,7 @@ export default {
   "column.kind": "Kind",
   "column.what": "What",
   "column.worker": "Worker",
-  "column.age": "Since, or end",
+  "column.age": "Since / at",
   "column.now": "Runs now",
   "column.waiting": "Waiting",
   "column.oldest": "Oldest",

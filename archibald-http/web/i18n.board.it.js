@@ -53,7 +53,7 @@ export default {
   "column.kind": "Tipo",
   "column.what": "Che cosa",
   "column.worker": "Worker",
-  "column.age": "Da, o fine",
+  "column.age": "Da / alle",
   "column.now": "Ora in corso",
   "column.waiting": "In attesa",
   "column.oldest": "Da",

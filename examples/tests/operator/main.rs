@@ -1,0 +1,8 @@
+//! The operator's board and the demo's page, in a real Chromium: what a person sees and what the keys do.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod board;
+mod browser;
+mod demo;
+mod load;
+mod office;
