@@ -1,7 +1,7 @@
 // Beside the list: what each agent does, what went wrong by sort, what is paused, and who works.
 
 import { drainWorker, resume, scopeWords } from "./board.dialogs.js";
-import { el, mark, say, span, time } from "./board.dom.js";
+import { age, el, mark, say, time } from "./board.dom.js";
 import { kindWords, stepWords } from "./board.words.js";
 import { t } from "./i18n.js";
 
@@ -112,7 +112,7 @@ function fill(row, agent, now, paused) {
   const { now: running } = agent;
   say(row.now, running ? [kindWords(running.kind), stepWords(running)].filter(Boolean).join(" · ") : paused ? t("agent.paused") : "");
   say(row.waiting, agent.available ? String(agent.available) : "");
-  say(row.oldest, agent.oldest ? span(now - agent.oldest.created) : "");
+  say(row.oldest, agent.oldest ? age(now - agent.oldest.created) : "");
   const trouble = [["in_doubt", agent.in_doubt], ["failed", agent.failed], ["rejected", agent.rejected]].filter(([, count]) => count);
   say(row.trouble, trouble.map(([state, count]) => `${count} ${t(`outcome.${state}`)}`).join(", "));
 }

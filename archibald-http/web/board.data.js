@@ -49,6 +49,7 @@ export class Board {
     const take = EVENTS[event.type.slice("operation.".length)];
     take?.(row, event, at, this.bucket(at));
     if (row.state !== "running") row.step = row.progress = undefined;
+    row.group = undefined;
   }
 
   progress({ operation, ...progress }) {
@@ -79,10 +80,12 @@ export class Board {
   problems() {
     const groups = new Map();
     for (const row of this.order) {
-      const key = groupOf(row);
+      const key = row.state === "completed" ? "" : groupOf(row);
       if (!key) continue;
       const group = groups.get(key) ?? { key, state: row.state, text: row.problem, count: 0, agents: new Set(), last: 0 };
       group.count += 1;
+      // Several have only what they share.
+      if (group.count > 1 && group.text !== row.problem) group.text = key.slice(key.indexOf(":") + 2);
       group.agents.add(row.agent);
       group.last = Math.max(group.last, row.changed);
       groups.set(key, group);
@@ -145,7 +148,13 @@ export function percentile(numbers, share) {
 }
 
 /** What has the same cause has the same key: numbers, ids and quoted texts do not count. Empty where all is well. */
-export function groupOf({ state, problem }) {
+export function groupOf(row) {
+  // There are thousands of rows, and few of them change.
+  row.group ??= groupKey(row);
+  return row.group;
+}
+
+function groupKey({ state, problem }) {
   if (!["failed", "rejected", "in_doubt"].includes(state)) return "";
   const plain = (problem ?? "").replace(/"[^"]*"|[0-9a-f]{8}-[0-9a-f-]{27}|\b[A-Z]*\d[\w.:-]*/g, "…");
   return `${state}: ${plain}`.slice(0, 160);

@@ -47,9 +47,15 @@ export function span(ms) {
   const seconds = ms / 1000;
   if (seconds < 10) return `${seconds.toLocaleString(language(), { maximumFractionDigits: 1 })} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
+  if (seconds < 3600) return [`${Math.floor(seconds / 60)} min`, Math.floor(seconds % 60) ? `${Math.floor(seconds % 60)} s` : ""].join(" ").trim();
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
   return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`;
+}
+
+/** How long something has lasted. Seconds matter while there are few of them: what changes seldom costs little. */
+export function age(ms) {
+  if (ms < 10_000) return span(Math.max(1000, Math.floor(ms / 1000) * 1000));
+  return span(ms < 60_000 ? Math.floor(ms / 5000) * 5000 : Math.floor(ms / 60_000) * 60_000);
 }
 
 const clock = new Map();

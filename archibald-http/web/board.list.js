@@ -1,6 +1,6 @@
 // A list of any length of which only the rows in sight exist.
 
-import { el } from "./board.dom.js";
+import { el, mark } from "./board.dom.js";
 
 const BEYOND = 6;
 
@@ -55,21 +55,30 @@ export class List {
     const first = Math.max(0, Math.floor(box.scrollTop / height) - BEYOND);
     const count = Math.min(items.length - first, Math.ceil(box.clientHeight / height) + 2 * BEYOND);
     while (this.#pool.length < count) this.#grow();
-    this.#pool.forEach((row, place) => {
-      const index = first + place;
-      row.hidden = place >= count;
-      if (row.hidden) return;
-      row.style.transform = `translateY(${index * height}px)`;
-      row.id = `row-${items[index].id}`;
-      row.dataset.id = items[index].id;
-      row.setAttribute("aria-setsize", items.length);
-      row.setAttribute("aria-posinset", index + 1);
-      row.setAttribute("aria-selected", items[index].id === this.chosen);
-      this.fill(row, items[index]);
-    });
+    // A row that stays in sight keeps its element and only moves: nothing of it is laid out again.
+    const known = new Map(this.#pool.map((row) => [row.hidden ? "" : row.dataset.id, row]));
+    const rows = items.slice(first, first + count).map((item) => known.get(item.id));
+    const used = new Set(rows);
+    const free = this.#pool.filter((row) => !used.has(row));
+    for (let place = 0; place < count; place += 1) this.#place(rows[place] ?? free.pop(), first + place, height);
+    for (const row of free) row.hidden = true;
     const seen = this.chosen && this.#pool.some((row) => !row.hidden && row.dataset.id === this.chosen);
     if (seen) box.setAttribute("aria-activedescendant", `row-${this.chosen}`);
     else box.removeAttribute("aria-activedescendant");
+  }
+
+  #place(row, index, height) {
+    const item = this.items[index];
+    row.hidden = false;
+    row.style.transform = `translateY(${index * height}px)`;
+    if (row.dataset.id !== item.id) {
+      row.id = `row-${item.id}`;
+      row.dataset.id = item.id;
+    }
+    mark(row, "aria-setsize", String(this.items.length));
+    mark(row, "aria-posinset", String(index + 1));
+    mark(row, "aria-selected", String(item.id === this.chosen));
+    this.fill(row, item);
   }
 
   #grow() {

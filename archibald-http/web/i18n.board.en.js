@@ -11,6 +11,7 @@ export default {
   "board.no-problems": "Nothing, as far as this page knows.",
   "board.history": "Since this page was opened (at most 15 minutes)",
   "board.workers": "Workers and browsers",
+  "board.which": "What is not finished, the last finished ones of each agent, and all that has ended since this page was opened.",
   "board.none": "Nothing matches.",
   "board.count": "{count} of {all}",
   "connection.live": "live",

@@ -11,6 +11,7 @@ export default {
   "board.no-problems": "Niente, per quanto ne sa questa pagina.",
   "board.history": "Da quando la pagina è aperta (al massimo 15 minuti)",
   "board.workers": "Worker e browser",
+  "board.which": "Ciò che non è finito, le ultime finite di ogni agente, e tutto ciò che è finito da quando la pagina è aperta.",
   "board.none": "Nessuna corrispondenza.",
   "board.count": "{count} di {all}",
   "connection.live": "in diretta",
