@@ -133,7 +133,7 @@ async fn an_operator_follows_what_happens_to_all_agents() {
     let path = "/v1/admin/activity";
     let mut console = Device::connect(server.address, OPERATOR, path, None).await;
     assert_eq!(console.expect("hello").await.data["agents"], json!(["janet", "nancy"]));
-    let mut lists = vec![console.expect("operations").await.data, console.expect("operations").await.data];
+    let mut lists = [console.expect("operations").await.data, console.expect("operations").await.data];
     lists.sort_by_key(|list| list["agent"].to_string());
     assert_eq!(lists[0], json!({ "agent": "janet", "operations": [] }));
     let row = &lists[1]["operations"][0];

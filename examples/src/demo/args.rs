@@ -9,7 +9,7 @@ use super::error::DemoError;
 
 /// Archibald at work against a simulated ERP: to look at, or once through without a person.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "demo")]
+#[command(name = "demo", allow_negative_numbers = true)]
 pub(crate) struct Args {
     /// Do the main job once, compare with the ERP's ledger and end: 0 when nothing was doubled, lost or made up.
     #[arg(long)]
