@@ -200,6 +200,7 @@ class Line {
     this.#outer = signal;
     this.patience = patience;
     signal.addEventListener("abort", this.#abort);
+    if (signal.aborted) this.#abort();
     this.heard();
   }
 

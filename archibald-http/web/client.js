@@ -46,6 +46,7 @@ export class ArchibaldClient {
   #saving;
   #filling = new Set();
   #lastId = 0;
+  #stopped = new AbortController();
   #state = "connecting";
 
   /** @param {Options} options */
@@ -110,9 +111,11 @@ export class ArchibaldClient {
     this.#queue.kick();
   }
 
+  /** Ends all of it; what has not arrived is kept, and goes on with the next client of this device. */
   async stop() {
     this.disconnect();
     this.#queue?.close();
+    this.#stopped.abort();
     clearTimeout(this.#saving);
     await this.#save();
   }
@@ -271,7 +274,7 @@ export class ArchibaldClient {
       submit: ["POST", `pending-orders/${own}/submit`],
       enqueue: ["POST", "operations"],
     }[verb];
-    const signal = AbortSignal.timeout(SEND_TIME);
+    const signal = AbortSignal.any([AbortSignal.timeout(SEND_TIME), this.#stopped.signal]);
     const request = { method, headers, body: body && JSON.stringify(body), signal };
     try {
       const response = await this.#options.fetch(this.#url(path), request);
@@ -322,7 +325,10 @@ export class ArchibaldClient {
   }
 
   async #frame(name, frame) {
-    if (name === "snapshot") this.#replica.replace(frame);
+    if (name === "snapshot") {
+      this.#replica.replace(frame);
+      for (const order of frame.pending_orders) await this.#found(order);
+    }
     if (name === "progress") this.#replica.progress(frame);
     if (name === "batch") {
       this.#replica.apply(frame);
@@ -350,6 +356,13 @@ export class ArchibaldClient {
     const order = { id, version, content, state, created_at: at, updated_at: at };
     const done = { create: order, edit: order, delete: null }[item.verb];
     await this.#queue.settle(item, { done: done === undefined ? this.operation(operation) : done });
+  }
+
+  /** What a snapshot shows arrived too, though its event is not told any more. */
+  async #found(order) {
+    const { device, mutation } = order.origin ?? {};
+    const item = device === this.device && this.#queue.items.find(({ id }) => id === mutation);
+    if (item && ["create", "edit"].includes(item.verb)) await this.#queue.settle(item, { done: order });
   }
 
   /** Events do not carry what was asked for; it is read once, one after another. */

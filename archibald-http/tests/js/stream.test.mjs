@@ -41,6 +41,19 @@ test("a history that is lost is replaced by a snapshot", async (t) => {
   assert.deepEqual(client.operations().map(({ id }) => id), operations.map(({ id }) => id));
 });
 
+test("a client that is stopped asks no more, whatever it was at", async () => {
+  let asked = 0;
+  const client = await device({ transport: "poll", fetch: (...args) => ((asked += 1), fetch(...args)) });
+  await until(client, () => client.cursor !== null);
+  const stopping = new Promise((resolve) => client.on("frame", () => resolve(client.stop())));
+  await control("order");
+  await stopping;
+  const before = asked;
+  await control("order");
+  await control("order");
+  assert.equal(asked, before);
+});
+
 test("a device that was away goes on where it was", async (t) => {
   const storage = new MemoryStorage();
   const first = await device({ storage });

@@ -36,6 +36,7 @@ test("what is written arrives once although the answers are lost", async (t) => 
   const line = await Line.open();
   const storage = new MemoryStorage();
   const first = await device({ base: line.url, storage });
+  await until(first, () => first.cursor !== null);
   line.loseAnswers = true;
   for (let n = 0; n < 5; n += 1) await first.create(content("LOST", `A${n}`));
   const { outcome } = await first.enqueue("submit-order", { customer: "LOST" });
@@ -51,6 +52,21 @@ test("what is written arrives once although the answers are lost", async (t) => 
   const { items } = await read("operations?limit=500");
   assert.equal(items.filter(({ payload }) => payload.customer === "LOST").length, 1);
   void outcome;
+});
+
+test("what a snapshot shows has arrived, though no answer and no event said so", async (t) => {
+  const line = await Line.open();
+  const storage = new MemoryStorage();
+  const first = await device({ base: line.url, storage });
+  first.disconnect();
+  line.loseAnswers = true;
+  await first.create(content("SHOWN"));
+  while ((await kept("SHOWN")).length === 0);
+  await first.stop();
+  const second = await device({ storage, base: line.url });
+  t.after(() => (line.close(), second.stop()));
+  await until(second, () => second.unsent === 0);
+  assert.equal((await kept("SHOWN")).length, 1);
 });
 
 test("two devices that edit the same order do not overwrite each other", async (t) => {
