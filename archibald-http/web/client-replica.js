@@ -54,18 +54,18 @@ export class Replica {
     else if (event.type.startsWith("pending_order.")) this.#pendingOrder(event);
   }
 
-  #operation({ type, at, seq, operation: id, origin, why, result, step, effect, ...event }) {
+  #operation({ type, at, operation: id, kind, class: class_, state, key, run_at, step, result, why, evidence, by, effect }) {
     const known = this.operations.get(id) ?? { id, created_at: at, attempts: [], effects: [], evidence: [] };
-    const next = { ...known, ...event };
-    if (type === "operation.step") Object.assign(next, { step });
-    else {
-      for (const field of ["step", "progress", "problem", "why", "result", "finished_at"]) delete next[field];
-    }
-    if (result !== undefined) next.result = result;
-    if (why !== undefined) next.problem = { detail: why, ...(effect && { effect }) };
-    if (event.state === "cancelled") next.problem = { detail: `cancelled by ${event.by}` };
-    if (FINISHED.has(event.state)) next.finished_at = at;
-    this.operations.set(id, next);
+    const next = { ...known, kind, class: class_, state };
+    if (type === "operation.step") return this.operations.set(id, { ...next, step });
+    for (const field of ["step", "progress", "problem", "why", "result", "finished_at", "waits"]) delete next[field];
+    for (const [field, value] of Object.entries({ key, run_at, result })) if (value !== undefined) next[field] = value;
+    if (state === "available" && why) next.waits = why;
+    if (state === "cancelled") next.problem = { detail: `cancelled by ${by}` };
+    else if (state === "in_doubt") next.problem = { detail: evidence };
+    else if (FINISHED.has(state) && why) next.problem = { detail: why, ...(effect && { effect }) };
+    if (FINISHED.has(state)) next.finished_at = at;
+    return this.operations.set(id, next);
   }
 
   #pendingOrder({ type, at, seq, pending_order: id, ...event }) {

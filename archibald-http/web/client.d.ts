@@ -41,6 +41,8 @@ export interface Operation {
   result?: Record<string, unknown>;
   problem?: { detail: string; effect?: string };
   step?: string;
+  /** Why it waits for another attempt. */
+  waits?: string;
   progress?: Progress;
   created_at: string;
   finished_at?: string;

@@ -1,4 +1,4 @@
-//! The JavaScript client, by Node's own tests against a real server.
+//! The JavaScript client and what else runs without a page, by Node's own tests against a real server.
 
 use std::process::Stdio;
 
@@ -13,7 +13,7 @@ use crate::server::{NANCY, Server, config, soon};
 use archibald_core::port::EventBus;
 use archibald_http::{ApiConfig, Rate, ServeLimits};
 
-const TESTS: [&str; 2] = ["stream", "writes"];
+const TESTS: [&str; 3] = ["money", "stream", "writes"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_client_resumes_and_writes_once() {
