@@ -18,6 +18,7 @@ export class Editor {
   #catalogue;
   #go;
   #ask;
+  #isOnline;
   #base;
   #made = null;
   #shown = null;
@@ -25,12 +26,13 @@ export class Editor {
   #lines = [];
   #save = debounced(PAUSE_MS, () => this.#write());
 
-  constructor(root, { client, catalogue, go, ask }) {
+  constructor(root, { client, catalogue, go, ask, isOnline }) {
     this.#root = root;
     this.#client = client;
     this.#catalogue = catalogue;
     this.#go = go;
     this.#ask = ask;
+    this.#isOnline = isOnline;
   }
 
   /** Opens another one; null closes. What was typed in the one before is saved. */
@@ -284,7 +286,7 @@ export class Editor {
     const { status } = this.#form;
     const saving = unsent || this.#save.waits();
     const words = state === "submitted" ? t("order.is-order", { order: order ?? "" }) : state === "submitting" ? t("order.submitting")
-      : this.id === "new" ? "" : !saving ? t("order.saved") : this.#client.state === "online" ? t("order.saving") : t("order.kept");
+      : this.id === "new" ? "" : !saving ? t("order.saved") : this.#isOnline() ? t("order.saving") : t("order.kept");
     if (status.textContent !== words) status.textContent = words;
     if (problem !== undefined) this.#showProblem(t("order.problem", { why: problem.detail }));
   }

@@ -35,7 +35,7 @@ document.addEventListener("languagechange", () => client && (drawState(), draw()
 document.addEventListener("visibilitychange", rest);
 addEventListener("hashchange", route);
 addEventListener("online", () => client?.wake());
-addEventListener("offline", () => client && drawState());
+addEventListener("offline", () => client && draw());
 addEventListener("pagehide", () => editor?.flush());
 navigator.serviceWorker?.register("/sw.js", { scope: "/app" }).catch(() => {});
 
@@ -61,7 +61,7 @@ async function begin(me) {
   client = new ArchibaldClient({ agent, space, storage, onRefused: askAgain });
   catalogue = new Catalogue(client, storage, `${agent} ${space}/`);
   lists = new Lists(client, catalogue, act);
-  editor = new Editor($("editor"), { client, catalogue, go, ask });
+  editor = new Editor($("editor"), { client, catalogue, go, ask, isOnline: () => lineState() === "online" });
   client.on("state", drawState);
   client.on("state", (state) => state === "online" && catalogue.isOld && refreshCatalogue());
   client.on("change", drawSoon);
@@ -135,8 +135,13 @@ function draw() {
   drawState();
 }
 
+/** The browser knows sooner than the stream that there is no network. */
+function lineState() {
+  return navigator.onLine ? client.state : "offline";
+}
+
 function drawState() {
-  const state = navigator.onLine ? client.state : "offline";
+  const state = lineState();
   const tone = { online: "ok", stale: "warn", offline: "warn", refused: "bad" }[state] ?? "";
   const { unsent } = client;
   const text = [t(`line.${state}`), unsent > 0 && state !== "online" && t("line.unsent", { count: unsent })].filter(Boolean).join(" · ");

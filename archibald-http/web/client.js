@@ -304,6 +304,8 @@ export class ArchibaldClient {
     else if (done?.version) this.#takeAnswer(done);
     else if (verb === "delete") this.#replica.pendingOrders.delete(this.#idOf(draft));
     else if (done?.kind && !this.#replica.operations.has(done.id)) this.#replica.operations.set(done.id, done);
+    // Kept as arrived before it is forgotten as unsent: a page that ends in between shows it all the same.
+    await this.#save();
   }
 
   /** The stream brings the same; whichever comes first. */
@@ -440,6 +442,7 @@ export class ArchibaldClient {
   }
 
   async #save() {
+    clearTimeout(this.#saving);
     this.#saving = undefined;
     await this.#storage.set(`${this.#prefix}replica`, this.#replica.kept()).catch(() => {});
   }

@@ -80,8 +80,15 @@ export function signInForm(form, onSignedIn) {
   });
 }
 
+// A link that is opened where the page is open already loads nothing by itself.
+addEventListener("hashchange", () => tokenInAddress() && location.reload());
+
+function tokenInAddress() {
+  return new URLSearchParams(location.hash.slice(1)).get("token");
+}
+
 function tokenFromAddress() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  const given = tokenInAddress();
   if (given) history.replaceState(history.state, "", location.pathname + location.search);
   return given;
 }
