@@ -1,15 +1,15 @@
 // The operator's board: what runs, what waits and why, what is in doubt, and what can be done about it.
 
-import { Agents } from "./board.agents.js";
-import { charts } from "./board.charts.js";
-import { Board, STATES } from "./board.data.js";
-import { Detail } from "./board.detail.js";
-import { pauseSomething, showShortcuts } from "./board.dialogs.js";
-import { age, el, mark, say, time, tone } from "./board.dom.js";
-import { follow } from "./board.feed.js";
-import { Filter } from "./board.filter.js";
-import { List } from "./board.list.js";
-import { kindWords, stepWords } from "./board.words.js";
+import { Agents } from "./board-agents.js";
+import { charts } from "./board-charts.js";
+import { Board, STATES } from "./board-data.js";
+import { Detail } from "./board-detail.js";
+import { pauseSomething, showShortcuts } from "./board-dialogs.js";
+import { age, el, mark, say, time, tone } from "./board-dom.js";
+import { follow } from "./board-feed.js";
+import { Filter } from "./board-filter.js";
+import { List } from "./board-list.js";
+import { kindWords, stepWords } from "./board-words.js";
 import { addMessages, languageChoice, t, translate } from "./i18n.js";
 import { signInForm, signOut, whoAmI } from "./session.js";
 

@@ -1,8 +1,8 @@
 // The demonstration: both sides of the product in one view, and buttons that break it. The page is served by the
 // demo itself (`cargo xtask demo`), whose controls it uses with the token of its link.
 
-import { el, mark, say, time, tone } from "./board.dom.js";
-import { kindWords, stepWords } from "./board.words.js";
+import { el, mark, say, time, tone } from "./board-dom.js";
+import { kindWords, stepWords } from "./board-words.js";
 import { addMessages, languageChoice, t, translate } from "./i18n.js";
 
 const FAULTS = ["kill", "drop", "expire", "slow"];

@@ -50,12 +50,13 @@ export async function setLanguage(next) {
 }
 
 /**
- * Fills elements that name a key: data-t="key" for the text, data-t-NAME="key" for the attribute NAME
+ * Fills elements that name a key (one without words yet stays as it is): data-t="key" for the text, data-t-NAME="key" for the attribute NAME
  * (data-t-aria-label, data-t-placeholder, data-t-title).
  */
 export function translate(root) {
   for (const element of root.querySelectorAll("*")) {
     for (const [name, key] of Object.entries(element.dataset)) {
+      if (!has(key)) continue;
       if (name === "t") element.textContent = t(key);
       else if (/^t[A-Z]/.test(name)) {
         const attribute = name.slice(1).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).slice(1);

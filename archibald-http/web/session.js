@@ -47,6 +47,7 @@ export async function signInAgain() {
 export async function whoAmI() {
   const given = tokenFromAddress();
   if (given) return signIn(given);
+  if (lastKnown() === null) return null;
   const response = await fetch("/v1/me", { cache: "no-store" }).catch(() => null);
   if (response?.ok) return remember(await response.json());
   if (response && response.status < 500) {
@@ -54,7 +55,7 @@ export async function whoAmI() {
     return null;
   }
   const last = lastKnown();
-  return last && { ...last, offline: true };
+  return last ? { ...last, offline: true } : null;
 }
 
 /** Makes a form sign in: it has an input `token` and an element with role="alert". */
@@ -79,8 +80,15 @@ export function signInForm(form, onSignedIn) {
   });
 }
 
+// A link that is opened where the page is open already loads nothing by itself.
+addEventListener("hashchange", () => tokenInAddress() && location.reload());
+
+function tokenInAddress() {
+  return new URLSearchParams(location.hash.slice(1)).get("token");
+}
+
 function tokenFromAddress() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  const given = tokenInAddress();
   if (given) history.replaceState(history.state, "", location.pathname + location.search);
   return given;
 }
@@ -95,11 +103,12 @@ function remember({ name, scope, agents }) {
   return me;
 }
 
+/** Null where nobody signed in here; where storage is forbidden, nobody knows. */
 function lastKnown() {
   try {
     return JSON.parse(localStorage.getItem(KEPT));
   } catch {
-    return null;
+    return undefined;
   }
 }
 

@@ -69,25 +69,101 @@ async fn a_file_that_is_known_is_not_sent_again() {
 #[tokio::test]
 async fn every_element_that_a_script_reaches_for_is_there() {
     let server = Server::start().await;
-    for (page, name) in [("/", "index"), ("/board", "board"), ("/demo", "demo")] {
+    let scripts =
+        [("/", "index"), ("/app", "app"), ("/app", "app-lists"), ("/board", "board"), ("/demo", "demo")];
+    for (page, name) in scripts {
         let html = server.get("", page).await.text().to_owned();
         let script = server.get("", &format!("/assets/{name}.js")).await;
-        let ids = script.text().split("$(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
-        for id in ids {
-            assert!(html.contains(&format!("id=\"{id}\"")), "{page}: {id}");
+        for start in ["$(\"", "getElementById(\"", "part(\"", "#fill(\""] {
+            for id in between(script.text(), start, '"') {
+                assert!(html.contains(&format!("id=\"{id}\"")), "{page}: {id}");
+            }
         }
     }
 }
 
-/// Both languages say the same things.
+/// Both languages say the same things, and all that the pages ask for.
 #[tokio::test]
 async fn every_word_is_there_in_both_languages() {
     let server = Server::start().await;
-    for name in ["i18n", "i18n.board", "i18n.demo"] {
+    let mut known = vec![];
+    for name in ["i18n", "i18n.app", "i18n.board", "i18n.demo"] {
         let (italian, english) = (keys(&server, name, "it").await, keys(&server, name, "en").await);
         assert!(italian.len() > 10);
         assert_eq!(italian, english, "{name}");
+        known.extend(italian);
     }
+    for path in [
+        "/",
+        "/app",
+        "/assets/app.js",
+        "/assets/app-catalogue.js",
+        "/assets/app-conflict.js",
+        "/assets/app-editor.js",
+        "/assets/app-lists.js",
+        "/assets/app-words.js",
+        "/board",
+        "/assets/board.js",
+        "/assets/board-filter.js",
+        "/assets/board-agents.js",
+        "/assets/board-charts.js",
+        "/assets/board-detail.js",
+        "/assets/board-dialogs.js",
+        "/assets/board-words.js",
+        "/demo",
+        "/assets/demo.js",
+        "/assets/index.js",
+        "/assets/session.js",
+    ] {
+        let page = server.get("", path).await;
+        let asked = ["data-t=\"", "data-t-aria-label=\"", " t(\"", "(t(\"", "[t(\"", ", t(\""]
+            .into_iter()
+            .flat_map(|start| between(page.text(), start, '"'));
+        for key in asked {
+            assert!(known.contains(&key), "{path} asks for {key}");
+        }
+    }
+}
+
+/// What comes over the wire before a person sees the app for the first time.
+#[tokio::test]
+async fn the_first_view_is_light() {
+    let server = Server::start().await;
+    let (mut open, mut known, mut bytes) = (vec!["/app".to_owned()], vec![], 0);
+    while let Some(path) = open.pop() {
+        // One language is loaded, and the icon of a home screen when it is put there.
+        if known.contains(&path) || path.ends_with(".en.js") || path.ends_with(".png") {
+            continue;
+        }
+        let asked = [("accept-encoding", "gzip")];
+        bytes += server.send(request(Method::GET, "", &path, &asked, None)).await.bytes.len();
+        let text = server.get("", &path).await.text().to_owned();
+        open.extend(assets_of(&text));
+        open.extend(between(&text, "\"./", '"').into_iter().map(|name| format!("/assets/{name}")));
+        known.push(path);
+    }
+    assert!(known.len() > 15, "{known:?}");
+    assert!(bytes <= 60 * 1024, "{bytes} bytes of {known:?}");
+}
+
+/// The shell that is kept for starting without a network is all that the app imports.
+#[tokio::test]
+async fn the_app_is_kept_whole_for_starting_without_a_network() {
+    let server = Server::start().await;
+    let worker = server.get("", "/sw.js").await.text().to_owned();
+    assert!(!between(&worker, "\"/", '"').iter().any(|path| path.starts_with("v1")), "data is never kept");
+    let (mut open, mut known) = (vec!["/app".to_owned()], vec![]);
+    while let Some(path) = open.pop() {
+        if known.contains(&path) || path.ends_with(".png") {
+            continue;
+        }
+        assert!(worker.contains(&format!("\"{path}\"")), "{path} is not kept");
+        let text = server.get("", &path).await.text().to_owned();
+        open.extend(assets_of(&text));
+        open.extend(between(&text, "\"./", '"').into_iter().map(|name| format!("/assets/{name}")));
+        known.push(path);
+    }
+    assert!(known.len() > 15, "{known:?}");
 }
 
 async fn keys(server: &Server, name: &str, language: &str) -> Vec<String> {
@@ -97,6 +173,12 @@ async fn keys(server: &Server, name: &str, language: &str) -> Vec<String> {
 }
 
 fn assets_of(html: &str) -> Vec<String> {
-    let named = html.split("\"/assets/").skip(1).filter_map(|rest| rest.split('"').next());
-    named.map(|name| format!("/assets/{name}")).collect()
+    if !html.starts_with("<!doctype html>") {
+        return vec![];
+    }
+    between(html, "\"/assets/", '"').into_iter().map(|name| format!("/assets/{name}")).collect()
+}
+
+fn between(text: &str, start: &str, end: char) -> Vec<String> {
+    text.split(start).skip(1).filter_map(|rest| rest.split(end).next()).map(str::to_owned).collect()
 }

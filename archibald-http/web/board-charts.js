@@ -1,7 +1,7 @@
 // Three small charts of the last quarter of an hour, drawn from what the stream told since the page was opened.
 
-import { BUCKET_MS, percentile } from "./board.data.js";
-import { el, say, span, svg, time } from "./board.dom.js";
+import { BUCKET_MS, percentile } from "./board-data.js";
+import { el, say, span, svg, time } from "./board-dom.js";
 import { t } from "./i18n.js";
 
 const WIDTH = 320;

@@ -1,6 +1,6 @@
 // A list of any length of which only the rows in sight exist.
 
-import { el, mark } from "./board.dom.js";
+import { el, mark } from "./board-dom.js";
 
 const BEYOND = 6;
 

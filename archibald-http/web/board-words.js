@@ -1,6 +1,6 @@
 // What the server says in names, in words: why something waits, what happened to it.
 
-import { el, short, span, time } from "./board.dom.js";
+import { el, short, span, time } from "./board-dom.js";
 import { has, t } from "./i18n.js";
 
 /** Why an operation is not running, one sentence a reason; `open(agent, id)` goes to an operation that is named. */

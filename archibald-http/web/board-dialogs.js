@@ -1,8 +1,8 @@
 // Questions before something is done that cannot be taken back, each with what will follow from it.
 
-import { call, pathOf } from "./board.feed.js";
-import { el, short } from "./board.dom.js";
-import { kindWords } from "./board.words.js";
+import { call, pathOf } from "./board-feed.js";
+import { el, short } from "./board-dom.js";
+import { kindWords } from "./board-words.js";
 import { t } from "./i18n.js";
 
 /** Asks; `act(form)` does it and answers what went wrong, or nothing. */

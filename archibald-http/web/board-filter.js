@@ -1,8 +1,8 @@
 // What the list shows. The choice is in the address, so that it can be kept and handed on.
 
-import { STATES } from "./board.data.js";
-import { el } from "./board.dom.js";
-import { kindWords } from "./board.words.js";
+import { STATES } from "./board-data.js";
+import { el } from "./board-dom.js";
+import { kindWords } from "./board-words.js";
 import { t } from "./i18n.js";
 
 const NAMES = ["text", "state", "agent", "kind", "problem"];

@@ -1,9 +1,9 @@
 // One operation, beside the list: why it waits, what it did, what was kept of it, and what can be done.
 
-import { call, pathOf } from "./board.feed.js";
-import { cancelIt, evidence, resolveDoubt, retryIt } from "./board.dialogs.js";
-import { badge, el, moment, span, time } from "./board.dom.js";
-import { kindWords, receipt, stepWords, timeline, whyItWaits } from "./board.words.js";
+import { call, pathOf } from "./board-feed.js";
+import { cancelIt, evidence, resolveDoubt, retryIt } from "./board-dialogs.js";
+import { badge, el, moment, span, time } from "./board-dom.js";
+import { kindWords, receipt, stepWords, timeline, whyItWaits } from "./board-words.js";
 import { t } from "./i18n.js";
 
 const AT_LEAST = 1000;

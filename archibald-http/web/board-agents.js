@@ -1,8 +1,8 @@
 // Beside the list: what each agent does, what went wrong by sort, what is paused, and who works.
 
-import { drainWorker, resume, scopeWords } from "./board.dialogs.js";
-import { age, el, mark, say, time } from "./board.dom.js";
-import { kindWords, stepWords } from "./board.words.js";
+import { drainWorker, resume, scopeWords } from "./board-dialogs.js";
+import { age, el, mark, say, time } from "./board-dom.js";
+import { kindWords, stepWords } from "./board-words.js";
 import { t } from "./i18n.js";
 
 export class Agents {
