@@ -35,7 +35,7 @@ export default {
   "demo.erp.open": "Open the ERP",
   "demo.erp.ledger": "Its ledger",
   "demo.saved": "{saved} orders saved, {logins} logins",
-  "demo.struck": "answer withheld",
+  "demo.struck": "met a fault",
   "worker.up": "runs, process {pid}",
   "worker.killed": "killed",
   "erp.up": "answers",

@@ -35,7 +35,7 @@ export default {
   "demo.erp.open": "Apri l'ERP",
   "demo.erp.ledger": "Il suo registro",
   "demo.saved": "{saved} ordini salvati, {logins} accessi",
-  "demo.struck": "risposta trattenuta",
+  "demo.struck": "colpito da un guasto",
   "worker.up": "gira, processo {pid}",
   "worker.killed": "ucciso",
   "erp.up": "risponde",
