@@ -11,7 +11,7 @@ fn tile(state: &str) -> String {
 }
 
 /// An order whose save fails, while somebody else's looks just like it: nobody can tell but a person.
-async fn doubt(office: &Office) -> String {
+pub async fn doubt(office: &Office) -> String {
     let order = office.order(0);
     let content = OrderContent {
         customer: order.customer.clone(),

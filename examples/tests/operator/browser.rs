@@ -24,7 +24,7 @@ const WATCH: &str = "window.wrong = [];
 
 /// One tab of a browser of its own.
 pub struct Tab {
-    page: Page,
+    pub page: Page,
     _context: Context,
     browser: Browser,
     profiles: TempDir,

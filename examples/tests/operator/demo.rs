@@ -7,7 +7,7 @@ use crate::browser::Tab;
 use crate::office::{Running, start};
 
 /// The demo and the address of its page.
-fn demo(folder: &Path) -> (Running, String) {
+pub fn demo(folder: &Path) -> (Running, String) {
     // Built with the tests, and looked for beside the demo.
     let _ = (env!("CARGO_BIN_EXE_server"), env!("CARGO_BIN_EXE_erp"));
     let args =

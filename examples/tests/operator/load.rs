@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -37,7 +37,7 @@ async fn ten_thousand_operations_of_sixty_agents_cost_little() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let serving = tokio::spawn(axum::serve(listener, server()).into_future());
-    let tab = Tab::open(&format!("{base}/board"), (1440, 1000), "light").await;
+    let tab = Tab::open(&format!("{base}/board#token=any"), (1440, 1000), "light").await;
     tab.until("parseInt(document.querySelector('#count').innerText) >= 10000").await;
     let rows: usize = tab.read("document.querySelectorAll('#list [role=option]').length").await;
     assert!(rows < 60, "{rows} rows for a list of {OPERATIONS}");
@@ -82,6 +82,7 @@ fn server() -> Router {
     let me = async || axum::Json(json!({ "name": "operator", "scope": "operator", "agents": agents() }));
     Router::new()
         .route("/v1/me", get(me))
+        .route("/v1/session", post(me))
         .route("/v1/admin/events", get(overviews))
         .route("/v1/admin/activity", get(activity))
         .fallback(file)
