@@ -1,9 +1,9 @@
 // Questions before something is done that cannot be taken back, each with what will follow from it.
 
 import { call, pathOf } from "./board-feed.js";
-import { el, short } from "./board-dom.js";
+import { el, short, time } from "./board-dom.js";
 import { kindWords } from "./board-words.js";
-import { t } from "./i18n.js";
+import { has, t } from "./i18n.js";
 
 /** Asks; `act(form)` does it and answers what went wrong, or nothing. */
 function ask({ title, body, action, danger, wide, act }) {
@@ -115,7 +115,7 @@ export function resolveDoubt(operation, onDecided) {
   const number = el("input", { name: "number", autocomplete: "off", "aria-describedby": "number-hint", value: typeof known === "string" ? known : null });
   const numberField = el("label.field", { hidden: true }, el("span", {}, t(`resolve.number.${name}`)), number, el("span.muted", { id: "number-hint" }, t("resolve.number.hint")));
   const choice = (outcome) => el("label.choice", {},
-    el("input", { type: "radio", name: "outcome", value: outcome, required: true }),
+    el("input", { type: "radio", name: "outcome", value: outcome, required: true, autofocus: outcome === "applied" }),
     el("span", {}, el("strong", {}, t(`resolve.${outcome}`)), el("span.muted", {}, t(`resolve.${outcome}.follows`))));
   const choices = el("fieldset.choices", {}, el("legend", {}, t("resolve.question")), ["applied", "not_applied", "abandon"].map(choice), numberField,
     el("label.field", {}, el("span", {}, t("resolve.note")), el("input", { name: "note", maxlength: "500" })));
@@ -150,15 +150,18 @@ function seen(operation) {
     el("details", {}, el("summary", {}, t("detail.payload")), el("pre", {}, JSON.stringify(operation.payload, null, 2))));
 }
 
-/** What was kept of the ERP's pages: pictures to look at, the rest to take away. */
+/** What was kept of the ERP's pages: pictures to look at, the newest first, then the rest to take away. */
 export function evidence(operation) {
   if (!operation.evidence.length) return el("p.muted", {}, t("evidence.none"));
-  const shown = operation.evidence.map((kept) => {
-    const caption = `${kept.name} · ${new Date(kept.at).toLocaleTimeString()}`;
-    const picture = kept.media_type.startsWith("image/") ? el("img", { src: kept.href, alt: t("evidence.alt", { name: kept.name }), loading: "lazy" }) : null;
-    return el("li", {}, el("a", { href: kept.href, target: "_blank", rel: "noopener" }, picture, el("span", {}, caption)));
-  });
-  return el("ul.evidence", {}, shown);
+  const isPicture = ({ media_type }) => media_type.startsWith("image/");
+  const caption = (kept) => `${has(`evidence.${kept.name}`) ? t(`evidence.${kept.name}`) : kept.name} · ${time(Date.parse(kept.at))}`;
+  const link = (kept, ...more) => el("li", {}, el("a", { href: kept.href, target: "_blank", rel: "noopener" }, ...more, el("span", {}, caption(kept))));
+  const picture = (kept) => link(kept, el("img", { src: kept.href, alt: t("evidence.alt", { name: caption(kept) }), loading: "lazy" }));
+  const pictures = operation.evidence.filter(isPicture).reverse();
+  const rest = operation.evidence.filter((kept) => !isPicture(kept)).reverse();
+  return el("div.stack.tight", {},
+    pictures.length ? el("ul.evidence", {}, pictures.map(picture)) : null,
+    rest.length ? el("ul.evidence.rest", {}, rest.map((kept) => link(kept))) : null);
 }
 
 export function showShortcuts(shortcuts) {

@@ -137,6 +137,7 @@ fn props(
         submitted: Arc::default(),
         prefix: format!("demo-{now}-"),
         latency_ms: args.latency_ms,
+        faults: args.faults.clone(),
     })
 }
 

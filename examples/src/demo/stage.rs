@@ -52,6 +52,8 @@ pub(super) struct Props {
     /// Put before the keys of orders, so that they are of this run.
     pub(super) prefix: String,
     pub(super) latency_ms: u64,
+    /// What the ERP does wrong by chance, besides.
+    pub(super) faults: String,
 }
 
 impl Stage {

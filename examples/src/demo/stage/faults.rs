@@ -164,7 +164,9 @@ async fn strike(props: &Props, fault: Fault) -> Result<Option<LedgerEntry>, Cont
         }
         sleep(LOOK).await;
     }
+    // The rule that found nothing to strike must not strike later, when nobody expects it.
     props.control.clear_faults().await?;
+    props.control.set_spec(&props.faults).await?;
     Ok(None)
 }
 
