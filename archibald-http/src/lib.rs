@@ -34,7 +34,6 @@ mod auth;
 mod limit;
 mod middleware;
 mod openapi;
-mod page;
 mod problem;
 mod request;
 mod routes;
@@ -42,6 +41,7 @@ mod serve;
 mod state;
 mod stream;
 mod time;
+mod web;
 mod wire;
 
 pub use self::auth::{
@@ -54,6 +54,7 @@ pub use self::routes::router;
 pub use self::serve::{ServeLimits, serve};
 pub use self::state::{ApiConfig, ApiState};
 pub use self::stream::{Bye, Frame, Heartbeat, Hello, StreamConfig, Subscription};
+pub use self::web::page_file;
 pub use self::wire::{
     AttemptView, EffectView, EvidenceView, OperationView, PendingOrderView, ProblemView, ProgressView,
 };

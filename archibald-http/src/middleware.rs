@@ -23,9 +23,10 @@ const REQUEST_ID_LIMIT: usize = 64;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Scripts, styles and requests of this origin, and nothing inline.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Everything of this origin, and nothing inline. Pages may show each other in frames, nobody else may show them.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+                      connect-src 'self'; manifest-src 'self'; worker-src 'self'; frame-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /// The outermost layer: an id and a span for the request, a limit on its time, a 500 for its panics, and
 /// the headers that every answer carries.

@@ -24,15 +24,15 @@ use crate::auth::{AgentAccess, OperatorAccess};
 use crate::middleware::{admit, authenticate, envelope};
 use crate::problem::Problem;
 use crate::state::ApiState;
-use crate::{openapi, page};
+use crate::{openapi, web};
 
-/// The whole API and its page. Every route under `/v1` but the one that
+/// The whole API and its pages. Every route under `/v1` but the one that
 /// signs in asks for a token, those that do not exist too.
 pub fn router(state: ApiState) -> Router {
     let (router, document) = with_document(&state);
     router
         .route("/openapi.json", get(move || async move { Json(document) }))
-        .merge(page::routes())
+        .merge(web::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(compression())
@@ -107,6 +107,7 @@ fn of_operator(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(admin::process::pool))
         .routes(routes!(admin::process::end))
         .routes(routes!(admin::events::follow))
+        .routes(routes!(admin::events::activity))
         .routes(routes!(admin::sessions::revoke))
         .split_for_parts();
     let guard = from_extractor_with_state::<OperatorAccess, _>(state.clone());

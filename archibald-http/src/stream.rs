@@ -5,6 +5,7 @@
 //! behind in the log, at no cost to anybody, and below the floor it gets a snapshot. SSE, WebSocket and
 //! long poll are thin adapters on top of the same frames.
 
+mod activity;
 mod frame;
 mod long_poll;
 mod overview;
@@ -14,6 +15,7 @@ mod subscription;
 mod thinning;
 mod ws;
 
+pub(crate) use self::activity::{AGENTS as AGENTS_FOLLOWED, follow_activity};
 pub use self::frame::{Bye, Frame, Heartbeat, Hello};
 pub(crate) use self::long_poll::{long_poll, polling};
 pub(crate) use self::overview::follow_overview;

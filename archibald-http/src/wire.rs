@@ -1,6 +1,7 @@
 //! Operations as clients read them.
 
 mod pending_order;
+mod row;
 
 use archibald_core::effect::{EffectRecord, EffectState, Mark, Receipt};
 use archibald_core::event::Progress;
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 
 pub(crate) use self::pending_order::OrderContentSchema;
 pub use self::pending_order::PendingOrderView;
+pub(crate) use self::row::OperationRow;
 
 /// An operation. Absent fields are left out.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]

@@ -26,6 +26,7 @@ mod servers;
 mod sightings;
 pub(crate) mod simulator;
 mod sse;
+mod stage;
 mod store;
 mod submit;
 mod timeline;
@@ -75,7 +76,7 @@ async fn once(args: &Args) -> Result<ExitCode, DemoError> {
         println!("{}", outcome.json());
         eprint!("{}", outcome.findings());
     } else {
-        print!("{}{}", outcome.table(), outcome.findings());
+        print!("{}{}{}", outcome.table(), outcome.findings(), outcome.last_line());
     }
     Ok(ExitCode::from(u8::from(!outcome.is_right())))
 }

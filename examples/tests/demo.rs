@@ -47,6 +47,15 @@ fn every_order_is_done_once_and_nothing_is_left_behind() {
 }
 
 #[test]
+fn a_person_reads_the_outcome_in_the_last_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&folder, "--once --driver direct --agents 2 --orders 4 --latency-ms 5 --store sqlite");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!((output.status.code(), text.lines().last()), (Some(0), Some("passed")), "{text}");
+    assert!(is_empty(folder.path()), "a store of the run's own goes with it");
+}
+
+#[test]
 fn kills_aimed_between_release_and_record_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let args = "--once --json --driver direct --agents 2 --orders 4 --kill-every 3 --latency-ms 5";
@@ -79,6 +88,8 @@ fn what_cannot_be_done_is_said_with_its_exit_code() {
     let cases = [
         ("--once --workers 2", 2, "--store postgres"),
         ("--once --no-such-flag", 2, "--no-such-flag"),
+        ("--once --orders x", 2, "'--orders <ORDERS>': expected a whole number"),
+        ("--once --store oracle", 2, "sqlite:PATH, sqlite, postgres://"),
         ("--once --driver direct --data no-such-folder", 1, "no-such-folder"),
         ("--once --driver direct --concurrency 99", 2, "concurrency 99"),
         ("--once --driver direct --store sqlite:/proc/none/x.db", 1, "/proc/none"),

@@ -1,5 +1,6 @@
 //! One page: navigate, click, fill, read.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use chromiumoxide::cdp::browser_protocol::page::{
     CaptureScreenshotFormat, CaptureScreenshotParams, HandleJavaScriptDialogParams, NavigateParams,
 };
 use chromiumoxide::cdp::browser_protocol::target::CloseTargetParams;
-use chromiumoxide::types::Command;
+use chromiumoxide::types::{Command, Method};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,6 +26,29 @@ use super::{DriverError, ElementProblem, Gone, Limit, Link};
 
 /// A page that is taller is not painted whole, in CSS pixels: it would take longer than anybody waits.
 const TALLEST: f64 = 6000.0;
+
+/// A command by its name.
+#[derive(Debug)]
+struct Plain {
+    method: &'static str,
+    params: Value,
+}
+
+impl Serialize for Plain {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.params.serialize(serializer)
+    }
+}
+
+impl Method for Plain {
+    fn identifier(&self) -> Cow<'static, str> {
+        self.method.into()
+    }
+}
+
+impl Command for Plain {
+    type Response = Value;
+}
 
 /// A page of a context. Dropping it closes it.
 ///
@@ -168,6 +192,21 @@ impl Page {
     ) -> Result<T, DriverError> {
         let command = script::call(function, argument)?;
         limit.run(what, self.core.evaluate(command)).await
+    }
+
+    /// A command of the DevTools protocol that has no method of its own here, such as keys, viewports and metrics;
+    /// answers its result as it came.
+    ///
+    /// # Errors
+    /// [`DriverError::Refused`] when Chromium does not accept it. If the future is dropped, it may be carried out
+    /// all the same.
+    pub async fn command(
+        &self,
+        limit: &Limit,
+        method: &'static str,
+        params: Value,
+    ) -> Result<Value, DriverError> {
+        limit.run(method, self.core.call(Plain { method, params })).await
     }
 
     /// Address, title and HTTP status of what it shows.

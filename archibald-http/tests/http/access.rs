@@ -48,6 +48,7 @@ fn of_operator() -> Vec<(Method, String)> {
         (Method::GET, "/v1/admin/doubts".into()),
         (Method::GET, "/v1/admin/pool".into()),
         (Method::GET, "/v1/admin/events".into()),
+        (Method::GET, "/v1/admin/activity".into()),
     ]
 }
 
@@ -111,8 +112,8 @@ async fn an_agent_sees_no_sign_of_what_is_the_operators() {
     let server = Server::start().await;
     for (method, path) in of_operator() {
         ask(&server, NANCY, &method, &path).await.problem(404, "not-found");
-        // The stream would never end; `admin_lists` follows it.
-        if path != "/v1/admin/events" {
+        // The streams would never end; `admin_lists` follows them.
+        if !["/v1/admin/events", "/v1/admin/activity"].contains(&path.as_str()) {
             assert_ne!(ask(&server, OPERATOR, &method, &path).await.status, 404);
         }
     }

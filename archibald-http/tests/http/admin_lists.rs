@@ -124,3 +124,37 @@ async fn an_operator_follows_the_overview() {
     assert_eq!(console.expect("bye").await.data["reason"], "revoked");
     assert!(console.next().await.is_none());
 }
+
+#[tokio::test]
+async fn an_operator_follows_what_happens_to_all_agents() {
+    let server = Server::start().await;
+    let (nancy, janet) = (agent("nancy"), agent("janet"));
+    let waits = server.door.submit(&nancy, "waits").await.to_string();
+    let path = "/v1/admin/activity";
+    let mut console = Device::connect(server.address, OPERATOR, path, None).await;
+    assert_eq!(console.expect("hello").await.data["agents"], json!(["janet", "nancy"]));
+    let mut lists = [console.expect("operations").await.data, console.expect("operations").await.data];
+    lists.sort_by_key(|list| list["agent"].to_string());
+    assert_eq!(lists[0], json!({ "agent": "janet", "operations": [] }));
+    let row = &lists[1]["operations"][0];
+    assert_eq!(
+        (&row["id"], &row["state"], &row["attempts"]),
+        (&json!(waits), &json!("available"), &json!(0))
+    );
+    assert!(row.get("payload").is_none(), "{row}");
+    let id = server.door.submit(&janet, "later").await;
+    let mut seen = vec![];
+    while seen.is_empty() {
+        let frame = console.next().await.unwrap();
+        if frame.name == "events" {
+            seen.push(frame.data);
+        }
+    }
+    assert_eq!((&seen[0]["agent"], &seen[0]["events"][0]["operation"]), (&json!("janet"), &json!(id)));
+    let mut one = Device::connect(server.address, OPERATOR, &format!("{path}?agent=nancy"), None).await;
+    assert_eq!(one.expect("hello").await.data["agents"], json!(["nancy"]));
+    assert_eq!(one.expect("operations").await.data["agent"], "nancy");
+    assert_eq!(one.expect("heartbeat").await.id, None);
+    server.post(OPERATOR, "/v1/admin/sessions/revoke", &[], &json!({ "name": "operator" })).await;
+    assert_eq!(one.expect("bye").await.data["reason"], "revoked");
+}

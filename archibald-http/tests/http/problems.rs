@@ -11,7 +11,7 @@ async fn every_answer_carries_an_id_and_the_headers_that_protect() {
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
         let policy = answer.header("content-security-policy");
-        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'self'"));
         assert!(!policy.contains("unsafe"));
         assert_eq!(answer.header("access-control-allow-origin"), "");
         assert_eq!(answer.header("x-request-id").len(), 36);

@@ -9,7 +9,7 @@ use super::error::DemoError;
 
 /// Archibald at work against a simulated ERP: to look at, or once through without a person.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "demo")]
+#[command(name = "demo", allow_negative_numbers = true)]
 pub(crate) struct Args {
     /// Do the main job once, compare with the ERP's ledger and end: 0 when nothing was doubled, lost or made up.
     #[arg(long)]
@@ -18,10 +18,10 @@ pub(crate) struct Args {
     #[arg(long, requires = "once")]
     pub(crate) json: bool,
     /// Sales agents.
-    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value_t = 9, value_parser = count::<10_000>)]
     pub(crate) agents: u32,
     /// Orders to submit; 60 with --once, else two an agent.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_parser = count::<1_000_000>)]
     pub(crate) orders: Option<u32>,
     /// Folder of the Northwind CSV files; without it data is generated from the seed.
     #[arg(long)]
@@ -29,41 +29,41 @@ pub(crate) struct Args {
     /// Keep orders with a discontinued product: they must end rejected.
     #[arg(long)]
     pub(crate) rejects: bool,
-    /// sqlite:PATH, postgres://…, postgres (a private cluster for this run) or memory.
-    /// Default: `data/demo/archibald.db`, kept between runs; with --once a new SQLite file, removed at the end.
+    /// sqlite:PATH, sqlite (a file of this run, removed at the end), postgres://…, postgres (a private cluster for
+    /// this run) or memory. Default: `data/demo/archibald.db`, kept between runs; with --once a new SQLite file, removed at the end.
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<Store>,
     /// Server processes; more than one needs PostgreSQL.
-    #[arg(long, default_value_t = 1, requires = "once", value_parser = clap::value_parser!(u32).range(1..=32))]
+    #[arg(long, default_value_t = 1, requires = "once", value_parser = count::<32>)]
     pub(crate) workers: u32,
     /// What goes wrong at the ERP by chance: none, some, heavy, or name=rate,… with rates from 0 to 1.
     #[arg(long, default_value = "none", value_parser = faults)]
     pub(crate) faults: String,
     /// Kill -9 a random server process so often, and start it again at once; first of all come kills that are
     /// aimed between an effect's release and its record.
-    #[arg(long, value_name = "SECONDS", requires = "once", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", requires = "once", value_parser = count::<{ u32::MAX }>)]
     pub(crate) kill_every: Option<u32>,
     /// How the server speaks to the ERP.
     #[arg(long, value_enum, default_value_t = Driver::Chromium)]
     pub(crate) driver: Driver,
     /// Decides generated data, faults, kills and when devices are cut off.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = whole)]
     pub(crate) seed: u64,
     /// Time that every request takes at the ERP.
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 40, value_parser = whole)]
     pub(crate) latency_ms: u64,
     /// Browsers of a server process.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 3, value_parser = count::<1_000>)]
     pub(crate) browsers: u32,
     /// Contexts of a browser.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 5, value_parser = count::<1_000>)]
     pub(crate) contexts: u32,
     /// Operations that a server process runs together; 10, or less where the browsers serve less.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_parser = count::<100_000>)]
     pub(crate) concurrency: Option<u32>,
     /// When to give up waiting for the operations to end.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, requires = "once")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(value_parser = count::<{ u32::MAX }>)]
     pub(crate) timeout: u32,
 }
 
@@ -81,6 +81,8 @@ pub(crate) enum Driver {
 pub(crate) enum Store {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A SQLite file of this run.
+    PrivateSqlite,
     /// A private PostgreSQL cluster for this run.
     PrivatePostgres,
     /// A PostgreSQL that is there.
@@ -91,7 +93,7 @@ pub(crate) enum Store {
 
 /// A text that names no store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a store must be sqlite:PATH, postgres://…, postgres or memory, got {0:?}")]
+#[error("a store must be sqlite:PATH, sqlite, postgres://…, postgres or memory, got {0:?}")]
 pub(crate) struct InvalidStore(String);
 
 impl Args {
@@ -151,6 +153,7 @@ impl FromStr for Store {
     fn from_str(text: &str) -> Result<Self, InvalidStore> {
         match text {
             "memory" => Ok(Self::Memory),
+            "sqlite" => Ok(Self::PrivateSqlite),
             "postgres" => Ok(Self::PrivatePostgres),
             _ if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
                 Ok(Self::Postgres(text.to_owned()))
@@ -161,6 +164,16 @@ impl FromStr for Store {
             },
         }
     }
+}
+
+/// A number of things, at least one.
+fn count<const MOST: u32>(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok().filter(|count| (1..=MOST).contains(count));
+    count.ok_or_else(|| format!("expected a whole number from 1 to {MOST}, such as 9"))
+}
+
+fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a whole number, 0 or more, such as 40".to_owned())
 }
 
 fn faults(text: &str) -> Result<String, String> {
@@ -190,9 +203,10 @@ mod tests {
     }
 
     #[test]
-    fn a_store_is_one_of_four() {
+    fn a_store_is_one_of_five() {
         let store = |text: &str| parse(&format!("--once --store {text}")).map(|args| args.store.unwrap());
         assert_eq!(store("sqlite:/tmp/x.db"), Ok(Store::Sqlite("/tmp/x.db".into())));
+        assert_eq!(store("sqlite"), Ok(Store::PrivateSqlite));
         assert_eq!(store("postgres"), Ok(Store::PrivatePostgres));
         assert_eq!(store("postgres://h/d"), Ok(Store::Postgres("postgres://h/d".into())));
         assert_eq!(store("memory"), Ok(Store::Memory));
@@ -207,6 +221,10 @@ mod tests {
             ("--once --workers 3", "--store postgres"),
             ("--once --workers 2 --store sqlite:x", "needs PostgreSQL"),
             ("--once --workers 0", "--workers"),
+            ("--orders x", "'--orders <ORDERS>': expected a whole number from 1 to 1000000"),
+            ("--once --agents -1", "--agents"),
+            ("--latency-ms soon", "'--latency-ms <LATENCY_MS>': expected a whole number"),
+            ("--once --store sqlite --workers 2", "needs PostgreSQL"),
             ("--once --store memory --kill-every 3", "outlives the server"),
             ("--once --agents 0", "--agents"),
             ("--once --faults often", "fault spec"),

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use archibald_core::event::Event;
 use archibald_core::id::AgentId;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::Response;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::api::Api;
@@ -27,6 +29,24 @@ pub(super) struct Device {
     pub(super) seed: u64,
     /// Whether it is cut off by chance at all.
     pub(super) cuts: bool,
+    /// Told of everything that the device sees.
+    pub(super) listener: Option<Listener>,
+}
+
+/// Where a device tells what it sees, and as whom.
+#[derive(Debug, Clone)]
+pub(super) struct Listener {
+    pub(super) device: &'static str,
+    pub(super) to: mpsc::Sender<Heard>,
+}
+
+/// What a device sees.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// It has a stream, or lost it.
+    Connected { device: &'static str, is: bool },
+    /// An event of its agent.
+    Event { device: &'static str, agent: AgentId, event: Event },
 }
 
 /// Follows the agent's stream for ever. Ends when it is dropped; everything reported stays reported.
@@ -38,7 +58,12 @@ pub(super) async fn follow(device: Device) {
         let cut = Duration::from_millis(dice.random_range(500..6_000));
         let cursor = place.cursor().map(|cursor| cursor.to_string());
         let pause = match device.api.events(server, &device.agent, cursor).await {
-            Ok(response) => device.connected(response, &mut place, cut).await,
+            Ok(response) => {
+                device.tell_connected(true).await;
+                let pause = device.connected(response, &mut place, cut).await;
+                device.tell_connected(false).await;
+                pause
+            }
             Err(error) => {
                 let trouble = format!("{}'s device: {}", device.agent, error.in_words());
                 device.sightings.update(|report| report.trouble = Some(trouble));
@@ -77,10 +102,26 @@ impl Device {
                         report.placed.insert(self.agent.clone());
                     }
                 });
+                for event in taken.events {
+                    self.tell(event).await;
+                }
                 if let Some(retry) = taken.bye {
                     return Some(Duration::from_millis(retry.min(5_000)));
                 }
             }
+        }
+    }
+
+    async fn tell_connected(&self, is: bool) {
+        if let Some(Listener { device, to }) = &self.listener {
+            // Nobody listens any more when the demo is being ended.
+            let _ = to.send(Heard::Connected { device, is }).await;
+        }
+    }
+
+    async fn tell(&self, event: Event) {
+        if let Some(Listener { device, to }) = &self.listener {
+            let _ = to.send(Heard::Event { device, agent: self.agent.clone(), event }).await;
         }
     }
 }

@@ -4,21 +4,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use archibald_core::id::AgentId;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
 use super::args::Args;
 use super::data::Workload;
-use super::devices::{Device, follow};
+use super::devices::{Device, Heard, follow};
 use super::error::DemoError;
 use super::report::progress;
 use super::scratch::{Scratch, Tokens};
 use super::servers::{Servers, Wiring, free_port};
 use super::sightings::Sightings;
 use super::simulator::Simulator;
+use super::stage::{self, Command, Director, Links, Props, Scene, Stage};
 use super::store::OpenStore;
-use super::submit::{Submitted, Submitter};
+use super::submit::Submitter;
 
 const FOLDER: &str = "data/demo";
 /// How long the first orders may take to be accepted.
@@ -27,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What runs, in the order in which it is ended.
 pub(super) struct Live {
     background: JoinSet<()>,
+    props: Props,
+    commands: mpsc::Receiver<Command>,
     servers: Servers,
     simulator: Simulator,
     _store: OpenStore,
@@ -48,10 +53,11 @@ impl Live {
         let tokens = Tokens::random(&workload.agents);
         let (agents_file, tokens_file) =
             (scratch.write_agents(&workload.data)?, scratch.write_tokens(&tokens)?);
-        let store = OpenStore::open(args.store.as_ref(), &folder.join("archibald.db")).await?;
+        let files = (folder.join("archibald.db"), scratch.path("archibald.db"));
+        let store = OpenStore::open(args.store.as_ref(), &files.0, &files.1).await?;
         let logs = scratch.path("");
-        let page = free_port(8080)?;
-        let erp = free_port(page.max(8089) + 1)?;
+        let port = free_port(8080)?;
+        let erp = free_port(port.max(8089) + 1)?;
         let simulator = Simulator::start(args, &workload, &logs, (erp, free_port(erp + 1)?)).await?;
         let wiring = Wiring {
             store: &store.url,
@@ -60,22 +66,39 @@ impl Live {
             tokens: &tokens_file,
             logs: &logs,
         };
-        let servers = Servers::start(args, &wiring, page, None).await?;
-        let api = Api::new(servers.urls(), tokens.clone())?;
-        let background = seed(args, &workload, &api);
-        say_where(&servers, &simulator, &workload, &tokens);
-        Ok(Self { background, servers, simulator, _store: store, _scratch: scratch })
+        let servers = Servers::start(args, &wiring, port, None).await?;
+        let props = props(args, workload, &servers, &simulator, &tokens)?;
+        props.stage.update(|scene| scene.worker(servers.pids().first().copied()));
+        let page = free_port(erp + 2)?;
+        let token = Tokens::one();
+        let mut background = JoinSet::new();
+        let (tell, commands) = stage::open(&mut background, &props, page, token.clone()).await?;
+        seed(args, &props, &tell, &mut background);
+        say_where(
+            &props,
+            &simulator,
+            &servers,
+            &tokens,
+            &format!("http://127.0.0.1:{page}/demo#token={token}"),
+        );
+        Ok(Self { background, props, commands, servers, simulator, _store: store, _scratch: scratch })
     }
 
-    /// Watches until a process ends by itself.
+    /// Watches until a process ends by itself, and kills the worker when somebody asks for it.
     ///
     /// # Errors
-    /// [`DemoError::Ended`]; it never returns otherwise. Cancel safe.
+    /// [`DemoError::Ended`]; it never returns otherwise. If the future is dropped, a worker that was killed may
+    /// not have been started again.
     pub(super) async fn watch(&mut self) -> Result<(), DemoError> {
         loop {
             self.servers.check()?;
             self.simulator.check()?;
-            sleep(Duration::from_millis(500)).await;
+            tokio::select! {
+                Some(Command::Kill) = self.commands.recv() => {
+                    Director { props: &self.props, servers: &mut self.servers }.kill().await?;
+                }
+                () = sleep(Duration::from_millis(500)) => {}
+            }
         }
     }
 
@@ -89,28 +112,64 @@ impl Live {
     }
 }
 
-/// Each agent's sync and orders. Their keys are of this run: the file may hold those of earlier ones.
-fn seed(args: &Args, workload: &Workload, api: &Api) -> JoinSet<()> {
+/// What the page shows and its buttons act on.
+fn props(
+    args: &Args,
+    workload: Workload,
+    servers: &Servers,
+    simulator: &Simulator,
+    tokens: &Tokens,
+) -> Result<Props, DemoError> {
+    let server = servers.urls().concat();
+    let agent = workload.agents.first().cloned().ok_or_else(|| DemoError::Agent("nobody".to_owned()))?;
+    let links = Links {
+        app: format!("{server}/app#token={}", tokens.of(&agent)),
+        board: format!("{server}/board#token={}", tokens.operator),
+        erp: format!("{}/", simulator.url),
+        ledger: format!("{}/ledger", simulator.control_url),
+    };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let (sightings, submitted) = (Arc::new(Sightings::default()), Arc::new(Submitted::default()));
-    let mut tasks = JoinSet::new();
-    for (agent, orders) in workload.by_agent() {
-        let device = Device {
-            agent: agent.clone(),
-            api: api.clone(),
-            sightings: sightings.clone(),
-            seed: args.seed,
-            cuts: false,
-        };
-        tasks.spawn(follow(device));
+    Ok(Props {
+        stage: Stage::new(Scene::new(agent, &workload.agents, links)),
+        api: Api::new(servers.urls(), tokens.clone())?,
+        control: simulator.control.clone(),
+        workload: Arc::new(workload),
+        submitted: Arc::default(),
+        prefix: format!("demo-{now}-"),
+        latency_ms: args.latency_ms,
+        faults: args.faults.clone(),
+    })
+}
+
+/// Each agent's device, a second one of the first agent, and each agent's sync and orders. Their keys are of this
+/// run: the file may hold those of earlier ones.
+fn seed(args: &Args, props: &Props, tell: &mpsc::Sender<Heard>, tasks: &mut JoinSet<()>) {
+    let sightings = Arc::new(Sightings::default());
+    let device = |agent: &AgentId, name| Device {
+        agent: agent.clone(),
+        api: props.api.clone(),
+        sightings: sightings.clone(),
+        seed: args.seed,
+        cuts: false,
+        listener: stage::listener(name, tell),
+    };
+    for (agent, orders) in props.workload.by_agent() {
+        if Some(&agent) == props.workload.agents.first() {
+            tasks.spawn(follow(device(&agent, stage::TABLET)));
+            // Of its own, so that it counts nothing twice.
+            let second = Device { sightings: Arc::default(), ..device(&agent, stage::PHONE) };
+            tasks.spawn(follow(second));
+        } else {
+            tasks.spawn(follow(device(&agent, stage::DESK)));
+        }
         let submitter = Submitter {
             agent,
             orders,
-            api: api.clone(),
+            api: props.api.clone(),
             sightings: sightings.clone(),
-            submitted: submitted.clone(),
+            submitted: props.submitted.clone(),
             seed: args.seed,
-            prefix: format!("demo-{now}-"),
+            prefix: props.prefix.clone(),
             until: Some(Instant::now() + PATIENCE),
         };
         tasks.spawn(async move {
@@ -119,18 +178,18 @@ fn seed(args: &Args, workload: &Workload, api: &Api) -> JoinSet<()> {
             }
         });
     }
-    tasks
 }
 
-fn say_where(servers: &Servers, simulator: &Simulator, workload: &Workload, tokens: &Tokens) {
+fn say_where(props: &Props, simulator: &Simulator, servers: &Servers, tokens: &Tokens, stage: &str) {
     let page = servers.urls().concat();
+    println!("Open this: what goes on, and buttons that make it go wrong\n  {stage}\n");
     println!("page     {page}/");
     println!("ERP      {}/ (users as the agents, password USER-secret)", simulator.url);
     println!("control  {}/ledger and /stats, what the ERP really did", simulator.control_url);
-    if let Some(agent) = workload.agents.first() {
+    if let Some(agent) = props.workload.agents.first() {
         println!("\nTwo devices of {agent}: open this in two windows");
-        println!("  {page}/#token={}", tokens.of(agent));
+        println!("  {page}/app#token={}", tokens.of(agent));
     }
-    println!("Operator\n  {page}/#token={}", tokens.operator);
+    println!("Operator\n  {page}/board#token={}", tokens.operator);
     println!("\nCtrl-C ends it.");
 }

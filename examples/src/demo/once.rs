@@ -71,7 +71,8 @@ async fn start<'a>(args: &'a Args, workload: &'a Workload) -> Result<Run<'a>, De
     let scratch = Scratch::create()?;
     let tokens = Tokens::random(&workload.agents);
     let (agents_file, tokens_file) = (scratch.write_agents(&workload.data)?, scratch.write_tokens(&tokens)?);
-    let store = OpenStore::open(args.store.as_ref(), &scratch.path("archibald.db")).await?;
+    let private = scratch.path("archibald.db");
+    let store = OpenStore::open(args.store.as_ref(), &private, &private).await?;
     let logs = scratch.path("");
     let simulator = Simulator::start(args, workload, &logs, (0, 0)).await?;
     let wiring = Wiring {
@@ -107,7 +108,7 @@ impl Run<'_> {
         for (place, agent) in self.workload.agents.iter().enumerate() {
             let seed = self.args.seed.wrapping_add(place as u64 + 1);
             let (agent, api, sightings) = (agent.clone(), self.api.clone(), self.sightings.clone());
-            self.devices.spawn(follow(Device { agent, api, sightings, seed, cuts: true }));
+            self.devices.spawn(follow(Device { agent, api, sightings, seed, cuts: true, listener: None }));
         }
         let roots = self.roots.clone();
         roots.set(self.servers.pids());

@@ -103,6 +103,17 @@ impl Outcome {
         text
     }
 
+    /// `passed`, or `failed` and how much of what.
+    pub(super) fn last_line(&self) -> String {
+        let wrong = self.wrong.iter().filter(|(_, findings)| !findings.is_empty());
+        let wrong: Vec<String> =
+            wrong.map(|(title, findings)| format!("{} {title}", findings.len())).collect();
+        match wrong.is_empty() {
+            true => "passed\n".to_owned(),
+            false => format!("failed: {}\n", wrong.join(", ")),
+        }
+    }
+
     /// What is wrong, then what is worth knowing; empty when there is neither.
     pub(super) fn findings(&self) -> String {
         let mut text = String::new();
@@ -178,8 +189,10 @@ mod tests {
     fn one_finding_makes_it_wrong_and_many_are_cut() {
         let mut outcome = Outcome { wrong: vec![("lost", vec![])], ..Outcome::default() };
         assert!(outcome.is_right() && outcome.findings().is_empty());
+        assert_eq!(outcome.last_line(), "passed\n");
         outcome.wrong[0].1 = (1..=25).map(|n| format!("order {n}")).collect();
         assert!(!outcome.is_right());
+        assert_eq!(outcome.last_line(), "failed: 25 lost\n");
         assert!(outcome.findings().starts_with("WRONG, lost:\n  - order 1\n"));
         assert!(outcome.findings().ends_with("  … and 5 more\n"));
     }

@@ -107,6 +107,11 @@ impl Tokens {
         Self { agents, operator: random_token() }
     }
 
+    /// One more, which no server knows.
+    pub(crate) fn one() -> String {
+        random_token()
+    }
+
     pub(crate) fn of(&self, agent: &AgentId) -> &str {
         self.agents.get(agent).map_or("", String::as_str)
     }

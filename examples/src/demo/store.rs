@@ -19,15 +19,16 @@ pub(super) struct OpenStore {
 }
 
 impl OpenStore {
-    /// Opens what was asked for; `fresh` is the SQLite file where nothing was.
+    /// Opens what was asked for; `fresh` is the SQLite file where nothing was, `private` one of this run.
     ///
     /// # Errors
     /// [`DemoError::Cluster`] when PostgreSQL is missing or does not start.
-    pub(super) async fn open(asked: Option<&Store>, fresh: &Path) -> Result<Self, DemoError> {
+    pub(super) async fn open(asked: Option<&Store>, fresh: &Path, private: &Path) -> Result<Self, DemoError> {
         let plain = |url: String, name| Self { url, name, _cluster: None };
         Ok(match asked {
             None => plain(format!("sqlite:{}", fresh.display()), "sqlite"),
             Some(Store::Sqlite(path)) => plain(format!("sqlite:{}", path.display()), "sqlite"),
+            Some(Store::PrivateSqlite) => plain(format!("sqlite:{}", private.display()), "sqlite"),
             Some(Store::Memory) => plain("memory".to_owned(), "memory"),
             Some(Store::Postgres(url)) => plain(url.clone(), "postgres"),
             Some(Store::PrivatePostgres) => {

@@ -66,7 +66,8 @@ impl Submitted {
         self.redriven.load(Relaxed)
     }
 
-    fn add(&self, acceptance: Acceptance) {
+    /// One more was acknowledged.
+    pub(super) fn add(&self, acceptance: Acceptance) {
         self.acceptances.lock().unwrap_or_else(PoisonError::into_inner).push(acceptance);
     }
 }
@@ -130,7 +131,8 @@ impl Submitter {
     }
 }
 
-fn payload(order: &Order) -> Value {
+/// What `submit-order` takes.
+pub(super) fn payload(order: &Order) -> Value {
     let line = |line: &archibald_testing::data::Line| json!({ "product": line.product, "quantity": line.quantity, "discount": line.discount });
     let lines: Vec<Value> = order.lines.iter().map(line).collect();
     json!({ "customer": order.customer, "date": order.date, "lines": lines })

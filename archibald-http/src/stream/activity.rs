@@ -1,0 +1,172 @@
+//! What happens to all agents' operations, in one stream: for an operator who looks at everything at once.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use archibald_core::event::Event;
+use archibald_core::id::{AgentId, OperationId};
+use archibald_core::port::Operations;
+use axum::response::Response;
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, SelectAll, StreamExt};
+use serde::Serialize;
+use serde_json::json;
+use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, interval_at};
+
+use super::{Frame, StreamConfig, Subscription, event, event_stream};
+use crate::state::ApiState;
+use crate::time::timestamp;
+use crate::wire::{OperationRow, ProgressView};
+
+/// Agents that one stream follows: each costs a place in the log and a read of it at every heartbeat.
+pub(crate) const AGENTS: usize = 200;
+/// People do not read faster than this.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// Follows these agents, each from a snapshot on. What it tells is what the agents' own streams tell, with the
+/// agent's name and operations as rows. Every event is made when the connection has room for it.
+pub(crate) fn follow_activity(
+    state: &ApiState,
+    agents: Vec<AgentId>,
+    roster: Option<Vec<AgentId>>,
+    ending: impl Future<Output = &'static str> + Send + 'static,
+) -> Response {
+    let heartbeat = state.config.stream.heartbeat.max(Duration::from_millis(10));
+    let config = StreamConfig { progress_interval: PROGRESS, ..state.config.stream.clone() };
+    let mut beats = interval_at(Instant::now() + heartbeat, heartbeat);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let of_agent = |agent: &AgentId| told(agent.clone(), state, config.clone());
+    let activity = Activity {
+        merged: agents.iter().map(of_agent).collect(),
+        greeting: event("hello", &Hello { agents: &agents, heartbeat_ms: heartbeat.as_millis() }).ok(),
+        operations: state.operations.clone(),
+        roster,
+        beats,
+        ending: ending.boxed(),
+        over: false,
+    };
+    event_stream(stream::unfold(activity, |mut activity| async move {
+        let event = activity.next().await?;
+        Some((Ok::<_, Infallible>(event), activity))
+    }))
+}
+
+struct Activity {
+    merged: SelectAll<BoxStream<'static, Told>>,
+    greeting: Option<Bytes>,
+    operations: Arc<dyn Operations>,
+    /// All agents as they were at the start, where all are followed.
+    roster: Option<Vec<AgentId>>,
+    beats: Interval,
+    ending: BoxFuture<'static, &'static str>,
+    over: bool,
+}
+
+enum Told {
+    Event(Bytes),
+    /// The agent's stream ended.
+    Over(&'static str),
+}
+
+#[derive(Serialize)]
+struct Hello<'a> {
+    agents: &'a [AgentId],
+    heartbeat_ms: u128,
+}
+
+#[derive(Serialize)]
+struct Rows<'a> {
+    agent: &'a AgentId,
+    operations: Vec<OperationRow>,
+}
+
+#[derive(Serialize)]
+struct Batch<'a> {
+    agent: &'a AgentId,
+    events: Vec<&'a Event>,
+}
+
+#[derive(Serialize)]
+struct Progressed<'a> {
+    agent: &'a AgentId,
+    operation: OperationId,
+    #[serde(flatten)]
+    progress: &'a ProgressView,
+}
+
+impl Activity {
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.over {
+            return None;
+        }
+        if let Some(greeting) = self.greeting.take() {
+            return Some(greeting);
+        }
+        let reason = tokio::select! {
+            biased;
+            reason = &mut self.ending => reason,
+            told = self.merged.next(), if !self.merged.is_empty() => match told {
+                Some(Told::Event(event)) => return Some(event),
+                Some(Told::Over(reason)) => reason,
+                None => "unavailable",
+            },
+            _ = self.beats.tick() => match self.has_new_roster() {
+                true => "roster",
+                false => return event("heartbeat", &json!({ "at": timestamp(SystemTime::now()) })).ok(),
+            },
+        };
+        self.over = true;
+        event("bye", &json!({ "reason": reason, "retry_ms": 1000 })).ok()
+    }
+
+    /// Agents came or went: whoever comes again gets those that there are then.
+    fn has_new_roster(&self) -> bool {
+        self.roster.as_ref().is_some_and(|before| {
+            let mut now = self.operations.agents();
+            now.sort();
+            now != *before
+        })
+    }
+}
+
+fn told(agent: AgentId, state: &ApiState, config: StreamConfig) -> BoxStream<'static, Told> {
+    let subscription = Subscription::new(state.bus.clone(), agent.clone(), None, config);
+    let told = stream::unfold((subscription, agent), |(mut subscription, agent)| async move {
+        loop {
+            let frame = subscription.next().await?;
+            if let Some(told) = encode(&agent, frame) {
+                return Some((told, (subscription, agent)));
+            }
+        }
+    });
+    told.boxed()
+}
+
+/// `None` for what is said once for all agents.
+fn encode(agent: &AgentId, frame: Frame) -> Option<Told> {
+    let event = match frame {
+        Frame::Hello(_) | Frame::Heartbeat(_) => return None,
+        Frame::Bye(bye) => return Some(Told::Over(bye.reason)),
+        Frame::Snapshot { operations, .. } => {
+            let operations = operations.into_iter().map(OperationRow::from).collect();
+            event("operations", &Rows { agent, operations })
+        }
+        Frame::Batch { events, .. } => {
+            // The rows that a sync brings are for devices, and many.
+            let of_work = |event: &&Event| !event.event.data.contains_key("doc");
+            let events: Vec<&Event> = events.iter().filter(of_work).collect();
+            if events.is_empty() {
+                return None;
+            }
+            event("events", &Batch { agent, events })
+        }
+        Frame::Progress { operation, progress } => {
+            event("progress", &Progressed { agent, operation, progress: &progress })
+        }
+    };
+    let event = event.inspect_err(|error| tracing::error!(%error, "a frame is not JSON"));
+    Some(event.map_or(Told::Over("unavailable"), Told::Event))
+}

@@ -1,0 +1,23 @@
+// English: what all pages share.
+export default {
+  "language": "Language",
+  "skip": "Skip to content",
+  "sign-in.title": "Sign in",
+  "sign-in.token": "Access code",
+  "sign-in.hint": "Whoever runs Archibald gave it to you, as a link or as a text to paste here.",
+  "sign-in.do": "Sign in",
+  "sign-in.again": "The session is over. Sign in again: what you typed is still here.",
+  "sign-in.refused": "This code is not valid, or has expired.",
+  "sign-in.too-often": "Too many attempts. Try again in {seconds} seconds.",
+  "sign-in.unreachable": "The server does not answer. Check the connection and try again.",
+  "sign-out": "Sign out",
+  "signed-in-as": "You are {name}",
+  "home.app": "My orders",
+  "home.app.what": "Prepare orders, submit them, follow what happens.",
+  "home.board": "Operator's board",
+  "home.board.what": "What runs, what waits, and why.",
+  "home.demo": "Demonstration",
+  "home.demo.what": "Watch the system withstand faults.",
+  "home.api": "API description",
+  "home.promise": "Every order exactly once, and none lost.",
+};

@@ -1,0 +1,23 @@
+// Italian: what all pages share.
+export default {
+  "language": "Lingua",
+  "skip": "Vai al contenuto",
+  "sign-in.title": "Accedi",
+  "sign-in.token": "Codice di accesso",
+  "sign-in.hint": "Lo hai ricevuto da chi gestisce Archibald, come link o come testo da incollare qui.",
+  "sign-in.do": "Accedi",
+  "sign-in.again": "La sessione è finita. Accedi di nuovo: quello che hai scritto è ancora qui.",
+  "sign-in.refused": "Questo codice non è valido, o è scaduto.",
+  "sign-in.too-often": "Troppi tentativi. Riprova tra {seconds} secondi.",
+  "sign-in.unreachable": "Il server non risponde. Controlla la connessione e riprova.",
+  "sign-out": "Esci",
+  "signed-in-as": "Sei {name}",
+  "home.app": "I miei ordini",
+  "home.app.what": "Prepara gli ordini, inviali, segui che cosa succede.",
+  "home.board": "Quadro operativo",
+  "home.board.what": "Che cosa gira, che cosa aspetta e perché.",
+  "home.demo": "Dimostrazione",
+  "home.demo.what": "Guarda il sistema resistere ai guasti.",
+  "home.api": "Descrizione delle API",
+  "home.promise": "Ogni ordine una volta sola, e nessuno perso.",
+};

@@ -1,0 +1,9 @@
+//! The operator's board and the demo's page, in a real Chromium: what a person sees and what the keys do.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod accessible;
+mod board;
+mod browser;
+mod demo;
+mod load;
+mod office;

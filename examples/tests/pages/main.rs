@@ -1,0 +1,12 @@
+//! The agent's app in a real Chromium, with a server and the simulated ERP behind it: what a person sees, types and
+//! hears, on two devices, without a network, and with the keyboard alone.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod accessible;
+mod conflict;
+mod device;
+mod devices;
+mod keyboard;
+mod network;
+mod office;
+mod plain;

@@ -1,0 +1,84 @@
+//! The network goes and comes back, and so does the server: what was typed is there, once.
+
+use crate::device::{Chromium, DESK, PHONE};
+use crate::office::Office;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_typed_without_a_network_arrives_once_when_it_is_back() {
+    let (office, chromium) = (Office::open().await, Chromium::launch().await);
+    let phone = chromium.device(PHONE, "light", "it").await;
+    phone.enter(&office.app()).await;
+    phone.offline(true).await;
+    phone.until("document.querySelector('#line').dataset.tone === 'warn'").await;
+    phone.click("#new").await;
+    phone.choose(0, &office.customer).await;
+    phone.choose(1, &office.products[0]).await;
+    phone.write("3").await;
+    phone.until("/dispositivo/.test(document.querySelector('#editor .bar [role=status]').textContent)").await;
+    phone.picture("offline-phone").await;
+    phone.click(".back").await;
+    phone.until("document.querySelector('#drafts .badge')?.textContent === 'Solo qui'").await;
+    phone.fits().await;
+    phone.picture("offline-list-phone").await;
+    phone.offline(false).await;
+    phone.online().await;
+    office.keeps(&[3]).await;
+    phone.until("!document.querySelector('#drafts .badge')").await;
+    chromium.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_outlives_its_server() {
+    let (mut office, chromium) = (Office::open().await, Chromium::launch().await);
+    let desk = chromium.device(DESK, "dark", "it").await;
+    desk.enter(&office.app()).await;
+    let id = desk.begin_order(&office.customer, &office.products[0], "2").await;
+
+    office.kill_server();
+    desk.quantity("4").await;
+    desk.until("/dispositivo/.test(document.querySelector('#editor .bar [role=status]').textContent)").await;
+    desk.picture("server-gone-desk-dark").await;
+    office.start_server();
+    desk.online().await;
+    desk.saved().await;
+    office.keeps(&[4]).await;
+    assert!(desk.read::<bool>("!document.querySelector('#again').open").await, "nobody is asked to sign in");
+
+    // What happens elsewhere is followed again.
+    office.set_quantity(&id, 8).await;
+    desk.until("document.querySelector('#editor .line .figure').value === '8'").await;
+    chromium.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_app_starts_without_a_server_and_goes_on_with_it() {
+    let (mut office, chromium) = (Office::open().await, Chromium::launch().await);
+    let phone = chromium.device(PHONE, "dark", "it").await;
+    phone.enter(&office.app()).await;
+    phone.begin_order(&office.customer, &office.products[0], "2").await;
+    phone.until("navigator.serviceWorker.controller").await;
+    phone.until("caches.keys().then((names) => names.length === 1)").await;
+    let stored: Vec<String> = phone
+        .read("caches.open('archibald-shell-1').then((kept) => kept.keys()).then((all) => all.map(({ url }) => url))")
+        .await;
+    assert!(stored.len() > 15 && !stored.iter().any(|url| url.contains("/v1")), "{stored:?}");
+
+    office.kill_server();
+    phone.open(&format!("{}/app", office.url)).await;
+    phone.until("document.querySelectorAll('#drafts > li').length === 1").await;
+    phone.picture("started-offline-phone-dark").await;
+    phone.click("#drafts a").await;
+    phone.quantity("5").await;
+    phone.until("/dispositivo/.test(document.querySelector('#editor .bar [role=status]').textContent)").await;
+
+    // The session was in the server's memory, and the token in the page's: now a person is asked, over the page.
+    office.start_server();
+    phone.until("document.querySelector('#again').open").await;
+    phone.picture("sign-in-again-phone-dark").await;
+    phone.fill("#again input", crate::office::TOKEN).await;
+    phone.click("#again button").await;
+    phone.online().await;
+    phone.saved().await;
+    office.keeps(&[5]).await;
+    chromium.close().await;
+}
