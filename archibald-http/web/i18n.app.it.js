@@ -138,6 +138,7 @@ export default {
   "toast.operation.failed": "{what}: non riuscito.",
   "toast.operation.in_doubt": "{what}: da verificare.",
   "toast.warning": "Avviso: {why}",
+  "refused.changed-meanwhile": "Un altro dispositivo lo ha cambiato intanto: guardalo e ripeti, se va bene così.",
   "refused.being-submitted": "Questo ordine è già in invio: la modifica non è stata presa.",
   "refused.already-submitted": "Questo ordine è già nel gestionale: la modifica non è stata presa.",
   "refused.target-taken": "Questo ordine era già stato inviato.",

@@ -27,6 +27,26 @@ async fn what_is_typed_without_a_network_arrives_once_when_it_is_back() {
     chromium.close().await;
 }
 
+/// The tabs of a device share what waits: one sends, and the others hear of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_tab_cannot_send_another_one_does() {
+    let (office, chromium) = (Office::open().await, Chromium::launch().await);
+    let stuck = chromium.device(DESK, "light", "it").await;
+    stuck.enter(&office.app()).await;
+    let other = stuck.tab().await;
+    other.open(&format!("{}/app", office.url)).await;
+    other.online().await;
+    stuck.offline(true).await;
+    stuck.begin_order(&office.customer, &office.products[0], "3").await;
+    office.keeps(&[3]).await;
+    stuck.saved().await;
+    stuck.quantity("4").await;
+    office.keeps(&[4]).await;
+    stuck.saved().await;
+    stuck.is_well().await;
+    chromium.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_outlives_its_server() {
     let (mut office, chromium) = (Office::open().await, Chromium::launch().await);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use archibald_testing::data::{DataSet, password_of};
+use archibald_testing::data::{DataSet, Order, password_of};
 use archibald_testing::erp::ErpControl;
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -20,6 +20,8 @@ pub struct Office {
     pub url: String,
     pub agent: String,
     pub control: ErpControl,
+    /// An order that the agent could make.
+    pub order: Order,
     pub customer: String,
     pub products: Vec<String>,
     client: Client,
@@ -61,6 +63,7 @@ impl Office {
             agent,
             control: ErpControl::new(control).unwrap(),
             customer: order.customer.clone(),
+            order: order.clone(),
             products: products.map(|product| product.code.clone()).collect(),
             client: Client::builder().no_proxy().build().unwrap(),
             server: None,
