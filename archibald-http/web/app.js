@@ -66,7 +66,7 @@ async function begin(me) {
   client.on("state", (state) => state === "online" && catalogue.isOld && refreshCatalogue());
   client.on("change", drawSoon);
   client.on("frame", tell);
-  client.on("refused", ({ item, error }) => !showsItself(item, error) && toast(refusalOf(error)));
+  client.on("refused", ({ item, error }) => rescued(item, error) || showsItself(item, error) || toast(refusalOf(error)));
   client.on("renamed", ({ from, to }) => editor.renamed(from, to) && go(`#/order/${to}`, true));
   await catalogue.load();
   $("sign-in").hidden = true;
@@ -75,6 +75,14 @@ async function begin(me) {
   await client.start();
   drawState();
   route();
+}
+
+/** What was typed into an order that another device deleted becomes an order of its own. */
+function rescued({ verb, body }, { status }) {
+  if (verb !== "edit" || status !== 404) return false;
+  client.create(body.content);
+  toast(t("refused.deleted"));
+  return true;
 }
 
 /** A conflict of content is shown where the order is. */

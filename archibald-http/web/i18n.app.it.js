@@ -139,6 +139,7 @@ export default {
   "toast.operation.in_doubt": "{what}: da verificare.",
   "toast.warning": "Avviso: {why}",
   "refused.changed-meanwhile": "Un altro dispositivo lo ha cambiato intanto: guardalo e ripeti, se va bene così.",
+  "refused.deleted": "Un altro dispositivo lo aveva eliminato: quello che hai scritto è in un ordine nuovo.",
   "refused.being-submitted": "Questo ordine è già in invio: la modifica non è stata presa.",
   "refused.already-submitted": "Questo ordine è già nel gestionale: la modifica non è stata presa.",
   "refused.target-taken": "Questo ordine era già stato inviato.",

@@ -119,6 +119,15 @@ impl Office {
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
+    /// Deletes a pending order, as another device would.
+    pub async fn delete(&self, id: &str) {
+        let order = self.get(&format!("pending-orders/{id}")).await;
+        let url = format!("{}/v1/agents/{}/pending-orders/{id}", self.url, self.agent);
+        let request = self.client.delete(url).bearer_auth(TOKEN);
+        let answer = request.header("If-Match", format!("\"{}\"", order["version"])).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
+
     /// Waits until there are so many pending orders with this quantity in their first line, and no others.
     pub async fn keeps(&self, quantities: &[u64]) {
         let until = Instant::now() + Duration::from_secs(60);
