@@ -196,6 +196,16 @@ impl Device {
         }
     }
 
+    /// What stays on the page takes one row of it.
+    pub async fn has_a_low_head(&self) {
+        let height: f64 = self.read("document.querySelector('.top').offsetHeight").await;
+        assert!(
+            height < 64.0,
+            "{height} px of a phone are its head: {}",
+            self.picture("head").await.display()
+        );
+    }
+
     /// No script failed, and none complained.
     pub async fn is_well(&self) {
         let wrong: Vec<String> = self.read("window.wrong").await;
