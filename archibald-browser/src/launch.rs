@@ -30,6 +30,9 @@ pub struct LaunchOptions {
     pub start_within: Duration,
     /// Where the temporary profiles are made (default: the system's temporary directory).
     pub profiles: PathBuf,
+    /// Whether pages may keep service workers, which act without a page. Default no: one is closed as it begins, like
+    /// a window that nobody asked for.
+    pub service_workers: bool,
 }
 
 impl Default for LaunchOptions {
@@ -39,6 +42,7 @@ impl Default for LaunchOptions {
             sandbox: Sandbox::Auto,
             start_within: Duration::from_secs(30),
             profiles: std::env::temp_dir(),
+            service_workers: false,
         }
     }
 }

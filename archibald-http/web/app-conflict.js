@@ -6,7 +6,9 @@ import { day, time } from "./app-words.js";
 
 /** `choose(content)` ends it. What differs is marked, in both. */
 export function drawConflict({ mine, theirs }, catalogue, choose) {
-  const [here, there] = [facts(mine, catalogue), facts(theirs.content, catalogue)];
+  const all = [facts(mine, catalogue), facts(theirs.content, catalogue)];
+  const isSaid = ([name, text]) => text !== "–" || all.some((facts) => facts.some(([other, said]) => other === name && said !== "–"));
+  const [here, there] = all.map((facts) => facts.filter(isSaid));
   const version = (title, when, own, other, content, label) =>
     h("section", { class: "card version", "aria-label": title },
       h("div", { class: "stack tight" }, h("h3", {}, title), when && h("p", { class: "fine" }, when),

@@ -66,13 +66,16 @@ export class Editor {
     if (!order) return this.#gone();
     if (order.conflict) return this.#conflict(order);
     const busy = order.state !== "editing";
-    if (!this.#form || this.#form.busy !== busy || this.#form.language !== language()) this.#draw(order, busy);
+    if (!this.#form || this.#form.busy !== busy || this.#form.language !== language()) {
+      this.flush();
+      this.#draw(busy);
+    }
     if (!this.#save.waits() && !order.unsent) this.#base = order.version;
     if (!this.#save.waits() && JSON.stringify(order.content) !== this.#shown) this.#fill(order.content);
     this.#status(order);
   }
 
-  #draw(order, busy) {
+  #draw(busy) {
     this.#shown = null;
     const customer = new Combobox({
       label: t("order.customer"), placeholder: t("order.customer.hint"), empty: () => this.#nothing("customers"),
@@ -104,6 +107,7 @@ export class Editor {
       h("div", { class: "bar" }, status, h("span", { class: "row" },
         !busy && h("button", { type: "button", class: "quiet", onclick: () => this.#discard() }, t("order.delete")),
         !busy && h("button", { class: "primary" }, t("order.submit")))));
+    this.#lines = [];
     this.#form = { form, customer, list, total, status, problem, busy, language: language() };
     this.#root.replaceChildren(form);
   }
@@ -116,11 +120,7 @@ export class Editor {
     for (const [name, value] of Object.entries({ date, reference, note })) {
       if (form.elements[name].value !== value) form.elements[name].value = value;
     }
-    while (this.#lines.length > lines.length || this.#form.list.children.length !== this.#lines.length) {
-      if (this.#form.list.children.length !== this.#lines.length) this.#lines = [];
-      else this.#lines.pop();
-      this.#form.list.replaceChildren(...this.#lines.map(({ element }) => element));
-    }
+    while (this.#lines.length > lines.length) this.#lines.pop().element.remove();
     while (this.#lines.length < lines.length) this.#newLine();
     lines.forEach((line, at) => this.#fillLine(this.#lines[at], line));
     if (lines.length === 0 && !this.#form.busy) this.#newLine();

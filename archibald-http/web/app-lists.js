@@ -13,12 +13,14 @@ export class Lists {
   #client;
   #catalogue;
   #act;
+  #isOnline;
   open = null;
 
-  constructor(client, catalogue, act) {
+  constructor(client, catalogue, { act, isOnline }) {
     this.#client = client;
     this.#catalogue = catalogue;
     this.#act = act;
+    this.#isOnline = isOnline;
   }
 
   draw() {
@@ -46,7 +48,7 @@ export class Lists {
       id, language: language(), current: id === this.open,
       title: content.customer ? this.#catalogue.customerName(content.customer) : t("draft.no-customer"),
       total: this.#total(content), count: content.lines?.length ?? 0, at: updated ?? created,
-      unsent: Boolean(unsent), conflict: Boolean(conflict), problem: problem?.detail,
+      unsent: Boolean(unsent) && !this.#isOnline(), conflict: Boolean(conflict), problem: problem?.detail,
     };
   }
 
@@ -68,14 +70,15 @@ export class Lists {
 
   #cardOf(operation, draft, all) {
     const { id, kind, state, result, progress } = operation;
-    const order = result?.order;
+    const makesOrder = ["submit-order", "edit-order"].includes(kind);
+    const order = makesOrder && result?.order;
     const sent = order && all.find((other) => other.kind === "send-to-verona" && other.payload?.order === order && other.state !== "cancelled");
     return {
       id, state, kind, order, language: language(), title: titleOf(operation, this.#catalogue, draft),
       badge: stateOf(operation), step: stepOf(operation), end: endOf(operation), at: operation.finished_at ?? operation.created_at,
       done: progress?.done ?? 0, total: progress?.total ?? 0, date: draft?.content.date ?? operation.payload?.date,
       count: (draft?.content.lines ?? operation.payload?.lines)?.length, mayCancel: state === "available" && !operation.effects?.length,
-      maySend: ["submit-order", "edit-order"].includes(kind) && state === "completed" && order && !(sent && sent.state !== "rejected" && sent.state !== "failed"),
+      maySend: state === "completed" && order && !(sent && sent.state !== "rejected" && sent.state !== "failed"),
       sent: sent?.state === "completed", doubt: state === "in_doubt" ? operation.problem?.detail ?? "" : null,
     };
   }

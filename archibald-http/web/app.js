@@ -60,13 +60,13 @@ async function begin(me) {
   const storage = await defaultStorage();
   client = new ArchibaldClient({ agent, space, storage, onRefused: askAgain });
   catalogue = new Catalogue(client, storage, `${agent} ${space}/`);
-  lists = new Lists(client, catalogue, act);
+  lists = new Lists(client, catalogue, { act, isOnline: () => lineState() === "online" });
   editor = new Editor($("editor"), { client, catalogue, go, ask, isOnline: () => lineState() === "online" });
   client.on("state", drawState);
   client.on("state", (state) => state === "online" && catalogue.isOld && refreshCatalogue());
   client.on("change", drawSoon);
   client.on("frame", tell);
-  client.on("refused", ({ error }) => error.status !== 412 && error.name !== "NotSentError" && toast(refusalOf(error)));
+  client.on("refused", ({ item, error }) => rescued(item, error) || showsItself(item, error) || toast(refusalOf(error)));
   client.on("renamed", ({ from, to }) => editor.renamed(from, to) && go(`#/order/${to}`, true));
   await catalogue.load();
   $("sign-in").hidden = true;
@@ -75,6 +75,19 @@ async function begin(me) {
   await client.start();
   drawState();
   route();
+}
+
+/** What was typed into an order that another device deleted becomes an order of its own. */
+function rescued({ verb, body }, { status }) {
+  if (verb !== "edit" || status !== 404) return false;
+  client.create(body.content);
+  toast(t("refused.deleted"));
+  return true;
+}
+
+/** A conflict of content is shown where the order is. */
+function showsItself({ body }, { status, name }) {
+  return name === "NotSentError" || (status === 412 && body !== undefined);
 }
 
 function chosenAgent({ agents, scope }) {
@@ -144,12 +157,13 @@ function drawState() {
   const state = lineState();
   const tone = { online: "ok", stale: "warn", offline: "warn", refused: "bad" }[state] ?? "";
   const { unsent } = client;
-  const text = [t(`line.${state}`), unsent > 0 && state !== "online" && t("line.unsent", { count: unsent })].filter(Boolean).join(" · ");
+  const more = unsent > 0 && state !== "online" ? ` · ${t("line.unsent", { count: unsent })}` : "";
+  const text = t(`line.${state}`) + more;
   const line = $("line");
   line.hidden = false;
   line.dataset.tone = tone;
   line.title = t(`line.${state}.what`);
-  if (line.textContent !== text) line.textContent = text;
+  if (line.textContent !== text) line.replaceChildren(t(`line.${state}`), more && h("span", { class: "more" }, more));
 }
 
 /** What one wants to hear of, wherever one is on the page. */
@@ -161,7 +175,7 @@ function tell(name, frame) {
     const key = `toast.${event.type}`;
     if (!has(key) || event.class !== "interactive") continue;
     const draft = client.pendingOrders().find(({ operation }) => operation === event.operation);
-    toast(t(key, { what: titleOf(client.operation(event.operation) ?? event, catalogue, draft), order: event.result?.order ?? "" }));
+    toast(t(key, { what: titleOf(client.operation(event.operation) ?? event, catalogue, draft), order: event.kind === "submit-order" ? (event.result?.order ?? "") : "" }));
   }
 }
 

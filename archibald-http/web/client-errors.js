@@ -39,3 +39,16 @@ export async function problemOf(response, mine) {
   if (response.status === 412) return new ConflictError(problem, mine, problem.current);
   return new ProblemError(response.status, problem);
 }
+
+/** An error as plain data, for another page of the same device, and back. */
+export function packed(error) {
+  if (error === undefined) return undefined;
+  const { name, status, problem, mine, theirs } = error;
+  return { name, status, problem, mine, theirs };
+}
+
+export function unpacked(data) {
+  if (data === undefined) return undefined;
+  if (data.name === "ConflictError") return new ConflictError(data.problem, data.mine, data.theirs);
+  return data.name === "ProblemError" ? new ProblemError(data.status, data.problem) : new NotSentError();
+}

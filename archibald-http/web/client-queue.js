@@ -1,6 +1,6 @@
 // Writes that wait for the network: kept on the device, sent in order, each with one key for all its tries.
 
-import { NotSentError } from "./client-errors.js";
+import { NotSentError, packed, unpacked } from "./client-errors.js";
 
 const LIMIT = 1000; // writes that may wait; far more than a day without network brings
 
@@ -120,7 +120,7 @@ export class Queue {
     if (follower && !refused) await this.replace({ ...follower, follows: null, base: done?.version ?? follower.base });
     if (follower && refused) await this.settle(follower, { refused: new NotSentError(refused) });
     await forgotten;
-    this.#channel?.postMessage({ settled: id, done, refused: refused && String(refused.message) });
+    this.#channel?.postMessage({ settled: item, done, refused: packed(refused) });
     this.#changed();
   }
 
@@ -176,9 +176,17 @@ export class Queue {
     this.#onChange();
   }
 
-  #told({ settled, done, refused }) {
-    if (settled) this.#answer(settled, { done, refused: refused && new Error(refused) });
-    this.load().then(() => this.#onChange());
+  /** Another page of this device wrote something, or what became of a write. */
+  async #told({ settled, done, refused }) {
+    if (settled) {
+      const outcome = { done, refused: unpacked(refused) };
+      this.#gone.add(settled.id);
+      await this.#onSettled(settled, outcome);
+      this.#answer(settled.id, outcome);
+    }
+    await this.load();
+    this.#onChange();
+    if (!settled && this.items.length > 0) this.kick();
   }
 
   #answer(id, { done, refused }) {

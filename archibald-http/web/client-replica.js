@@ -68,10 +68,11 @@ export class Replica {
     return this.operations.set(id, next);
   }
 
+  /** A newer one than its event may be here already: the answer to an own write comes by another way. */
   #pendingOrder({ type, at, seq, pending_order: id, ...event }) {
-    const created = this.pendingOrders.get(id)?.created_at ?? at;
-    const next = { id, ...event, created_at: created, updated_at: at };
-    this.pendingOrders.set(id, next);
+    const known = this.pendingOrders.get(id);
+    if (known?.version > event.version) return;
+    this.pendingOrders.set(id, { id, ...event, created_at: known?.created_at ?? at, updated_at: at });
   }
 
   #forgetOld() {

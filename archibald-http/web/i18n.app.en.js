@@ -138,6 +138,8 @@ export default {
   "toast.operation.failed": "{what}: did not succeed.",
   "toast.operation.in_doubt": "{what}: to be checked.",
   "toast.warning": "Warning: {why}",
+  "refused.changed-meanwhile": "Another device changed it meanwhile: look at it, and do it again if it is right.",
+  "refused.deleted": "Another device had deleted it: what you typed is in a new order.",
   "refused.being-submitted": "This order is being submitted already: the change was not taken.",
   "refused.already-submitted": "This order is in the ERP already: the change was not taken.",
   "refused.target-taken": "This order was submitted before.",

@@ -11,8 +11,8 @@ use chromiumoxide::cdp::browser_protocol::network::CookieParam;
 use chromiumoxide::cdp::browser_protocol::page;
 use chromiumoxide::cdp::browser_protocol::storage::{ClearCookiesParams, GetCookiesParams, SetCookiesParams};
 use chromiumoxide::cdp::browser_protocol::target::{
-    CreateBrowserContextParams, CreateTargetParams, DisposeBrowserContextParams, SetAutoAttachParams,
-    SetDiscoverTargetsParams,
+    CreateBrowserContextParams, CreateTargetParams, DisposeBrowserContextParams, FilterEntry,
+    SetAutoAttachParams, SetDiscoverTargetsParams, TargetFilter,
 };
 use chromiumoxide::cdp::js_protocol::runtime::RunIfWaitingForDebuggerParams;
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,9 @@ impl Browser {
             .map_err(|_| BrowserError::Connect(format!("no answer within {CREATION:?}")))?
             .map_err(|error| BrowserError::Connect(error.to_string()))?;
         let browser = Self { link, router, process };
-        Limit::budget(CREATION).run("setting up the browser", browser.set_up()).await?;
+        Limit::budget(CREATION)
+            .run("setting up the browser", browser.set_up(options.service_workers))
+            .await?;
         tokio::spawn(supervise(browser.link.clone(), Arc::clone(&browser.process)));
         Ok(browser)
     }
@@ -134,14 +136,22 @@ impl Browser {
         }
     }
 
-    async fn set_up(&self) -> Result<(), DriverError> {
+    async fn set_up(&self, service_workers: bool) -> Result<(), DriverError> {
         let link = &self.link;
         link.call::<_, Value>(None, SetDiscoverTargetsParams::new(true)).await?;
         let mut attach = SetAutoAttachParams::new(true, true);
         attach.flatten = Some(true);
+        attach.filter = service_workers.then(all_but_service_workers);
         link.call::<_, Value>(None, attach).await?;
         Ok(())
     }
+}
+
+/// What is attached to, and so may be closed. Without a filter, Chromium leaves out browsers and tabs alone.
+fn all_but_service_workers() -> TargetFilter {
+    let out = |kind: &str| FilterEntry { exclude: Some(true), r#type: Some(kind.to_owned()) };
+    let all = FilterEntry { exclude: None, r#type: None };
+    TargetFilter::new(vec![out("browser"), out("tab"), out("service_worker"), all])
 }
 
 impl Drop for Browser {

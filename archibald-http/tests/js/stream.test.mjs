@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryStorage } from "../../web/client.js";
+import { Replica } from "../../web/client-replica.js";
 import { events } from "../../web/client-stream.js";
 import { Line, control, device, read, until } from "./bench.mjs";
 
@@ -137,4 +138,14 @@ test("a snapshot in parts counts at its end, and one that is cut leaves what the
   t.after(() => client.stop());
   await until(client, () => client.cursor === "e.5");
   assert.deepEqual(client.operations().map(({ id }) => id), ["c", "b"]);
+});
+
+test("an event that is older than the answer to a write takes nothing back", () => {
+  const order = (version) => ({ id: "o", version, state: "editing", content: {}, created_at: "1" });
+  const replica = Replica.from({ cursor: "e.1", operations: [], pending_orders: [order(3)] });
+  const event = (seq, version) => ({ type: "pending_order.updated", seq, at: "2", pending_order: "o", version, state: "editing", content: {} });
+  replica.apply({ to: "e.3", events: [event(2, 2)] });
+  assert.equal(replica.pendingOrders.get("o").version, 3);
+  replica.apply({ to: "e.4", events: [event(4, 4)] });
+  assert.equal(replica.pendingOrders.get("o").version, 4);
 });

@@ -37,3 +37,21 @@ async fn both_versions_are_shown_and_a_person_chooses() {
     desk.is_well().await;
     chromium.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_typed_into_an_order_that_is_deleted_elsewhere_is_not_lost() {
+    let (office, chromium) = (Office::open().await, Chromium::launch().await);
+    let desk = chromium.device(DESK, "dark", "it").await;
+    desk.enter(&office.app()).await;
+    let id = desk.begin_order(&office.customer, &office.products[0], "1").await;
+    desk.offline(true).await;
+    desk.quantity("5").await;
+    desk.until("document.querySelector('#line').dataset.tone === 'warn'").await;
+    office.delete(&id).await;
+    desk.offline(false).await;
+    office.keeps(&[5]).await;
+    desk.until("document.querySelector('#toasts').innerText.includes('ordine nuovo')").await;
+    desk.until("document.querySelectorAll('#drafts > li').length === 1").await;
+    desk.is_well().await;
+    chromium.close().await;
+}

@@ -1,9 +1,10 @@
 //! A browser as people have it: each device a context of its own, with a window, keys and a network that can go.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use archibald_browser::driver::{Browser, Context, Field, Limit, Page};
+use archibald_browser::driver::{Browser, Context, DriverError, Field, Limit, Page};
 use archibald_browser::launch::LaunchOptions;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -17,7 +18,8 @@ pub const DESK: (u32, u32) = (1280, 900);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Notes what a page must not do, from its first script on.
-const WATCH: &str = "window.wrong = [];
+const WATCH: &str = "if (!window.wrong) {
+    window.wrong = [];
     const note = (...words) => window.wrong.push(words.map(String).join(' '));
     addEventListener('error', (event) => note(event.message ?? `not loaded: ${event.target.src ?? event.target.href}`), true);
     addEventListener('unhandledrejection', (event) => note('rejected:', event.reason));
@@ -25,7 +27,7 @@ const WATCH: &str = "window.wrong = [];
     for (const name of ['error', 'warn']) {
         const said = console[name];
         console[name] = (...words) => { note(...words); said(...words); };
-    }";
+    } }";
 
 pub struct Chromium {
     browser: Browser,
@@ -35,7 +37,7 @@ pub struct Chromium {
 /// A window of a device that shares nothing with others.
 pub struct Device {
     pub page: Page,
-    _context: Context,
+    context: Arc<Context>,
 }
 
 pub fn limit() -> Limit {
@@ -45,14 +47,19 @@ pub fn limit() -> Limit {
 impl Chromium {
     pub async fn launch() -> Self {
         let profiles = tempfile::tempdir().unwrap();
-        let options = LaunchOptions { profiles: profiles.path().into(), ..LaunchOptions::default() };
+        let options = LaunchOptions {
+            profiles: profiles.path().into(),
+            service_workers: true,
+            ..LaunchOptions::default()
+        };
         Self { browser: Browser::launch(&options).await.unwrap(), profiles }
     }
 
     /// A new device whose person speaks this language.
     pub async fn device(&self, (width, height): (u32, u32), scheme: &str, language: &str) -> Device {
-        let context = self.browser.new_context(None).await.unwrap();
-        let device = Device { page: context.new_page().await.unwrap(), _context: context };
+        let context = Arc::new(self.browser.new_context(None).await.unwrap());
+        let device = Device { page: context.new_page().await.unwrap(), context };
+        device.prepare(language).await;
         let source =
             format!("{WATCH} try {{ localStorage['archibald.language'] ??= '{language}' }} catch {{}}");
         device.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
@@ -70,6 +77,19 @@ impl Chromium {
 }
 
 impl Device {
+    async fn prepare(&self, language: &str) {
+        let source =
+            format!("{WATCH} try {{ localStorage['archibald.language'] ??= '{language}' }} catch {{}}");
+        self.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
+    }
+
+    /// Another tab of the same device.
+    pub async fn tab(&self) -> Self {
+        let tab = Self { page: self.context.new_page().await.unwrap(), context: self.context.clone() };
+        tab.prepare("it").await;
+        tab
+    }
+
     pub async fn open(&self, url: &str) {
         self.page.open(&limit(), url).await.unwrap();
     }
@@ -95,13 +115,22 @@ impl Device {
     /// Waits until an expression is true.
     pub async fn until(&self, expression: &str) {
         let until = Instant::now() + PATIENCE;
-        while !self.read::<bool>(&format!("Boolean({expression})")).await {
+        while !self.holds(expression).await {
             if Instant::now() > until {
                 let picture = self.picture("stuck").await;
                 let text: String = self.read("document.body.innerText.slice(0, 2000)").await;
                 panic!("never true: {expression}\n{text}\n{}", picture.display());
             }
             sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Not while the page is replaced by its next one.
+    async fn holds(&self, expression: &str) -> bool {
+        let function = format!("() => Boolean({expression})");
+        match self.page.evaluate(&limit(), "looking", &function, &()).await {
+            Err(DriverError::Replaced) => false,
+            held => held.unwrap(),
         }
     }
 
@@ -165,6 +194,16 @@ impl Device {
             let picture = self.picture("too-wide").await;
             panic!("{whole} px in a window of {window}: {}", picture.display());
         }
+    }
+
+    /// What stays on the page takes one row of it.
+    pub async fn has_a_low_head(&self) {
+        let height: f64 = self.read("document.querySelector('.top').offsetHeight").await;
+        assert!(
+            height < 64.0,
+            "{height} px of a phone are its head: {}",
+            self.picture("head").await.display()
+        );
     }
 
     /// No script failed, and none complained.

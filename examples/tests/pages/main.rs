@@ -6,6 +6,7 @@ mod accessible;
 mod conflict;
 mod device;
 mod devices;
+mod doubt;
 mod keyboard;
 mod network;
 mod office;

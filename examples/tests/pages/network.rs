@@ -19,11 +19,32 @@ async fn what_is_typed_without_a_network_arrives_once_when_it_is_back() {
     phone.click(".back").await;
     phone.until("document.querySelector('#drafts .badge')?.textContent === 'Solo qui'").await;
     phone.fits().await;
+    phone.has_a_low_head().await;
     phone.picture("offline-list-phone").await;
     phone.offline(false).await;
     phone.online().await;
     office.keeps(&[3]).await;
     phone.until("!document.querySelector('#drafts .badge')").await;
+    chromium.close().await;
+}
+
+/// The tabs of a device share what waits: one sends, and the others hear of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_tab_cannot_send_another_one_does() {
+    let (office, chromium) = (Office::open().await, Chromium::launch().await);
+    let stuck = chromium.device(DESK, "light", "it").await;
+    stuck.enter(&office.app()).await;
+    let other = stuck.tab().await;
+    other.open(&format!("{}/app", office.url)).await;
+    other.online().await;
+    stuck.offline(true).await;
+    stuck.begin_order(&office.customer, &office.products[0], "3").await;
+    office.keeps(&[3]).await;
+    stuck.saved().await;
+    stuck.quantity("4").await;
+    office.keeps(&[4]).await;
+    stuck.saved().await;
+    stuck.is_well().await;
     chromium.close().await;
 }
 
@@ -66,6 +87,7 @@ async fn the_app_starts_without_a_server_and_goes_on_with_it() {
     office.kill_server();
     phone.open(&format!("{}/app", office.url)).await;
     phone.until("document.querySelectorAll('#drafts > li').length === 1").await;
+    phone.has_a_low_head().await;
     phone.picture("started-offline-phone-dark").await;
     phone.click("#drafts a").await;
     phone.quantity("5").await;
@@ -74,6 +96,7 @@ async fn the_app_starts_without_a_server_and_goes_on_with_it() {
     // The session was in the server's memory, and the token in the page's: now a person is asked, over the page.
     office.start_server();
     phone.until("document.querySelector('#again').open").await;
+    phone.has_a_low_head().await;
     phone.picture("sign-in-again-phone-dark").await;
     phone.fill("#again input", crate::office::TOKEN).await;
     phone.click("#again button").await;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use archibald_testing::data::{DataSet, password_of};
+use archibald_testing::data::{DataSet, Order, password_of};
 use archibald_testing::erp::ErpControl;
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -20,6 +20,8 @@ pub struct Office {
     pub url: String,
     pub agent: String,
     pub control: ErpControl,
+    /// An order that the agent could make.
+    pub order: Order,
     pub customer: String,
     pub products: Vec<String>,
     client: Client,
@@ -61,6 +63,7 @@ impl Office {
             agent,
             control: ErpControl::new(control).unwrap(),
             customer: order.customer.clone(),
+            order: order.clone(),
             products: products.map(|product| product.code.clone()).collect(),
             client: Client::builder().no_proxy().build().unwrap(),
             server: None,
@@ -112,6 +115,15 @@ impl Office {
         content["lines"][0]["quantity"] = quantity.into();
         let url = format!("{}/v1/agents/{}/pending-orders/{id}", self.url, self.agent);
         let request = self.client.put(url).bearer_auth(TOKEN).json(&json!({ "content": content }));
+        let answer = request.header("If-Match", format!("\"{}\"", order["version"])).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
+
+    /// Deletes a pending order, as another device would.
+    pub async fn delete(&self, id: &str) {
+        let order = self.get(&format!("pending-orders/{id}")).await;
+        let url = format!("{}/v1/agents/{}/pending-orders/{id}", self.url, self.agent);
+        let request = self.client.delete(url).bearer_auth(TOKEN);
         let answer = request.header("If-Match", format!("\"{}\"", order["version"])).send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
