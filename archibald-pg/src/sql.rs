@@ -1,8 +1,13 @@
 use std::sync::Arc;
+use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection, Postgres, SqlSafeStr, SqlStr};
+use tokio::time::timeout;
+
+use crate::tx::gone_silent;
 
 /// The schema that the statements and migrations are written with.
 const WRITTEN_WITH: &str = "archibald.";
@@ -124,8 +129,23 @@ impl Statement {
 }
 
 impl Sql {
-    /// Carries out one of the statements by itself.
+    /// Carries out one of the statements by itself. A connection on which it failed, or took longer than `limit`, does
+    /// not go back to its pool: a transaction may have begun on it that nobody ends. To be run to its end.
     pub(crate) async fn fetch_all(
+        &self,
+        mut connection: PoolConnection<Postgres>,
+        limit: Duration,
+        query: Query<'static, Postgres, PgArguments>,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let fetched = timeout(limit, self.fetch(&mut connection, query)).await;
+        let fetched = fetched.unwrap_or_else(|_| Err(gone_silent()));
+        if fetched.is_err() {
+            connection.close_on_drop();
+        }
+        fetched
+    }
+
+    async fn fetch(
         &self,
         connection: &mut PgConnection,
         query: Query<'static, Postgres, PgArguments>,

@@ -10,7 +10,6 @@ use archibald_core::operation::Class;
 use archibald_core::scheduler::Ticket;
 use sqlx::Row;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use crate::codec::from_json;
 use crate::read::place_after;
@@ -80,12 +79,10 @@ async fn read_all(inner: Arc<Inner>) {
             return;
         }
         // In a task of its own: a panic ends this statement and not those that follow.
-        let read = tokio::spawn(timeout(SILENCE, read(inner.clone(), asked))).await;
-        match read {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Err(_)) => tracing::debug!("nothing came for long: tickets are read one by one"),
-            Ok(Ok(Err(TxError::Database(error)))) => tracing::debug!(%error, "tickets are read one by one"),
-            Ok(Ok(Err(TxError::Store(error)))) => tracing::debug!(%error, "tickets are read one by one"),
+        match tokio::spawn(read(inner.clone(), asked)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(TxError::Database(error))) => tracing::debug!(%error, "tickets are read one by one"),
+            Ok(Err(TxError::Store(error))) => tracing::debug!(%error, "tickets are read one by one"),
             Err(error) => tracing::error!(%error, "reading tickets ended badly"),
         }
     }
@@ -104,8 +101,7 @@ async fn read(inner: Arc<Inner>, asked: Vec<Asked>) -> Result<(), TxError> {
         .bind(positions)
         .bind(asked.iter().map(|asked| i64::from(asked.limit.max(1))).collect::<Vec<_>>());
     let mut found: Vec<Vec<Ticket>> = asked.iter().map(|_| vec![]).collect();
-    let mut connection = inner.acquire().await?;
-    for row in inner.sql.fetch_all(&mut connection, query).await? {
+    for row in inner.sql.fetch_all(inner.acquire().await?, SILENCE, query).await? {
         let number = usize::try_from(row.try_get::<i64, _>("n")? - 1);
         let tickets = number.ok().and_then(|number| found.get_mut(number));
         let missing = || StoreError::Damaged { what: "a ticket that nobody asked for".into(), cause: None };

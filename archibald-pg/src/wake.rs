@@ -29,6 +29,10 @@ const GATHER: Duration = Duration::from_millis(5);
 const RECONNECT: Duration = Duration::from_millis(200);
 /// After how long without a notification it is seen whether any could come.
 const QUIET: Duration = Duration::from_secs(30);
+/// How long a new listener waits for what it told itself.
+const DEAF: Duration = Duration::from_secs(10);
+/// Who listens to nothing looks for pauses and other workers with every so manieth look at the logs.
+const SURVEY_EVERY: u32 = 5;
 /// PostgreSQL takes just under 8,000 bytes in one notification.
 const LONGEST: usize = 7_000;
 /// Everybody is to read everything.
@@ -70,14 +74,14 @@ pub(crate) fn start(
 }
 
 /// Tells the other processes what they have not been told yet, if that is possible now.
-pub(crate) async fn flush(pool: &PgPool, sql: &Sql, hub: &Hub, schema: &str) -> bool {
+pub(crate) async fn flush(pool: &PgPool, sql: &Arc<Sql>, hub: &Hub, schema: &str) -> bool {
     let news = hub.take_news();
     let payloads = payloads(&news, hub.id);
     if payloads.is_empty() {
         return true;
     }
     let notify = sql.notify.query().bind(channel(schema)).bind(payloads);
-    let told = answered(alone(pool, sql, notify)).await;
+    let told = alone(pool, sql, UNANSWERED, notify).await;
     if let Err(error) = &told {
         tracing::debug!(%error, "other processes could not be notified yet");
         hub.put_back(news);
@@ -151,9 +155,9 @@ impl Ear {
             .max_lifetime(None)
             .idle_timeout(None)
             .connect_lazy_with(self.address.clone());
-        let mut listener = PgListener::connect_with(&pool).await?;
+        let mut listener = answered(PgListener::connect_with(&pool)).await?;
         listener.eager_reconnect(false);
-        listener.listen(&self.channel).await?;
+        answered(listener.listen(&self.channel)).await?;
         self.try_out(&mut listener).await?;
         self.listening.store(true, Ordering::Relaxed);
         self.hub.wake_everybody();
@@ -174,7 +178,7 @@ impl Ear {
     async fn try_out(&self, listener: &mut PgListener) -> Result<(), Deaf> {
         let test = format!("{} {TEST}{}", self.hub.id.simple(), Uuid::now_v7().simple());
         let notify = self.sql.notify.query().bind(self.channel.clone()).bind(vec![test.clone()]);
-        answered(alone(&self.pool, &self.sql, notify)).await?;
+        alone(&self.pool, &self.sql, UNANSWERED, notify).await?;
         let heard_it = async {
             while let Some(notification) = listener.try_recv().await? {
                 if notification.payload() == test {
@@ -183,7 +187,7 @@ impl Ear {
             }
             Ok::<_, sqlx::Error>(false)
         };
-        match timeout(UNANSWERED, heard_it).await {
+        match timeout(DEAF, heard_it).await {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => Err(gone_silent().into()),
             Ok(Err(error)) => Err(error.into()),
@@ -195,19 +199,26 @@ impl Ear {
     }
 }
 
+/// One statement by itself, in a task of its own: what is cut off while it begins a transaction would leave that to
+/// the next user of its connection.
 async fn alone(
     pool: &PgPool,
-    sql: &Sql,
+    sql: &Arc<Sql>,
+    limit: Duration,
     query: Query<'static, Postgres, PgArguments>,
 ) -> Result<Vec<PgRow>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    sql.fetch_all(&mut connection, query).await
+    let (pool, sql) = (pool.clone(), sql.clone());
+    let done = tokio::spawn(async move {
+        let acquired = timeout(limit, pool.acquire()).await;
+        sql.fetch_all(acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut))?, limit, query).await
+    });
+    done.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// Workers look by themselves too, in their sweeps: for them alone only where nothing is listened to.
 async fn look(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, every: Duration, listening: Arc<AtomicBool>) {
     let mut seen = HashMap::new();
-    loop {
+    for looks in 1_u32.. {
         sleep(every).await;
         let subscribed = hub.subscribed();
         let all = subscribed.workers && !listening.load(Ordering::Relaxed);
@@ -216,10 +227,13 @@ async fn look(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, every: Duration, liste
         }
         let devices: Vec<_> = subscribed.devices.iter().map(AgentId::to_string).collect();
         let heads = sql.heads.query().bind(all).bind(devices);
-        let heads = timeout(SILENCE, alone(&pool, &sql, heads)).await.unwrap_or_else(|_| Err(gone_silent()));
+        let heads = alone(&pool, &sql, SILENCE, heads).await;
         let Ok(heads) = heads else { continue };
         for row in heads {
             wake_if_new(&hub, &mut seen, &row);
+        }
+        if all && looks.is_multiple_of(SURVEY_EVERY) {
+            hub.wake_for_survey();
         }
     }
 }

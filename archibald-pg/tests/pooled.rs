@@ -3,8 +3,9 @@
 
 mod support;
 
+use std::io;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use archibald_core::port::{AgentLock, EventBus, OperationStore, WorkerWake};
@@ -16,11 +17,13 @@ use async_trait::async_trait;
 use serde_json::json;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use tracing_subscriber::fmt::MakeWriter;
 
 use support::{Database, agent, database, options, pooler, request, submit};
 
 const SOON: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const LONG: Duration = Duration::from_secs(3600);
 
 /// Connections of no store's own for longer than a transaction.
@@ -94,13 +97,51 @@ async fn notifications_can_be_listened_to_past_the_pooler() {
     assert!(hears(&listening, &pooled.store).await);
 }
 
-/// What a connection that cannot be had for oneself is good for has to be found out: `listen` itself says nothing.
-#[tokio::test(flavor = "multi_thread")]
+/// To listen is granted where nothing will be heard: that has to be found out.
+#[tokio::test]
 async fn who_listens_in_vain_finds_out_and_looks() {
+    let said = Said::default();
+    let _heard = tracing::subscriber::set_default(
+        tracing_subscriber::fmt().with_writer(said.clone()).with_max_level(tracing::Level::ERROR).finish(),
+    );
     let pooled = fresh().await;
-    let telling = pooled.database.open().await;
     let listening = pooled.open(PgOptions { listen: Listen::Here, ..unprepared() }).await;
-    assert!(hears(&listening, &telling).await);
+    let found_out = async {
+        while !said.text().contains("notifications do not come through") {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, found_out).await.expect("it finds out");
+    assert!(hears(&listening, &pooled.database.open().await).await);
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Said {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Said {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }
 
 async fn own_pool(database: &Database, connections: u32) -> PgPool {

@@ -21,7 +21,7 @@ use crate::meter::{Cost, Meter, Statement, Table};
 pub enum Place {
     /// A private cluster for this program.
     Private(Box<Cluster>),
-    /// Somebody's database; a bench makes schemas of its own there and leaves them.
+    /// Somebody's database; a bench makes schemas of its own there, and takes them away unless it fails.
     Given(String),
     /// A file, or a new one in a folder that goes when the bench ends.
     Sqlite(Option<PathBuf>, TempDir),

@@ -71,7 +71,9 @@ async fn a_connection_that_comes_back_is_found_while_the_server_is_full() {
         let (store, nancy) = (store.clone(), agent("nancy"));
         tokio::spawn(async move { store.waiting(&nancy, None, 10).await })
     };
+    let deadline = Instant::now() + PATIENCE;
     while pool.size() <= open {
+        assert!(Instant::now() < deadline, "it does not try to open another");
         sleep(Duration::from_millis(1)).await;
     }
     drop(all);
@@ -99,7 +101,9 @@ impl Somebody {
     /// Connections that were closed are open at the server for a moment.
     async fn sees_no_more_than(&mut self, connections: i64) {
         let seen = "select count(*) from pg_stat_activity where backend_type = 'client backend'";
+        let deadline = Instant::now() + PATIENCE;
         while sqlx::query_scalar::<_, i64>(seen).fetch_one(&mut self.looks).await.unwrap() > connections {
+            assert!(Instant::now() < deadline, "more than {connections} stay open");
             sleep(Duration::from_millis(5)).await;
         }
     }
