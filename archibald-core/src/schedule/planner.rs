@@ -145,11 +145,18 @@ impl Planner {
         }
     }
 
-    /// What came already comes again with the same keys, when its time comes; nothing of it is missed.
+    /// What came already comes again with the same keys, when its time comes; nothing of it is missed. What was to
+    /// be tried again or made up for has as long to wait as before, unless its time comes anyway.
     fn go_back(&mut self, now: Timestamp) {
-        let places = std::mem::take(&mut self.places);
-        for Place { whose, .. } in places.into_iter().filter(|place| place.again.is_none()) {
-            self.place_next(now, &whose);
+        for Place { at, whose, again } in std::mem::take(&mut self.places) {
+            match again {
+                None => self.place_next(now, &whose),
+                Some(nominal) if nominal + whose.offset <= now => {
+                    let at = now + at.since(self.now);
+                    self.places.insert(Place { at, whose, again });
+                }
+                Some(_) => {}
+            }
         }
     }
 

@@ -381,3 +381,21 @@ async fn what_came_while_the_store_was_away_goes_by_the_rule_when_it_is_back() {
     assert!(made_up > 0, "some are made up for");
     worker.kill();
 }
+
+/// What is to be tried again is not lost with the time that it was to be tried at.
+#[tokio::test(start_paused = true)]
+async fn a_store_whose_clock_goes_back_takes_what_it_had_not_taken() {
+    let world = World::new();
+    let (away, is_away) = watch::channel(true);
+    let store = Arc::new(Away { inner: world.store.clone(), is_away });
+    let worker = world.build_with(&[daily("15 7 * * *")], store).unwrap().start().unwrap();
+    sleep(minutes(40)).await;
+    world.clock.ahead_secs.store(-20 * 60, Relaxed);
+    sleep(minutes(5)).await;
+    away.send_replace(false);
+    sleep(minutes(15)).await;
+    for name in AGENTS {
+        assert_eq!(world.times(name).await, ["06:15"], "{name}");
+    }
+    worker.kill();
+}
