@@ -22,12 +22,11 @@ macro_rules! files {
     };
 }
 
-/// A file that is not here is not served.
+/// What every server has. A file that is not here is not served.
 const FILES: &[File] = files! {
     "/" => "index.html",
     "/app" => "app.html",
     "/board" => "board.html",
-    "/demo" => "demo.html",
     "/sw.js" => "sw.js",
     "/assets/app-catalogue.js" => "app-catalogue.js",
     "/assets/app-conflict.js" => "app-conflict.js",
@@ -57,15 +56,11 @@ const FILES: &[File] = files! {
     "/assets/client-stream.js" => "client-stream.js",
     "/assets/client.js" => "client.js",
     "/assets/combobox.js" => "combobox.js",
-    "/assets/demo.css" => "demo.css",
-    "/assets/demo.js" => "demo.js",
     "/assets/dom.js" => "dom.js",
     "/assets/i18n.app.en.js" => "i18n.app.en.js",
     "/assets/i18n.app.it.js" => "i18n.app.it.js",
     "/assets/i18n.board.en.js" => "i18n.board.en.js",
     "/assets/i18n.board.it.js" => "i18n.board.it.js",
-    "/assets/i18n.demo.en.js" => "i18n.demo.en.js",
-    "/assets/i18n.demo.it.js" => "i18n.demo.it.js",
     "/assets/i18n.en.js" => "i18n.en.js",
     "/assets/i18n.it.js" => "i18n.it.js",
     "/assets/i18n.js" => "i18n.js",
@@ -78,6 +73,15 @@ const FILES: &[File] = files! {
     "/assets/session.js" => "session.js",
 };
 
+/// The demo's own: its server has them besides, by [`page_file`]; no other has.
+const DEMO: &[File] = files! {
+    "/demo" => "demo.html",
+    "/assets/demo.css" => "demo.css",
+    "/assets/demo.js" => "demo.js",
+    "/assets/i18n.demo.en.js" => "i18n.demo.en.js",
+    "/assets/i18n.demo.it.js" => "i18n.demo.it.js",
+};
+
 pub(crate) fn routes() -> Router<ApiState> {
     FILES.iter().fold(Router::new(), |router, file| {
         let etag = etag(file.bytes);
@@ -86,10 +90,10 @@ pub(crate) fn routes() -> Router<ApiState> {
 }
 
 /// A file of the pages by its path, such as `/assets/base.css`, with its media type: for programs that show pages
-/// of their own in the same look.
+/// of their own in the same look. The demo's page, `/demo`, is one of them, and no part of the router.
 #[must_use]
 pub fn page_file(path: &str) -> Option<(&'static str, &'static [u8])> {
-    let file = FILES.iter().find(|file| file.path == path)?;
+    let file = FILES.iter().chain(DEMO).find(|file| file.path == path)?;
     Some((media_type(file.name), file.bytes))
 }
 

@@ -16,6 +16,7 @@ mod sync {
 }
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::AtomicUsize as Count;
 
 use archibald_core::id::AgentId;
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -30,6 +31,8 @@ use self::hub::Hub;
 /// Orders that are tried of each kind: at random, and with few changes of threads.
 const ORDERS: usize = 1_500;
 const LANES: usize = 2;
+/// The first calls, so many: somebody keeps their rows.
+const BLOCKED: usize = 2;
 
 fn agent(name: &str) -> AgentId {
     AgentId::new(name).unwrap()
@@ -40,12 +43,18 @@ fn in_many_orders(story: fn()) {
     check_pct(story, ORDERS, 3);
 }
 
-/// Calls of two agents from three threads, and who carries them out.
+/// Calls that found somebody of their agent at its gate, over all orders.
+static BEHIND: Count = Count::new(0);
+
+/// Calls of two agents from three threads, and who carries them out: many together, and those whose rows somebody
+/// keeps alone, in their agent's turn.
 #[derive(Default)]
 struct Store {
     gathering: Gathering<(AgentId, usize)>,
-    lanes: Mutex<Vec<JoinHandle<()>>>,
+    gates: Gates,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     busy: Mutex<HashSet<AgentId>>,
+    at_turn: Mutex<HashSet<AgentId>>,
     working: AtomicUsize,
     done: Mutex<Vec<usize>>,
 }
@@ -55,16 +64,17 @@ impl Store {
         if self.gathering.put((agent(who), number), LANES) {
             let store = self.clone();
             let lane = thread::spawn(move || store.lane());
-            self.lanes.lock().unwrap().push(lane);
+            self.threads.lock().unwrap().push(lane);
         }
     }
 
-    fn lane(&self) {
+    fn lane(self: &Arc<Self>) {
         let mut done = HashSet::new();
         loop {
-            let taken = self.gathering.take(&done, 2, |(agent, _)| agent, |_| false);
-            let Taken { together, alone } = taken;
-            assert!(alone.is_empty());
+            let taken = self.gathering.take(&done, 2, |(agent, _)| agent, |agent| self.gates.is_taken(agent));
+            let Taken { together, alone: behind } = taken;
+            BEHIND.fetch_add(behind.len(), SeqCst);
+            behind.into_iter().for_each(|call| self.carry_out_alone(call));
             if together.is_empty() {
                 return;
             }
@@ -73,20 +83,38 @@ impl Store {
         }
     }
 
-    fn carry_out(&self, calls: Vec<(AgentId, usize)>) {
+    fn carry_out(self: &Arc<Self>, calls: Vec<(AgentId, usize)>) {
         assert!(self.working.fetch_add(1, SeqCst) < LANES, "a lane too many");
         for (agent, _) in &calls {
             assert!(self.busy.lock().unwrap().insert(agent.clone()), "two of {agent} at once");
         }
         for (agent, number) in calls {
             self.busy.lock().unwrap().remove(&agent);
-            self.done.lock().unwrap().push(number);
+            if number < BLOCKED {
+                self.carry_out_alone((agent, number));
+            } else {
+                self.done.lock().unwrap().push(number);
+            }
         }
         self.working.fetch_sub(1, SeqCst);
     }
 
-    fn next_lane(&self) -> Option<JoinHandle<()>> {
-        self.lanes.lock().unwrap().pop()
+    fn carry_out_alone(self: &Arc<Self>, (agent, number): (AgentId, usize)) {
+        let store = self.clone();
+        let alone = thread::spawn(move || {
+            future::block_on(async {
+                let _turn = store.gates.enter(&agent).await;
+                assert!(store.at_turn.lock().unwrap().insert(agent.clone()), "two of {agent} have its turn");
+                thread::yield_now();
+                store.at_turn.lock().unwrap().remove(&agent);
+                store.done.lock().unwrap().push(number);
+            });
+        });
+        self.threads.lock().unwrap().push(alone);
+    }
+
+    fn next_thread(&self) -> Option<JoinHandle<()>> {
+        self.threads.lock().unwrap().pop()
     }
 }
 
@@ -99,13 +127,15 @@ fn no_call_is_left_behind_and_no_agent_has_two_at_once() {
         };
         let callers: Vec<_> = (0..3).map(|caller| thread::spawn(call(store.clone(), caller))).collect();
         callers.into_iter().for_each(|caller| caller.join().unwrap());
-        while let Some(lane) = store.next_lane() {
-            lane.join().unwrap();
+        while let Some(one) = store.next_thread() {
+            one.join().unwrap();
         }
         let mut done = store.done.lock().unwrap().clone();
         done.sort_unstable();
         assert_eq!(done, [0, 1, 2, 3, 4, 5]);
+        assert!(store.gates.is_empty());
     });
+    assert!(BEHIND.load(SeqCst) > 0, "in no order anybody was behind another");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Every worker does so for every agent. The occurrence's key makes it one operation, and nobody has to know who of
 //! them is alive; it costs one statement an occurrence and worker.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use archibald_core::error::{EnqueueError, FieldError, StoreError};
@@ -140,7 +140,6 @@ async fn ask(door: Archibald) {
         tracing::info!(schedule = %name, next, "asked for by itself");
     }
     let mut planner = Planner::new(shared.schedules.iter().cloned());
-    let mut waiting: VecDeque<Due> = VecDeque::new();
     let mut enqueued: JoinSet<(Due, bool)> = JoinSet::new();
     let mut looks_at = Instant::now();
     loop {
@@ -149,17 +148,17 @@ async fn ask(door: Archibald) {
             planner.meet(now, door.agents().into_iter().collect());
             looks_at = Instant::now() + LOOK;
         }
-        waiting.extend(planner.poll(now));
-        while enqueued.len() < AT_ONCE
-            && let Some(due) = waiting.pop_front()
-        {
+        // No more is taken than can begin: what waits grows old in the planner, which knows the rule for that.
+        for due in planner.poll(now, AT_ONCE - enqueued.len()) {
             let door = door.clone();
             enqueued.spawn(async move {
                 let is_over = enqueue(&door, &due).await;
                 (due, is_over)
             });
         }
-        let next = planner.wakes_at().map_or(LOOK, |at| at.since(now).max(Duration::from_millis(1)));
+        let has_room = enqueued.len() < AT_ONCE;
+        let next = planner.wakes_at().filter(|_| has_room);
+        let next = next.map_or(LOOK, |at| at.since(now).max(Duration::from_millis(1)));
         let next = looks_at.min(Instant::now() + next);
         tokio::select! {
             Some(done) = enqueued.join_next() => {

@@ -107,14 +107,19 @@ impl Planner {
         self.agents = agents;
     }
 
-    /// What is to be enqueued now, or a good part of it.
-    pub fn poll(&mut self, now: Timestamp) -> Vec<Due> {
+    /// What is to be enqueued now, or a good part of it; never more than `most`. Whatever is left keeps its place,
+    /// and whether it was missed or is too old is decided when it is taken: so who asks takes no more than he can
+    /// enqueue at once.
+    pub fn poll(&mut self, now: Timestamp, most: usize) -> Vec<Due> {
         if now + PUNCTUAL < self.now {
             self.go_back(now);
         }
         self.now = now;
         let mut due = vec![];
         for _ in 0..AT_ONCE {
+            if due.len() == most {
+                break;
+            }
             let Some(place) = self.places.pop_first() else { break };
             if place.at > now {
                 self.places.insert(place);
@@ -140,11 +145,18 @@ impl Planner {
         }
     }
 
-    /// What came already comes again with the same keys, when its time comes; nothing of it is missed.
+    /// What came already comes again with the same keys, when its time comes; nothing of it is missed. What was to
+    /// be tried again or made up for has as long to wait as before, unless its time comes anyway.
     fn go_back(&mut self, now: Timestamp) {
-        let places = std::mem::take(&mut self.places);
-        for Place { whose, .. } in places.into_iter().filter(|place| place.again.is_none()) {
-            self.place_next(now, &whose);
+        for Place { at, whose, again } in std::mem::take(&mut self.places) {
+            match again {
+                None => self.place_next(now, &whose),
+                Some(nominal) if nominal + whose.offset <= now => {
+                    let at = now + at.since(self.now);
+                    self.places.insert(Place { at, whose, again });
+                }
+                Some(_) => {}
+            }
         }
     }
 
@@ -161,7 +173,7 @@ impl Planner {
             self.again(whose, nominal, at);
             return None;
         }
-        Some(self.due(now, whose, nominal))
+        self.is_young(now, &whose, nominal).then(|| self.due(now, whose, nominal))
     }
 
     /// The latest occurrence, if it is on time; if it was missed it is given its place.
@@ -187,13 +199,16 @@ impl Planner {
 
     /// Unless the next one comes before, or it is too old by then.
     fn again(&mut self, whose: Whose, nominal: Timestamp, at: Timestamp) {
-        let schedule = &self.tables[whose.table].schedule;
-        let due = nominal + whose.offset;
-        let is_young = at.since(due) <= schedule.patience();
-        let comes_first = || schedule.times.next_after(nominal).is_none_or(|next| at < next + whose.offset);
-        if is_young && comes_first() {
+        let times = &self.tables[whose.table].schedule.times;
+        let comes_first = || times.next_after(nominal).is_none_or(|next| at < next + whose.offset);
+        if self.is_young(at, &whose, nominal) && comes_first() {
             self.places.insert(Place { at, whose, again: Some(nominal) });
         }
+    }
+
+    /// Whether it may be enqueued at this time.
+    fn is_young(&self, at: Timestamp, whose: &Whose, nominal: Timestamp) -> bool {
+        at.since(nominal + whose.offset) <= self.tables[whose.table].schedule.patience()
     }
 
     /// The agent's part of a schedule, if it has any.

@@ -35,7 +35,7 @@ fn cron(text: &str, zone: &str) -> Times {
 /// All that is due now for those who are there.
 fn ask(planner: &mut Planner, now: Timestamp, there: BTreeSet<AgentId>) -> Vec<Due> {
     planner.meet(now, there);
-    planner.poll(now)
+    planner.poll(now, usize::MAX)
 }
 
 /// Everybody at the nominal time itself.

@@ -185,7 +185,7 @@ fn check(due: &Due, now: Timestamp, there: &BTreeSet<AgentId>) -> Result<(), Tes
     let schedule = &due.schedule;
     prop_assert!(there.contains(&due.agent));
     prop_assert!(due.at <= now, "not before its time: {due:?}");
-    prop_assert!(now.since(due.at) <= schedule.patience() + PUNCTUAL, "too old at {now}: {due:?}");
+    prop_assert!(now.since(due.at) <= schedule.patience(), "too old at {now}: {due:?}");
     prop_assert!(due.at.since(due.nominal) == schedule.offset(&due.agent));
     prop_assert!(due.at.since(due.nominal) < schedule.spread.max(Duration::from_micros(1)));
     prop_assert_eq!(schedule.times.last_until(due.nominal, minutes(1)), Some(due.nominal));

@@ -108,6 +108,52 @@ fn a_clock_that_goes_back_repeats_nothing_but_keys() {
     assert_eq!(again[4].key(), first[0].key());
 }
 
+/// Nobody has it yet, and no other time of the day brings it.
+#[test]
+fn a_clock_that_goes_back_loses_nothing_that_is_tried_again() {
+    let mut planner = planner(&at_once(cron("0 6 * * *", "UTC"), WITHIN_A_DAY));
+    let due = ask(&mut planner, at("2026-11-22T08:30:00Z"), agents(&["nancy"])).remove(0);
+    planner.try_again(&due, at("2026-11-22T08:30:30Z"));
+    assert_eq!(poll(&mut planner, "2026-11-22T08:10:00Z", &["nancy"]), [""; 0]);
+    assert_eq!(planner.wakes_at(), Some(at("2026-11-22T08:10:30Z")), "in half a minute, as before");
+    assert_eq!(poll(&mut planner, "2026-11-22T08:10:30Z", &["nancy"]), ["nancy 06:00*"]);
+    assert_eq!(planner.wakes_at(), Some(at("2026-11-23T06:00:00Z")));
+}
+
+#[test]
+fn what_is_tried_again_comes_by_itself_on_a_clock_that_goes_back_before_it() {
+    let mut planner = planner(&at_once(cron("0 6 * * *", "UTC"), WITHIN_A_DAY));
+    poll(&mut planner, "2026-11-22T05:50:00Z", &["nancy"]);
+    let due = ask(&mut planner, at("2026-11-22T06:00:00Z"), agents(&["nancy"])).remove(0);
+    planner.try_again(&due, at("2026-11-22T06:00:30Z"));
+    assert_eq!(poll(&mut planner, "2026-11-22T05:40:00Z", &["nancy"]), [""; 0]);
+    assert_eq!(planner.wakes_at(), Some(at("2026-11-22T06:00:00Z")));
+    assert_eq!(poll(&mut planner, "2026-11-22T06:00:00Z", &["nancy"]), ["nancy 06:00"]);
+    assert_eq!(planner.wakes_at(), Some(at("2026-11-23T06:00:00Z")), "once");
+}
+
+/// Whoever can enqueue one at a time takes one at a time; the others' age is looked at when it is their turn.
+#[test]
+fn what_is_left_grows_old_by_the_rule() {
+    let there = agents(&["andrew", "janet", "nancy"]);
+    for (missed, made_up) in [(WITHIN_A_DAY, vec!["janet 08:30*"]), (Missed::Skip, vec![])] {
+        let mut planner = planner(&at_once(cron("30 * * * *", "UTC"), missed));
+        ask(&mut planner, at("2026-11-22T08:29:00Z"), there.clone());
+        let mut take = |now: &str| said(planner.poll(at(now), 1));
+        assert_eq!(take("2026-11-22T08:30:00Z"), ["andrew 08:30"]);
+        assert_eq!(take("2026-11-22T09:20:00Z"), made_up);
+    }
+}
+
+#[test]
+fn who_can_take_none_gets_none_and_loses_none() {
+    let mut planner = planner(&at_once(every(15), Missed::Skip));
+    poll(&mut planner, "2026-11-22T08:20:00Z", &["nancy"]);
+    assert_eq!(planner.poll(at("2026-11-22T08:30:00Z"), 0), []);
+    assert_eq!(planner.wakes_at(), Some(at("2026-11-22T08:30:00Z")));
+    assert_eq!(poll(&mut planner, "2026-11-22T08:30:59Z", &["nancy"]), ["nancy 08:30"]);
+}
+
 #[test]
 fn a_clock_that_was_wrong_is_not_waited_for() {
     let mut planner = planner(&at_once(every(15), Missed::Skip));

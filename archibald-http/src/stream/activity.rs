@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use archibald_core::event::Event;
 use archibald_core::id::{AgentId, OperationId};
-use archibald_core::port::Operations;
+use archibald_core::port::{EventBus, Operations};
 use axum::response::Response;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -14,7 +14,8 @@ use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, SelectAll, StreamExt};
 use serde::Serialize;
 use serde_json::json;
-use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use super::{Frame, StreamConfig, Subscription, event, event_stream};
 use crate::state::ApiState;
@@ -23,6 +24,10 @@ use crate::wire::{OperationRow, ProgressView};
 
 /// Agents that one stream follows: each costs a place in the log and a read of it at every heartbeat.
 pub(crate) const AGENTS: usize = 200;
+/// Agents of one stream whose snapshots are read at the same time.
+const AT_ONCE: usize = 8;
+/// An agent whose log cannot be read so many times in a row ends the whole stream.
+const FAILURES: u32 = 3;
 /// People do not read faster than this.
 const PROGRESS: Duration = Duration::from_secs(1);
 
@@ -38,7 +43,11 @@ pub(crate) fn follow_activity(
     let config = StreamConfig { progress_interval: PROGRESS, ..state.config.stream.clone() };
     let mut beats = interval_at(Instant::now() + heartbeat, heartbeat);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let of_agent = |agent: &AgentId| told(agent.clone(), state, config.clone());
+    let beginning = Arc::new(Semaphore::new(AT_ONCE));
+    let of_agent = |agent: &AgentId| {
+        let (bus, agent, config) = (state.bus.clone(), agent.clone(), config.clone());
+        told(Follower { bus, agent, config, beginning: beginning.clone(), under_way: None, failures: 0 })
+    };
     let activity = Activity {
         merged: agents.iter().map(of_agent).collect(),
         greeting: event("hello", &Hello { agents: &agents, heartbeat_ms: heartbeat.as_millis() }).ok(),
@@ -47,6 +56,7 @@ pub(crate) fn follow_activity(
         beats,
         ending: ending.boxed(),
         over: false,
+        config,
     };
     event_stream(stream::unfold(activity, |mut activity| async move {
         let event = activity.next().await?;
@@ -63,12 +73,30 @@ struct Activity {
     beats: Interval,
     ending: BoxFuture<'static, &'static str>,
     over: bool,
+    config: StreamConfig,
 }
 
 enum Told {
     Event(Bytes),
-    /// The agent's stream ended.
+    /// The agent cannot be followed.
     Over(&'static str),
+}
+
+/// Follows one agent. When its subscription ends it begins another one, with what there is then.
+struct Follower {
+    bus: Arc<dyn EventBus>,
+    agent: AgentId,
+    config: StreamConfig,
+    beginning: Arc<Semaphore>,
+    under_way: Option<UnderWay>,
+    /// Subscriptions that ended since the last snapshot.
+    failures: u32,
+}
+
+struct UnderWay {
+    subscription: Subscription,
+    /// Until it has its snapshot.
+    beginning: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Serialize)]
@@ -119,7 +147,7 @@ impl Activity {
             },
         };
         self.over = true;
-        event("bye", &json!({ "reason": reason, "retry_ms": 1000 })).ok()
+        event("bye", &json!({ "reason": reason, "retry_ms": self.config.retry_ms() })).ok()
     }
 
     /// Agents came or went: whoever comes again gets those that there are then.
@@ -132,16 +160,46 @@ impl Activity {
     }
 }
 
-fn told(agent: AgentId, state: &ApiState, config: StreamConfig) -> BoxStream<'static, Told> {
-    let subscription = Subscription::new(state.bus.clone(), agent.clone(), None, config);
-    let told = stream::unfold((subscription, agent), |(mut subscription, agent)| async move {
+impl Follower {
+    async fn next(&mut self) -> Told {
         loop {
-            let frame = subscription.next().await?;
-            if let Some(told) = encode(&agent, frame) {
-                return Some((told, (subscription, agent)));
+            let frame = self.frame().await;
+            if let Some(Frame::Snapshot { .. }) = &frame {
+                self.failures = 0;
+                self.under_way.iter_mut().for_each(|under_way| under_way.beginning = None);
+            }
+            match frame {
+                Some(Frame::Bye(bye)) if self.failures + 1 == FAILURES => return Told::Over(bye.reason),
+                Some(Frame::Bye(bye)) => {
+                    self.failures += 1;
+                    self.under_way = None;
+                    sleep(Duration::from_millis(bye.retry_ms)).await;
+                }
+                Some(frame) => {
+                    if let Some(told) = encode(&self.agent, frame) {
+                        return told;
+                    }
+                }
+                None => self.under_way = None,
             }
         }
-    });
+    }
+
+    /// The next of the subscription under way, or of another one.
+    async fn frame(&mut self) -> Option<Frame> {
+        if self.under_way.is_none() {
+            let beginning = self.beginning.clone().acquire_owned().await.ok();
+            let subscription =
+                Subscription::new(self.bus.clone(), self.agent.clone(), None, self.config.clone());
+            self.under_way = Some(UnderWay { subscription, beginning });
+        }
+        self.under_way.as_mut()?.subscription.next().await
+    }
+}
+
+fn told(follower: Follower) -> BoxStream<'static, Told> {
+    let told =
+        stream::unfold(follower, |mut follower| async move { Some((follower.next().await, follower)) });
     told.boxed()
 }
 

@@ -45,6 +45,14 @@ impl Default for StreamConfig {
     }
 }
 
+impl StreamConfig {
+    /// When to come back, scattered.
+    pub(crate) fn retry_ms(&self) -> u64 {
+        let base = millis(self.retry);
+        base.saturating_add(rand::random_range(0..=base.saturating_mul(2)))
+    }
+}
+
 /// A device's place in an agent's log, and the way on from there, frame by frame.
 pub struct Subscription {
     reader: Reader,
@@ -102,7 +110,7 @@ impl Subscription {
             },
         };
         self.over = true;
-        Some(Frame::Bye(Bye { reason: ended, retry_ms: self.reader.retry_ms() }))
+        Some(Frame::Bye(Bye { reason: ended, retry_ms: self.reader.config.retry_ms() }))
     }
 }
 
@@ -222,11 +230,6 @@ impl Reader {
             woken = self.wakeups.changed() => woken,
             () = tokio::time::sleep_until(until) => Ok(()),
         }
-    }
-
-    fn retry_ms(&self) -> u64 {
-        let base = millis(self.config.retry);
-        base.saturating_add(rand::random_range(0..=base.saturating_mul(2)))
     }
 }
 

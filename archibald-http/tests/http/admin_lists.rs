@@ -1,9 +1,10 @@
 //! What an operator sees: lists with filters and pages, the process, and the overview as it changes.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use archibald_core::record::Disposition;
-use archibald_http::{ApiConfig, ServeLimits};
+use archibald_http::{ApiConfig, ServeLimits, StreamConfig};
 use serde_json::{Value, json};
 
 use crate::device::Device;
@@ -157,4 +158,30 @@ async fn an_operator_follows_what_happens_to_all_agents() {
     assert_eq!(one.expect("heartbeat").await.id, None);
     server.post(OPERATOR, "/v1/admin/sessions/revoke", &[], &json!({ "name": "operator" })).await;
     assert_eq!(one.expect("bye").await.data["reason"], "revoked");
+}
+
+/// Only its own rows come anew; where nothing can be read any more the console is told.
+#[tokio::test]
+async fn an_agent_whose_log_could_not_be_read_is_followed_again() {
+    let stream = StreamConfig { retry: Duration::from_millis(20), ..config().stream };
+    let config = ApiConfig { stream, ..config() };
+    let server = Server::start_with(config, ServeLimits::default(), Door::default()).await;
+    let mut console = Device::connect(server.address, OPERATOR, "/v1/admin/activity", None).await;
+    console.expect("hello").await;
+    console.expect("operations").await;
+    console.expect("operations").await;
+    server.bus.failing.store(1, Ordering::SeqCst);
+    let mut next = async |name: &str| loop {
+        let frame = soon(console.next()).await.unwrap();
+        if frame.name == name {
+            return frame.data;
+        }
+        assert_eq!(frame.name, "heartbeat", "{:?}", frame.data);
+    };
+    let rows = next("operations").await;
+    assert_eq!(rows["operations"], json!([]), "{rows}");
+    server.bus.broken.store(true, Ordering::SeqCst);
+    let bye = next("bye").await;
+    assert_eq!(bye["reason"], "unavailable");
+    assert!((20..=60).contains(&bye["retry_ms"].as_u64().unwrap()), "{bye}");
 }

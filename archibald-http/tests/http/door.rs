@@ -209,6 +209,8 @@ pub struct Bus {
     pub store: MemoryStore,
     pub broken: Arc<AtomicBool>,
     pub hangs: Arc<AtomicBool>,
+    /// So many calls fail.
+    pub failing: Arc<AtomicU64>,
     pub reads: Arc<AtomicU64>,
 }
 
@@ -226,7 +228,8 @@ impl Bus {
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        if self.broken.load(Ordering::SeqCst) {
+        let fails = self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if fails.is_ok() || self.broken.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable("the log", "the disk is gone"));
         }
         Ok(())

@@ -1,8 +1,12 @@
+use archibald_http::page_file;
 use hyper::Method;
 
 use crate::server::{Server, request};
 
-const PAGES: [&str; 4] = ["/", "/app", "/board", "/demo"];
+const PAGES: [&str; 3] = ["/", "/app", "/board"];
+/// What only the demo's own server has.
+const DEMO: [&str; 5] =
+    ["/demo", "/assets/demo.css", "/assets/demo.js", "/assets/i18n.demo.en.js", "/assets/i18n.demo.it.js"];
 
 #[tokio::test]
 async fn pages_load_from_their_own_origin_alone_and_have_nothing_inline() {
@@ -10,14 +14,18 @@ async fn pages_load_from_their_own_origin_alone_and_have_nothing_inline() {
     for path in PAGES {
         let page = server.get("", path).await;
         assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
-        let html = page.text();
+        assert!(!page.text().contains("/demo"), "{path} leads to what only the demo has");
+    }
+    for path in PAGES.into_iter().chain(["/demo"]) {
+        let html = &text(&server, path).await;
         for inline in [" style=", " onclick=", "<style", "javascript:", "http://", "https://"] {
             assert!(!html.contains(inline), "{path}: {inline}");
         }
         assert!(html.split("<script").skip(1).all(|script| script.contains("src=\"/assets/")), "{path}");
         assert!(html.contains("<noscript>"), "{path} says nothing to those without scripts");
         for asset in assets_of(html) {
-            assert_eq!(server.get("", &asset).await.status, 200, "{path} asks for {asset}");
+            let is_there = DEMO.contains(&asset.as_str()) || server.get("", &asset).await.status == 200;
+            assert!(is_there, "{path} asks for {asset}");
         }
     }
 }
@@ -28,18 +36,20 @@ async fn scripts_are_all_there_and_make_no_markup_of_data() {
     let server = Server::start().await;
     let mut known: Vec<String> = vec![];
     let mut open: Vec<String> = vec![];
-    for path in PAGES {
-        open.extend(assets_of(server.get("", path).await.text()));
+    for path in PAGES.into_iter().chain(["/demo"]) {
+        open.extend(assets_of(&text(&server, path).await));
     }
     while let Some(path) = open.pop() {
         if known.contains(&path) || !path.ends_with(".js") {
             continue;
         }
-        let script = server.get("", &path).await;
-        let found = (script.status.as_u16(), script.header("content-type"));
-        assert_eq!(found, (200, "text/javascript; charset=utf-8"), "{path}");
-        assert!(!script.text().contains("innerHTML"), "{path}: data never becomes markup");
-        let imports = script.text().split("\"./").skip(1).filter_map(|rest| rest.split('"').next());
+        if !DEMO.contains(&path.as_str()) {
+            let script = server.get("", &path).await;
+            assert_eq!(script.header("content-type"), "text/javascript; charset=utf-8", "{path}");
+        }
+        let script = text(&server, &path).await;
+        assert!(!script.contains("innerHTML"), "{path}: data never becomes markup");
+        let imports = script.split("\"./").skip(1).filter_map(|rest| rest.split('"').next());
         open.extend(imports.filter(|name| name.ends_with(".js")).map(|name| format!("/assets/{name}")));
         known.push(path);
     }
@@ -72,10 +82,10 @@ async fn every_element_that_a_script_reaches_for_is_there() {
     let scripts =
         [("/", "index"), ("/app", "app"), ("/app", "app-lists"), ("/board", "board"), ("/demo", "demo")];
     for (page, name) in scripts {
-        let html = server.get("", page).await.text().to_owned();
-        let script = server.get("", &format!("/assets/{name}.js")).await;
+        let html = text(&server, page).await;
+        let script = text(&server, &format!("/assets/{name}.js")).await;
         for start in ["$(\"", "getElementById(\"", "part(\"", "#fill(\""] {
-            for id in between(script.text(), start, '"') {
+            for id in between(&script, start, '"') {
                 assert!(html.contains(&format!("id=\"{id}\"")), "{page}: {id}");
             }
         }
@@ -115,10 +125,10 @@ async fn every_word_is_there_in_both_languages() {
         "/assets/index.js",
         "/assets/session.js",
     ] {
-        let page = server.get("", path).await;
+        let page = text(&server, path).await;
         let asked = ["data-t=\"", "data-t-aria-label=\"", " t(\"", "(t(\"", "[t(\"", ", t(\""]
             .into_iter()
-            .flat_map(|start| between(page.text(), start, '"'));
+            .flat_map(|start| between(&page, start, '"'));
         for key in asked {
             assert!(known.contains(&key), "{path} asks for {key}");
         }
@@ -166,9 +176,29 @@ async fn the_app_is_kept_whole_for_starting_without_a_network() {
     assert!(known.len() > 15, "{known:?}");
 }
 
+/// Its page has no server but the demo's, which takes it from here.
+#[tokio::test]
+async fn no_server_has_the_demos_page() {
+    let server = Server::start().await;
+    for path in DEMO {
+        assert_eq!(server.get("", path).await.status, 404, "{path}");
+        assert!(page_file(path).is_some(), "{path}");
+    }
+}
+
+/// A file of the pages, or of the demo's page, which is there.
+async fn text(server: &Server, path: &str) -> String {
+    if DEMO.contains(&path) {
+        return String::from_utf8(page_file(path).unwrap().1.to_vec()).unwrap();
+    }
+    let file = server.get("", path).await;
+    assert_eq!(file.status, 200, "{path}");
+    file.text().to_owned()
+}
+
 async fn keys(server: &Server, name: &str, language: &str) -> Vec<String> {
-    let script = server.get("", &format!("/assets/{name}.{language}.js")).await;
-    let lines = script.text().lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next());
+    let script = text(server, &format!("/assets/{name}.{language}.js")).await;
+    let lines = script.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next());
     lines.map(str::to_owned).collect()
 }
 

@@ -1,13 +1,18 @@
 //! The control port: what tests and demos read and steer. JSON; a body that cannot be followed is answered with
 //! `{"error": "…"}`.
+//!
+//! It asks for no password, so it serves no page: whatever a browser sends for a page that somebody has open, from
+//! anywhere or by a name that was made to lead here, is refused.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use serde::de::DeserializeOwned;
@@ -19,6 +24,9 @@ use super::front::{Erp, lock};
 use super::ledger::{Applied, Cause, EffectKind, OrderContent};
 use super::world::{ErpOrder, OrderState};
 use crate::data::Customer;
+
+/// The hosts by which it may be asked, at any port.
+const LOCAL: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// An order put there by hand.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,7 +126,29 @@ pub(crate) fn router(erp: Arc<Erp>) -> Router {
         .route("/orders", get(orders).post(put_order))
         .route("/orders/{number}", delete(delete_order))
         .route("/customers", post(put_customer))
+        .layer(from_fn(guard))
         .with_state(erp)
+}
+
+/// Browsers name the page that asks, except where it is looked at itself, and the host by which they came.
+async fn guard(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    if headers.contains_key(header::ORIGIN) {
+        return Bad(StatusCode::FORBIDDEN, "pages are not served: there is an Origin".to_owned())
+            .into_response();
+    }
+    if !is_local(headers) {
+        let expected = "Host must be 127.0.0.1, localhost or [::1]".to_owned();
+        return Bad(StatusCode::FORBIDDEN, expected).into_response();
+    }
+    next.run(request).await
+}
+
+fn is_local(headers: &HeaderMap) -> bool {
+    let hosts: Vec<_> = headers.get_all(header::HOST).iter().collect();
+    let [host] = hosts.as_slice() else { return false };
+    let host = Authority::try_from(host.as_bytes());
+    host.is_ok_and(|host| !host.as_str().contains('@') && LOCAL.contains(&host.host()))
 }
 
 /// What went wrong with a control request: always the caller's doing.

@@ -8,6 +8,14 @@ use archibald_testing::erp::{
     HandCustomer, HandOrder, OrderContent, OrderState,
 };
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+use hyper::client::conn::http1::handshake;
+use hyper::header::{HOST, ORIGIN};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
 use crate::browser::{Browser, data, fast, order_of, start};
 
 fn by_hand(number: Option<u64>, state: OrderState, reference: &str) -> HandOrder {
@@ -118,4 +126,40 @@ async fn many_simulators_live_side_by_side() {
     let (one, two) = (start().await, start().await);
     Browser::logged_in(&one, "nancy").await.save_order(&order_of("nancy"), "x").await.unwrap();
     assert_eq!((one.ledger().len(), two.ledger().len()), (1, 0));
+}
+
+/// What a browser sends for a page: from anywhere, or by a name that leads to this machine.
+#[tokio::test]
+async fn pages_of_a_browser_steer_nothing() {
+    let erp = start().await;
+    let address = erp.control_url().trim_start_matches("http://").to_owned();
+    let port = address.rsplit(':').next().unwrap().to_owned();
+    let local = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
+    for host in &local {
+        assert_eq!(recycled(&address, host, None).await, 200, "{host}");
+        for origin in ["https://elsewhere.example".to_owned(), "null".to_owned(), format!("http://{host}")] {
+            assert_eq!(recycled(&address, host, Some(&origin)).await, 403, "{host} for {origin}");
+        }
+    }
+    assert_eq!(recycled(&address, "localhost", None).await, 200, "without a port");
+    for host in
+        ["elsewhere.example", "127.0.0.1.elsewhere.example:80", "127.0.0.1@elsewhere.example", "10.0.0.1", ""]
+    {
+        assert_eq!(recycled(&address, host, None).await, 403, "{host}");
+    }
+}
+
+/// The status of a request that anybody could send without asking first.
+async fn recycled(address: &str, host: &str, origin: Option<&str>) -> u16 {
+    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) = handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut request = Request::post("/recycle").header(HOST, host);
+    if let Some(origin) = origin {
+        request = request.header(ORIGIN, origin);
+    }
+    let answer = sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+    drop(sender);
+    let _ = connection.await;
+    answer.status().as_u16()
 }

@@ -1,6 +1,8 @@
 //! What workers ask for by themselves, told over a store in memory and hours that pass at once.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod away;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
@@ -16,7 +18,10 @@ use archibald_testing::failpoint::Failpoint;
 use archibald_testing::fake_erp::FakeErp;
 use archibald_testing::memory::MemoryStore;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+
+use crate::away::Away;
 
 const AGENTS: [&str; 3] = ["andrew", "janet", "nancy"];
 
@@ -329,4 +334,68 @@ async fn what_the_store_did_not_take_is_tried_again() {
         worker.kill();
         std::fs::remove_file(file).unwrap();
     }
+}
+
+/// More agents than are served at once, and an hour without the store. What grew too old in that time is nothing that
+/// is enqueued when it is back, and of the rest there is one.
+#[tokio::test(start_paused = true)]
+async fn what_came_while_the_store_was_away_goes_by_the_rule_when_it_is_back() {
+    let world = World::new();
+    let names: Vec<String> = (0..600).map(|n| format!("agent-{n}")).collect();
+    names.iter().for_each(|name| world.credentials.set(agent(name), name, "secret"));
+    let (away, is_away) = watch::channel(true);
+    let store = Arc::new(Away { inner: world.store.clone(), is_away });
+    let skips = Schedule { missed: Missed::Skip, ..quarters() };
+    let within = minutes(20);
+    let once =
+        Schedule { missed: Missed::Once { within }, ..Schedule::of(kind("sync-orders"), quarters().times) };
+    let worker = world.build_with(&[skips.clone(), once.clone()], store).unwrap().start().unwrap();
+    sleep(minutes(62)).await;
+    let back = world.clock.now();
+    away.send_replace(false);
+    sleep(minutes(15)).await;
+    // Each may be on its way for so long when the store comes back.
+    let (under_way, punctual) = (Duration::from_secs(20), Duration::from_secs(60));
+    let mut made_up = 0;
+    for name in &names {
+        let operations = world.operations(name).await;
+        for (schedule, oldest) in [(&skips, punctual), (&once, within)] {
+            let prefix = format!("schedule:{}:", schedule.name);
+            let due = |operation: &Operation| {
+                let nominal: Timestamp =
+                    operation.key.as_str().strip_prefix(&prefix).unwrap().parse().unwrap();
+                nominal + schedule.offset(&agent(name))
+            };
+            let mut mine = operations.iter().filter(|operation| operation.kind == schedule.kind).peekable();
+            assert!(mine.peek().is_some(), "{name} has the next {}", schedule.kind);
+            let mut missed = 0;
+            for operation in mine {
+                let age = operation.created_at.since(due(operation));
+                assert!(age <= oldest + under_way, "{name}: {} is {age:?} late", operation.key.as_str());
+                missed += usize::from(back.since(due(operation)) > punctual);
+            }
+            assert!(missed <= 1, "{name}: {missed} of {}", schedule.kind);
+            made_up += missed;
+        }
+    }
+    assert!(made_up > 0, "some are made up for");
+    worker.kill();
+}
+
+/// What is to be tried again is not lost with the time that it was to be tried at.
+#[tokio::test(start_paused = true)]
+async fn a_store_whose_clock_goes_back_takes_what_it_had_not_taken() {
+    let world = World::new();
+    let (away, is_away) = watch::channel(true);
+    let store = Arc::new(Away { inner: world.store.clone(), is_away });
+    let worker = world.build_with(&[daily("15 7 * * *")], store).unwrap().start().unwrap();
+    sleep(minutes(40)).await;
+    world.clock.ahead_secs.store(-20 * 60, Relaxed);
+    sleep(minutes(5)).await;
+    away.send_replace(false);
+    sleep(minutes(15)).await;
+    for name in AGENTS {
+        assert_eq!(world.times(name).await, ["06:15"], "{name}");
+    }
+    worker.kill();
 }
