@@ -3,6 +3,7 @@
 //! A page comes at its own path, everything that it needs under `/assets/`.
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -49,6 +50,7 @@ const FILES: &[File] = files! {
     "/assets/board.js" => "board.js",
     "/assets/board-list.js" => "board-list.js",
     "/assets/board-words.js" => "board-words.js",
+    "/assets/client-caller.js" => "client-caller.js",
     "/assets/client-errors.js" => "client-errors.js",
     "/assets/client-queue.js" => "client-queue.js",
     "/assets/client-replica.js" => "client-replica.js",
@@ -84,9 +86,26 @@ const DEMO: &[File] = files! {
 
 pub(crate) fn routes() -> Router<ApiState> {
     FILES.iter().fold(Router::new(), |router, file| {
-        let etag = etag(file.bytes);
-        router.route(file.path, get(move |headers: HeaderMap| async move { answer(file, &etag, &headers) }))
+        let bytes = served(file);
+        let etag = etag(&bytes);
+        router.route(
+            file.path,
+            get(move |headers: HeaderMap| async move { answer(file, bytes.clone(), &etag, &headers) }),
+        )
     })
+}
+
+/// The service worker names what it keeps after all that there is to keep: other files are another version.
+fn served(file: &'static File) -> Bytes {
+    if file.path != "/sw.js" {
+        return Bytes::from_static(file.bytes);
+    }
+    let mut all = Sha256::new();
+    for file in FILES {
+        all.update(file.bytes);
+    }
+    let version = hexadecimal(&all.finalize());
+    Bytes::from(String::from_utf8_lossy(file.bytes).replace("VERSION", &version))
 }
 
 /// A file of the pages by its path, such as `/assets/base.css`, with its media type: for programs that show pages
@@ -98,7 +117,7 @@ pub fn page_file(path: &str) -> Option<(&'static str, &'static [u8])> {
 }
 
 /// Browsers keep a file and ask each time whether it is still the same, so that a new server has a new page.
-fn answer(file: &'static File, etag: &HeaderValue, asked: &HeaderMap) -> Response {
+fn answer(file: &'static File, bytes: Bytes, etag: &HeaderValue, asked: &HeaderMap) -> Response {
     let headers: [(HeaderName, HeaderValue); 3] = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type(file.name))),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
@@ -107,7 +126,7 @@ fn answer(file: &'static File, etag: &HeaderValue, asked: &HeaderMap) -> Respons
     if is_known(etag, asked) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, file.bytes).into_response()
+    (headers, bytes).into_response()
 }
 
 fn is_known(etag: &HeaderValue, asked: &HeaderMap) -> bool {
@@ -117,8 +136,12 @@ fn is_known(etag: &HeaderValue, asked: &HeaderMap) -> bool {
 }
 
 fn etag(bytes: &[u8]) -> HeaderValue {
-    let digest: String = Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    HeaderValue::from_str(&format!("\"{digest}\"")).expect("hexadecimal digits are printable ASCII")
+    HeaderValue::from_str(&format!("\"{}\"", hexadecimal(&Sha256::digest(bytes))))
+        .expect("hexadecimal digits are printable ASCII")
+}
+
+fn hexadecimal(digest: &[u8]) -> String {
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn media_type(name: &str) -> &'static str {

@@ -43,6 +43,11 @@ export class Catalogue {
     await this.#storage.set(`${this.#prefix}catalogue`, { at: this.#at, more: this.#more, ...rows });
   }
 
+  /** Forgets what was kept. */
+  async forget() {
+    await this.#storage.delete(`${this.#prefix}catalogue`);
+  }
+
   count(name) {
     return this.#rows[name].size;
   }

@@ -43,6 +43,7 @@ export class Editor {
     this.#shown = null;
     this.#form = null;
     this.#made = null;
+    this.#base = undefined;
     this.#root.hidden = id === null;
     if (id !== null) this.refresh();
   }
@@ -56,6 +57,7 @@ export class Editor {
   renamed(from, to) {
     if (this.id !== from) return false;
     this.id = to;
+    this.#base = undefined;
     return true;
   }
 
@@ -63,6 +65,11 @@ export class Editor {
   refresh() {
     if (this.id === null) return;
     const order = this.id === "new" ? { id: "new", state: "editing", content: { date: today(), lines: [] } } : this.#client.pendingOrder(this.id);
+    if (!order && this.#form && this.#save.waits()) {
+      // What was typed just now is not gone with it: as a write it finds its way.
+      this.flush();
+      return this.refresh();
+    }
     if (!order) return this.#gone();
     if (order.conflict) return this.#conflict(order);
     const busy = order.state !== "editing";
@@ -70,7 +77,7 @@ export class Editor {
       this.flush();
       this.#draw(busy);
     }
-    if (!this.#save.waits() && !order.unsent) this.#base = order.version;
+    if (!this.#save.waits() && (!order.unsent || order.refused)) this.#base = order.version;
     if (!this.#save.waits() && JSON.stringify(order.content) !== this.#shown) this.#fill(order.content);
     this.#status(order);
   }
@@ -282,13 +289,14 @@ export class Editor {
     this.#form = null;
   }
 
-  #status({ unsent, state, problem, order }) {
+  #status({ unsent, state, problem, order, refused }) {
     const { status } = this.#form;
     const saving = unsent || this.#save.waits();
     const words = state === "submitted" ? t("order.is-order", { order: order ?? "" }) : state === "submitting" ? t("order.submitting")
-      : this.id === "new" ? "" : !saving ? t("order.saved") : this.#isOnline() ? t("order.saving") : t("order.kept");
+      : this.id === "new" ? "" : refused ? t("order.refused") : !saving ? t("order.saved") : this.#isOnline() ? t("order.saving") : t("order.kept");
     if (status.textContent !== words) status.textContent = words;
-    if (problem !== undefined) this.#showProblem(t("order.problem", { why: problem.detail }));
+    if (refused) this.#showProblem(t("order.refused.what", { why: refused.detail }));
+    else if (problem !== undefined) this.#showProblem(t("order.problem", { why: problem.detail }));
   }
 
   #showProblem(text) {

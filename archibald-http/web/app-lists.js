@@ -43,12 +43,12 @@ export class Lists {
     reconcile(document.getElementById(id), items, { key: ({ id }) => id, draw });
   }
 
-  #draftOf({ id, content, unsent, conflict, problem, updated_at: updated, created_at: created }) {
+  #draftOf({ id, content, unsent, conflict, problem, refused, updated_at: updated, created_at: created }) {
     return {
       id, language: language(), current: id === this.open,
       title: content.customer ? this.#catalogue.customerName(content.customer) : t("draft.no-customer"),
       total: this.#total(content), count: content.lines?.length ?? 0, at: updated ?? created,
-      unsent: Boolean(unsent) && !this.#isOnline(), conflict: Boolean(conflict), problem: problem?.detail,
+      unsent: Boolean(unsent) && !this.#isOnline(), conflict: Boolean(conflict), problem: (refused ?? problem)?.detail,
     };
   }
 

@@ -27,7 +27,7 @@ await addMessages({ it: () => import("./i18n.app.it.js"), en: () => import("./i1
 translate(document);
 languageChoice($("language"));
 signInForm($("sign-in"), begin);
-signInForm($("again").querySelector("form"), () => ($("again").close(), client?.signedIn()));
+signInForm($("again").querySelector("form"), () => ($("again").close(), client?.signedIn()), () => client.agent);
 $("sign-out").addEventListener("click", leave);
 $("sync").addEventListener("click", () => ["sync-customers", "sync-products"].forEach((kind) => client.enqueue(kind, {})));
 $("agent").addEventListener("change", () => location.assign(`?${new URLSearchParams({ ...Object.fromEntries(query), agent: $("agent").value })}`));
@@ -63,10 +63,14 @@ async function begin(me) {
   lists = new Lists(client, catalogue, { act, isOnline: () => lineState() === "online" });
   editor = new Editor($("editor"), { client, catalogue, go, ask, isOnline: () => lineState() === "online" });
   client.on("state", drawState);
-  client.on("state", (state) => state === "online" && catalogue.isOld && refreshCatalogue());
+  client.on("state", (state) => state === "online" && onceOnline());
   client.on("change", drawSoon);
   client.on("frame", tell);
-  client.on("refused", ({ item, error }) => rescued(item, error) || showsItself(item, error) || toast(refusalOf(error)));
+  client.on("refused", ({ item, error, rescued }) => {
+    if (rescued) toast(t("refused.deleted"));
+    else if (!showsItself(item, error)) toast([refusalOf(error), item.body?.content && t("refused.kept")].filter(Boolean).join(" "));
+  });
+  client.on("unkept", () => toast(t("toast.unkept")));
   client.on("renamed", ({ from, to }) => editor.renamed(from, to) && go(`#/order/${to}`, true));
   await catalogue.load();
   $("sign-in").hidden = true;
@@ -77,12 +81,10 @@ async function begin(me) {
   route();
 }
 
-/** What was typed into an order that another device deleted becomes an order of its own. */
-function rescued({ verb, body }, { status }) {
-  if (verb !== "edit" || status !== 404) return false;
-  client.create(body.content);
-  toast(t("refused.deleted"));
-  return true;
+/** Somebody may have signed in on another page of this browser. */
+function onceOnline() {
+  if ($("again").open) $("again").close();
+  if (catalogue.isOld) refreshCatalogue();
 }
 
 /** A conflict of content is shown where the order is. */
@@ -100,13 +102,15 @@ function chosenAgent({ agents, scope }) {
 async function leave() {
   if (client.unsent > 0 && !(await ask("leave", { count: client.unsent }))) return;
   await client.stop();
+  await Promise.all([client.forget(), catalogue.forget()]);
   await signOut();
   location.replace("/app");
 }
 
-/** With the token of this page where it has one, else with the person's help. */
-async function askAgain() {
-  if (await signInAgain()) return true;
+/** With the token of this page where it has one and nobody else signed in, else with the person's help. */
+async function askAgain(who) {
+  if (who === "nobody" && (await signInAgain(client.agent))) return true;
+  $("again-who").textContent = t("sign-in.whose", { agent: client.agent });
   if (!$("again").open) $("again").showModal();
   return false;
 }

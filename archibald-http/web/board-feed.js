@@ -8,19 +8,25 @@ const STREAMS = [
 ];
 const LONGEST = 15_000;
 
-/** Follows both streams for ever. `onFrame(name, data)`; `onState("live" | "waiting" | "signed-out")`. */
+/**
+ * Follows both streams until somebody has to sign in. `onFrame(name, data)`; `onState("live" | "waiting" |
+ * "signed-out")`. Answers what follows again those that ended so.
+ */
 export function follow({ onFrame, onState }) {
   const live = new Set();
   const tell = (path, is) => {
     is ? live.add(path) : live.delete(path);
     onState(live.size === STREAMS.length ? "live" : "waiting");
   };
-  for (const [path, names] of STREAMS) keepOpen({ path, names, onFrame, tell, onState });
+  const lines = STREAMS.map(([path, names]) => keepOpen({ path, names, onFrame, tell, onState }));
+  return () => lines.forEach((reopen) => reopen());
 }
 
 function keepOpen({ path, names, onFrame, tell, onState }) {
   let pause = 500;
+  let follows = false;
   const open = () => {
+    follows = true;
     const source = new EventSource(path);
     let over = false;
     const end = async () => {
@@ -28,7 +34,10 @@ function keepOpen({ path, names, onFrame, tell, onState }) {
       over = true;
       source.close();
       tell(path, false);
-      if (await isSignedOut()) return onState("signed-out");
+      if (await isSignedOut()) {
+        follows = false;
+        return onState("signed-out");
+      }
       setTimeout(open, pause * (0.75 + Math.random() / 2));
       pause = Math.min(pause * 2, LONGEST);
     };
@@ -43,12 +52,16 @@ function keepOpen({ path, names, onFrame, tell, onState }) {
     source.addEventListener("error", end);
   };
   open();
+  return () => follows || open();
 }
 
-// A server that was restarted has forgotten the session; the token of this page's life opens another one.
+// A server that was restarted has forgotten the session; the token of this page's life opens another one. Where
+// another tab signed in as somebody else, a person decides: two pages that sign each other out never end.
 async function isSignedOut() {
-  const me = await fetch("/v1/me", { cache: "no-store" }).catch(() => null);
-  return me?.status === 401 && !(await signInAgain());
+  const response = await fetch("/v1/me", { cache: "no-store" }).catch(() => null);
+  if (response?.status === 401) return !(await signInAgain());
+  const me = response?.ok ? await response.json().catch(() => null) : null;
+  return me !== null && me.scope !== "operator";
 }
 
 /** An answer of the API; `problem` says in words why there is none. */

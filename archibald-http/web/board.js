@@ -21,7 +21,7 @@ const $ = (id) => document.getElementById(id);
 const board = new Board();
 const tiles = new Map();
 let dirty = true;
-let started = false;
+let followAgain = null;
 let drawnCharts = 0;
 
 await addMessages({ it: () => import("./i18n.board.it.js"), en: () => import("./i18n.board.en.js") });
@@ -59,9 +59,9 @@ function enter(me) {
   $("signed-out").hidden = may;
   $("content").hidden = $("tools").hidden = !may;
   if (me && !may) say($("sign-in").querySelector("[role=alert]"), t("board.not-for", { name: me.name }));
-  if (!may || started) return;
-  started = true;
-  follow({ onFrame: take, onState: connection });
+  if (!may) return;
+  if (followAgain) return void followAgain();
+  followAgain = follow({ onFrame: take, onState: connection });
   openFromAddress();
   draw();
   setInterval(() => {
@@ -213,7 +213,7 @@ function help() {
 }
 
 function onKey(event) {
-  if (!started || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (!followAgain || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const field = event.target.closest("input, select, textarea");
   if (field && event.key === "Escape") field.blur();
   const own = event.target.closest("button, a, summary, [role=listbox]");

@@ -2,17 +2,36 @@
 
 const FINISHED = new Set(["completed", "rejected", "failed", "cancelled"]);
 const MOST_FINISHED = 100; // the snapshot brings 50; more than twice that is of no use on a device
+const MOST_DELETED = 1000; // remembered for an answer that is later than the event
 
 /** Operations and pending orders of an agent, and the place in the log that they stand for. */
 export class Replica {
   cursor = null;
   operations = new Map();
   pendingOrders = new Map();
+  #deleted = new Set();
 
   static from(kept) {
     const replica = new Replica();
     if (kept) replica.replace(kept);
     return replica;
+  }
+
+  /**
+   * An order as the answer to an own write shows it. The stream brings the same, whichever comes first. Only one
+   * that was just made (`isNew`) may be unknown here: any other one was deleted meanwhile, and stays so.
+   */
+  answered(order, isNew) {
+    const known = this.pendingOrders.get(order.id);
+    if (known ? known.version >= order.version : !isNew || this.#deleted.has(order.id)) return;
+    this.pendingOrders.set(order.id, order);
+  }
+
+  /** It is not there any more. */
+  deleted(id) {
+    this.pendingOrders.delete(id);
+    this.#deleted.add(id);
+    if (this.#deleted.size > MOST_DELETED) this.#deleted.delete(this.#deleted.values().next().value);
   }
 
   /** Everything anew. */
@@ -50,7 +69,7 @@ export class Replica {
 
   #applyOne(event) {
     if (event.type.startsWith("operation.")) this.#operation(event);
-    else if (event.type === "pending_order.deleted") this.pendingOrders.delete(event.pending_order);
+    else if (event.type === "pending_order.deleted") this.deleted(event.pending_order);
     else if (event.type.startsWith("pending_order.")) this.#pendingOrder(event);
   }
 

@@ -28,6 +28,8 @@ export interface PendingOrder {
   unsent?: boolean;
   /** Another device changed it at the same time. */
   conflict?: Conflict;
+  /** What the server did not accept, which is the `content` here: kept until it is written anew or discarded. */
+  refused?: { detail: string };
 }
 
 export interface Progress { step: string; done: number; total: number; text: string }
@@ -55,6 +57,11 @@ export interface Storage {
   set(key: string, value: unknown): Promise<void>;
   delete(key: string): Promise<void>;
   keys(prefix: string): Promise<string[]>;
+  /**
+   * `change(value)` answers the next value, or undefined to leave it; nobody else changes it in between. Answers what
+   * is kept then. For storages that several pages share.
+   */
+  update?(key: string, change: (value: any) => any): Promise<any>;
 }
 
 /** Times in milliseconds. */
@@ -70,8 +77,8 @@ export interface Options {
   fetch?: typeof fetch;
   transport?: "auto" | "sse" | "poll";
   pace?: Partial<Pace>;
-  /** The server knows the caller no more: sign in again and answer true, or answer false. */
-  onRefused?: () => Promise<boolean>;
+  /** The server knows nobody, or somebody who does not reach the agent: sign in again and answer true, or false. */
+  onRefused?: (who: "nobody" | "other") => Promise<boolean>;
 }
 
 export type State = "connecting" | "online" | "stale" | "offline" | "refused";
@@ -84,7 +91,10 @@ export interface Listeners {
   change(): void;
   frame(name: string, frame: any): void;
   warning(event: any): void;
-  refused(refusal: { item: any; error: Error }): void;
+  /** `rescued`: its content became a pending order of its own. */
+  refused(refusal: { item: any; error: Error; rescued: boolean }): void;
+  /** The device cannot keep something: it holds as long as the page is open. */
+  unkept(error: unknown): void;
   renamed(ids: { from: string; to: string }): void;
 }
 
@@ -99,6 +109,8 @@ export class ArchibaldClient {
   readonly gaps: number;
   start(): Promise<void>;
   stop(): Promise<void>;
+  /** After `stop()`: forgets what the server has too; unsent writes, conflicts and refusals stay. */
+  forget(): Promise<void>;
   connect(): void;
   disconnect(): void;
   wake(): void;
@@ -125,6 +137,7 @@ export class MemoryStorage implements Storage {
   set(key: string, value: unknown): Promise<void>;
   delete(key: string): Promise<void>;
   keys(prefix: string): Promise<string[]>;
+  update(key: string, change: (value: any) => any): Promise<any>;
 }
 
 export class IndexedDbStorage extends MemoryStorage { constructor(name?: string) }

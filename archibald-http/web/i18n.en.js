@@ -8,6 +8,8 @@ export default {
   "sign-in.do": "Sign in",
   "sign-in.again": "The session is over. Sign in again: what you typed is still here.",
   "sign-in.refused": "This code is not valid, or has expired.",
+  "sign-in.whose": "The code of {agent} is needed here, or an operator's.",
+  "sign-in.other": "This code does not reach the orders of {agent}.",
   "sign-in.too-often": "Too many attempts. Try again in {seconds} seconds.",
   "sign-in.unreachable": "The server does not answer. Check the connection and try again.",
   "sign-out": "Sign out",

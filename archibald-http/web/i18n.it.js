@@ -8,6 +8,8 @@ export default {
   "sign-in.do": "Accedi",
   "sign-in.again": "La sessione è finita. Accedi di nuovo: quello che hai scritto è ancora qui.",
   "sign-in.refused": "Questo codice non è valido, o è scaduto.",
+  "sign-in.whose": "Qui serve il codice di {agent}, o di chi gestisce.",
+  "sign-in.other": "Questo codice non arriva agli ordini di {agent}.",
   "sign-in.too-often": "Troppi tentativi. Riprova tra {seconds} secondi.",
   "sign-in.unreachable": "Il server non risponde. Controlla la connessione e riprova.",
   "sign-out": "Esci",

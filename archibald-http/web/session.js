@@ -6,24 +6,36 @@ import { t } from "./i18n.js";
 const KEPT = "archibald.me";
 let token = null;
 
-/** Why signing in failed: `refused`, `too-often` (with `seconds`) or `unreachable`. */
+/** Why signing in failed: `refused`, `other` (than `agent`), `too-often` (with `seconds`) or `unreachable`. */
 export class SignInError extends Error {
-  constructor(reason, seconds = 0) {
-    super(t(`sign-in.${reason}`, { seconds }));
+  constructor(reason, values = {}) {
+    super(t(`sign-in.${reason}`, values));
     this.reason = reason;
   }
 }
 
-/** Exchanges a token for a session: { name, scope: "agent" | "operator", agents: […] }. */
-export async function signIn(given) {
-  const body = JSON.stringify({ token: given.trim() });
+/**
+ * Exchanges a token for a session: { name, scope: "agent" | "operator", agents: […] }. Where it has to reach an
+ * `agent` it is looked at first: the session of a whole browser does not change hands because of a wrong one.
+ */
+export async function signIn(given, agent = null) {
+  const text = given.trim();
+  if (agent !== null) {
+    const { agents } = await answerOf(fetch("/v1/me", { cache: "no-store", headers: { Authorization: `Bearer ${text}` } }));
+    if (!agents.includes(agent)) throw new SignInError("other", { agent });
+  }
   const headers = { "Content-Type": "application/json" };
-  const response = await fetch("/v1/session", { method: "POST", headers, body }).catch(() => null);
+  const me = await answerOf(fetch("/v1/session", { method: "POST", headers, body: JSON.stringify({ token: text }) }));
+  token = text;
+  return remember(me);
+}
+
+async function answerOf(asked) {
+  const response = await asked.catch(() => null);
   if (!response || response.status >= 500) throw new SignInError("unreachable");
-  if (response.status === 429) throw new SignInError("too-often", response.headers.get("Retry-After") ?? 10);
+  if (response.status === 429) throw new SignInError("too-often", { seconds: response.headers.get("Retry-After") ?? 10 });
   if (!response.ok) throw new SignInError("refused");
-  token = given.trim();
-  return remember(await response.json());
+  return response.json();
 }
 
 /** Ends the session here and at the server; without a connection, only here. */
@@ -33,10 +45,10 @@ export async function signOut() {
   await fetch("/v1/session", { method: "DELETE" }).catch(() => null);
 }
 
-/** Signs in with the token of this page's life, if there is one; whether it worked. */
-export async function signInAgain() {
+/** Signs in with the token of this page's life, if there is one that reaches the `agent`; whether it worked. */
+export async function signInAgain(agent = null) {
   if (token === null) return false;
-  return signIn(token).then(() => true, () => false);
+  return signIn(token, agent).then(() => true, () => false);
 }
 
 /**
@@ -50,7 +62,7 @@ export async function whoAmI() {
   if (lastKnown() === null) return null;
   const response = await fetch("/v1/me", { cache: "no-store" }).catch(() => null);
   if (response?.ok) return remember(await response.json());
-  if (response && response.status < 500) {
+  if (response?.status === 401) {
     forget();
     return null;
   }
@@ -58,8 +70,8 @@ export async function whoAmI() {
   return last ? { ...last, offline: true } : null;
 }
 
-/** Makes a form sign in: it has an input `token` and an element with role="alert". */
-export function signInForm(form, onSignedIn) {
+/** Makes a form sign in: it has an input `token` and an element with role="alert". `agent()` names who is wanted. */
+export function signInForm(form, onSignedIn, agent = () => null) {
   const alert = form.querySelector("[role=alert]");
   const button = form.querySelector("button");
   form.addEventListener("submit", async (event) => {
@@ -67,7 +79,7 @@ export function signInForm(form, onSignedIn) {
     alert.textContent = "";
     button.disabled = true;
     try {
-      const me = await signIn(form.elements.token.value);
+      const me = await signIn(form.elements.token.value, agent());
       form.reset();
       await onSignedIn(me);
     } catch (error) {

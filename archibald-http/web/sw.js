@@ -1,11 +1,13 @@
 // Lets the app start without a network: keeps its pages and scripts, and nothing else. Data never passes here.
+//
+// The server puts the version of its files into the name. A browser that finds another name keeps all of that
+// version beside the old one, and then changes over: pages and scripts of two versions are never mixed.
 
-const KEPT = "archibald-shell-1";
-const PATIENCE_MS = 3_000; // a network slower than this counts as none, where something is kept
+const KEPT = "archibald-shell-VERSION";
 const SHELL = [
   "/app", "/assets/app.css", "/assets/app.js", "/assets/app.webmanifest", "/assets/app-catalogue.js",
   "/assets/app-conflict.js", "/assets/app-editor.js", "/assets/app-lists.js", "/assets/app-words.js",
-  "/assets/base.css", "/assets/client.js", "/assets/client-errors.js", "/assets/client-queue.js",
+  "/assets/base.css", "/assets/client.js", "/assets/client-caller.js", "/assets/client-errors.js", "/assets/client-queue.js",
   "/assets/client-replica.js", "/assets/client-storage.js", "/assets/client-stream.js", "/assets/combobox.js",
   "/assets/dom.js", "/assets/i18n.js", "/assets/i18n.app.en.js", "/assets/i18n.app.it.js", "/assets/i18n.en.js",
   "/assets/i18n.it.js", "/assets/icon.svg", "/assets/money.js", "/assets/session.js",
@@ -23,19 +25,15 @@ addEventListener("activate", (event) => {
 addEventListener("fetch", (event) => {
   const { pathname, origin } = new URL(event.request.url);
   const ours = origin === location.origin && event.request.method === "GET" && SHELL.includes(pathname);
-  if (ours) event.respondWith(newest(event, pathname));
+  if (ours) event.respondWith(kept(event, pathname));
 });
 
-/** From the network, which says what is new; from what is kept where that does not answer. */
-async function newest(event, path) {
+/** What is kept of this version; from the network where the browser threw it away. */
+async function kept(event, path) {
   const cache = await caches.open(KEPT);
-  const kept = await cache.match(path);
-  const asked = fetch(event.request).then(async (response) => {
-    if (response.ok) await cache.put(path, response.clone());
-    return response;
-  });
-  if (!kept) return asked;
-  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, kept));
-  event.waitUntil(asked.catch(() => {}));
-  return Promise.race([asked.then((response) => (response.ok ? response : kept), () => kept), late]);
+  const found = await cache.match(path);
+  if (found) return found;
+  const response = await fetch(event.request);
+  if (response.ok) event.waitUntil(cache.put(path, response.clone()).catch(() => {}));
+  return response;
 }

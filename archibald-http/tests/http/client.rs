@@ -13,7 +13,7 @@ use crate::server::{NANCY, Server, config, soon};
 use archibald_core::port::EventBus;
 use archibald_http::{ApiConfig, Rate, ServeLimits};
 
-const TESTS: [&str; 4] = ["board", "money", "stream", "writes"];
+const TESTS: [&str; 6] = ["board", "money", "refusals", "session", "stream", "writes"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_client_resumes_and_writes_once() {

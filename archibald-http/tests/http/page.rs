@@ -141,8 +141,8 @@ async fn the_first_view_is_light() {
     let server = Server::start().await;
     let (mut open, mut known, mut bytes) = (vec!["/app".to_owned()], vec![], 0);
     while let Some(path) = open.pop() {
-        // One language is loaded, and the icon of a home screen when it is put there.
-        if known.contains(&path) || path.ends_with(".en.js") || path.ends_with(".png") {
+        // The icon of a home screen comes when it is put there.
+        if known.contains(&path) || path.ends_with(".png") {
             continue;
         }
         let asked = [("accept-encoding", "gzip")];
@@ -154,6 +154,16 @@ async fn the_first_view_is_light() {
     }
     assert!(known.len() > 15, "{known:?}");
     assert!(bytes <= 60 * 1024, "{bytes} bytes of {known:?}");
+}
+
+/// A browser notices a new version by the worker alone.
+#[tokio::test]
+async fn the_worker_names_what_it_keeps_after_its_content() {
+    let server = Server::start().await;
+    let worker = server.get("", "/sw.js").await;
+    let names = between(worker.text(), "\"archibald-shell-", '"');
+    let [name] = &names[..] else { panic!("{names:?}") };
+    assert!(name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
 }
 
 /// The shell that is kept for starting without a network is all that the app imports.

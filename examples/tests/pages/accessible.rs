@@ -16,6 +16,7 @@ const AXE: &str = "axe-core@4.14.1";
 async fn every_view_is_accessible_in_light_and_dark() {
     let folder = tempfile::tempdir().unwrap();
     let Some(axe) = axe(folder.path()).await else {
+        assert!(std::env::var_os("CI").is_none(), "npm cannot install {AXE}, which judges the pages");
         eprintln!("skipped: npm cannot install {AXE}, which judges the pages");
         return;
     };

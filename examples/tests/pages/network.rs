@@ -80,7 +80,7 @@ async fn the_app_starts_without_a_server_and_goes_on_with_it() {
     phone.until("navigator.serviceWorker.controller").await;
     phone.until("caches.keys().then((names) => names.length === 1)").await;
     let stored: Vec<String> = phone
-        .read("caches.open('archibald-shell-1').then((kept) => kept.keys()).then((all) => all.map(({ url }) => url))")
+        .read("caches.keys().then(([name]) => caches.open(name)).then((kept) => kept.keys()).then((all) => all.map(({ url }) => url))")
         .await;
     assert!(stored.len() > 15 && !stored.iter().any(|url| url.contains("/v1")), "{stored:?}");
 
