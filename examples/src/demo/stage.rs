@@ -85,7 +85,7 @@ pub(super) async fn open(
 ) -> Result<(mpsc::Sender<Heard>, mpsc::Receiver<Command>), DemoError> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await;
     let listener = listener.map_err(DemoError::io(format!("port {port} for the demo's page")))?;
-    // One at a time: who presses twice while the worker is being killed has one kill.
+    // One at a time, as the scene has it.
     let (ask, commands) = mpsc::channel(1);
     let (tell, mut heard) = mpsc::channel(HEARD);
     tasks.spawn(page::serve(listener, props.clone(), ask, token));

@@ -1,4 +1,6 @@
 //! Makes things go wrong, each at the moment where it hurts most, and tells what came of it.
+//!
+//! Whoever asks for one has begun it in the scene; here it is ended.
 
 use std::time::Duration;
 
@@ -37,9 +39,6 @@ impl Director<'_> {
     /// [`DemoError`] when the process cannot be killed or started again.
     pub(in super::super) async fn kill(&mut self) -> Result<(), DemoError> {
         let props = self.props;
-        if !props.stage.update(|scene| scene.begin("kill")) {
-            return Ok(());
-        }
         let struck = match strike(props, Fault::Slow).await {
             Ok(struck) => struck,
             Err(error) => {
@@ -73,9 +72,6 @@ impl Director<'_> {
 
 /// The ERP saves the next order, and its answer never comes.
 pub(super) async fn drop_answer(props: Props) {
-    if !props.stage.update(|scene| scene.begin("drop")) {
-        return;
-    }
     match strike(&props, Fault::DropAfter).await {
         Ok(Some(entry)) => {
             watch(&props, &entry, "drop.found").await;
@@ -89,9 +85,6 @@ pub(super) async fn drop_answer(props: Props) {
 
 /// Everybody is signed out at the ERP.
 pub(super) async fn expire(props: Props) {
-    if !props.stage.update(|scene| scene.begin("expire")) {
-        return;
-    }
     ensure_work(&props);
     if let Err(error) = expire_all(&props).await {
         progress(&error.to_string());
@@ -117,9 +110,6 @@ async fn expire_all(props: &Props) -> Result<(), ControlError> {
 
 /// Every page of the ERP takes long, for a while.
 pub(super) async fn slow(props: Props) {
-    if !props.stage.update(|scene| scene.begin("slow")) {
-        return;
-    }
     let set = |latency_ms| BehaviourChange { latency_ms: Some(latency_ms), ..BehaviourChange::default() };
     if let Err(error) = props.control.configure(&set(SLOW_MS)).await {
         progress(&error.to_string());
@@ -139,8 +129,22 @@ pub(super) async fn slow(props: Props) {
     });
 }
 
-/// Has the next save of an order meet this fault; answers the ledger's entry once it did.
+/// Has the next save of an order meet this fault; answers the ledger's entry once it did. However it ends, the rule
+/// does not strike later, when nobody expects it.
 async fn strike(props: &Props, fault: Fault) -> Result<Option<LedgerEntry>, ControlError> {
+    let struck = lie_in_wait(props, fault).await;
+    if let Err(error) = clear(props).await {
+        progress(&error.to_string());
+    }
+    struck
+}
+
+async fn clear(props: &Props) -> Result<(), ControlError> {
+    props.control.clear_faults().await?;
+    props.control.set_spec(&props.faults).await
+}
+
+async fn lie_in_wait(props: &Props, fault: Fault) -> Result<Option<LedgerEntry>, ControlError> {
     let ms = u64::try_from(HELD.as_millis()).unwrap_or(u64::MAX);
     props.control.configure(&BehaviourChange { slow_ms: Some(ms), ..BehaviourChange::default() }).await?;
     let mut last = props.control.ledger(0).await?.last().map_or(0, |entry| entry.seq);
@@ -164,9 +168,6 @@ async fn strike(props: &Props, fault: Fault) -> Result<Option<LedgerEntry>, Cont
         }
         sleep(LOOK).await;
     }
-    // The rule that found nothing to strike must not strike later, when nobody expects it.
-    props.control.clear_faults().await?;
-    props.control.set_spec(&props.faults).await?;
     Ok(None)
 }
 

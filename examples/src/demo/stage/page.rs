@@ -21,6 +21,7 @@ use super::{Command, Props, Stage, faults, orders};
 
 /// Faster than this nobody reads; slower would look asleep.
 const SCENES: Duration = Duration::from_millis(150);
+const FAULTS: [&str; 4] = ["kill", "drop", "expire", "slow"];
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -113,13 +114,23 @@ async fn orders(State(desk): State<Desk>) -> StatusCode {
     StatusCode::ACCEPTED
 }
 
+/// Begins it here and not where it is done: who presses twice has it once, however long the first one takes.
 async fn fault(State(desk): State<Desk>, Path(name): Path<String>) -> StatusCode {
-    match name.as_str() {
-        "kill" => drop(desk.ask.try_send(Command::Kill)),
-        "drop" => drop(tokio::spawn(faults::drop_answer(desk.props))),
-        "expire" => drop(tokio::spawn(faults::expire(desk.props))),
-        "slow" => drop(tokio::spawn(faults::slow(desk.props))),
-        _ => return StatusCode::NOT_FOUND,
+    let Some(what) = FAULTS.into_iter().find(|known| *known == name) else { return StatusCode::NOT_FOUND };
+    let Desk { props, ask, .. } = desk;
+    if !props.stage.update(|scene| scene.begin(what)) {
+        return StatusCode::CONFLICT;
+    }
+    match what {
+        "drop" => drop(tokio::spawn(faults::drop_answer(props))),
+        "expire" => drop(tokio::spawn(faults::expire(props))),
+        "slow" => drop(tokio::spawn(faults::slow(props))),
+        _ => {
+            if ask.try_send(Command::Kill).is_err() {
+                props.stage.update(|scene| scene.end(what));
+                return StatusCode::CONFLICT;
+            }
+        }
     }
     StatusCode::ACCEPTED
 }

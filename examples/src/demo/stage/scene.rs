@@ -12,6 +12,8 @@ use super::super::devices::Heard;
 
 /// Operations that a device's list shows.
 const LISTED: usize = 7;
+/// Faults that wait for the next save of an order: each ends with no rule left at the ERP, so there is one at a time.
+const STRIKES: [&str; 2] = ["kill", "drop"];
 /// Sentences that are kept.
 const STORY: usize = 30;
 /// The two devices of the first agent. What the other agents' own devices hear counts as well.
@@ -157,12 +159,15 @@ impl Scene {
         self.story.truncate(STORY);
     }
 
+    /// Whether it is under way from now on: what is already, or is kept off by another, does not begin.
     pub(super) fn begin(&mut self, what: &'static str) -> bool {
-        let is_new = !self.under_way.contains(&what);
-        if is_new {
+        let strikes = |what: &str| STRIKES.contains(&what);
+        let is_kept_off =
+            self.under_way.iter().any(|other| *other == what || strikes(other) && strikes(what));
+        if !is_kept_off {
             self.under_way.push(what);
         }
-        is_new
+        !is_kept_off
     }
 
     pub(super) fn end(&mut self, what: &'static str) {
@@ -295,6 +300,17 @@ mod tests {
         let seat = &value["agents"]["nancy"];
         assert_eq!((&seat["waiting"], &seat["done"], &seat["running"]), (&json!(1), &json!(1), &Value::Null));
         assert!(scene.is_busy());
+    }
+
+    #[test]
+    fn nothing_begins_twice_and_one_strikes_at_a_time() {
+        let mut scene = scene();
+        assert!(scene.begin("kill") && scene.begin("slow"));
+        assert!(!scene.begin("kill") && !scene.begin("drop") && !scene.begin("slow"));
+        scene.end("kill");
+        assert!(scene.begin("drop"));
+        assert!(!scene.begin("kill"));
+        assert_eq!(scene.under_way, ["slow", "drop"]);
     }
 
     #[test]
