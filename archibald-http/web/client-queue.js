@@ -219,6 +219,7 @@ export class Queue {
 
   /** From here on nobody changes it any more; undefined where another page has seen its end. */
   async #released(item) {
+    if (item.sent) return item;
     if (!this.#unkept.has(item.id)) {
       item = await this.#update(item.id, (kept) => kept && { ...kept, sent: true });
     }

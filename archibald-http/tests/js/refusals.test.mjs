@@ -19,6 +19,8 @@ class Server {
   write = (verb, id, body) => (verb === "POST" ? [201, view(`o-${this.asked.length}`, 1, body.content.note)] : [200, view(id, 2, body.content.note)]);
   frames = [];
   #more = () => {};
+  #arrive;
+  arrived = new Promise((resolve) => (this.#arrive = resolve)); // the first write is here
 
   fetch = async (url, { method = "GET", headers, body, signal }) => {
     const path = new URL(url).pathname;
@@ -27,6 +29,7 @@ class Server {
     const [, id] = /pending-orders\/([^/]+)/.exec(path) ?? [];
     const said = body && JSON.parse(body);
     this.asked.push({ method, path, id, note: said?.content?.note, key: headers["Idempotency-Key"], base: headers["If-Match"] });
+    this.#arrive();
     return answer(...(await this.write(method, id, said, headers)));
   };
 
@@ -143,7 +146,7 @@ test("typing into an order that was deleted elsewhere goes on in one of its own"
     return [200, view("n", made.length, body.content.note)];
   };
   const { outcome } = await client.edit("o", content("one"), 1);
-  await until(client, () => server.asked.length === 1);
+  await server.arrived;
   await client.edit("o", content("two"), 1);
   go();
   await settled(outcome);
@@ -156,15 +159,29 @@ test("typing into an order that was deleted elsewhere goes on in one of its own"
 });
 
 /** What browsers have and Node has not: pages that share a storage know of each other by it. */
-function locks() {
+function shareLocks(t) {
   let last = Promise.resolve();
-  return { request: (_, run) => (last = last.then(run, run)) };
+  const locks = { request: (_, run) => (last = last.then(run, run)) };
+  const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+  Object.defineProperty(globalThis, "navigator", { value: { locks }, configurable: true });
+  t.after(() => (before ? Object.defineProperty(globalThis, "navigator", before) : delete globalThis.navigator));
 }
 
+test("pages of one device do not drive each other to ask without a pause", async (t) => {
+  shareLocks(t);
+  const server = new Server();
+  server.write = () => [503, {}];
+  const storage = new MemoryStorage();
+  const pace = { base: 1_000, longest: 1_000, patience: 5_000, wait: 2_000 };
+  const [page] = [await nancy(t, server, { storage, pace }), await nancy(t, server, { storage, pace })];
+  await page.create(content("mine"));
+  await server.arrived;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.ok(server.asked.length <= 6, `${server.asked.length} times in 0.3 s`);
+});
+
 test("pages of one device make one order of what was typed into a deleted one", async (t) => {
-  const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
-  Object.defineProperty(globalThis, "navigator", { value: { locks: locks() }, configurable: true });
-  t.after(() => (before ? Object.defineProperty(globalThis, "navigator", before) : delete globalThis.navigator));
+  shareLocks(t);
   const server = new Server();
   const made = [];
   server.write = (verb, id, body) => {
@@ -186,7 +203,7 @@ test("a change joins no write that another page has sent meanwhile", async (t) =
   client.disconnect();
   server.write = () => [503, {}];
   await client.create(content("blocks"));
-  await until(client, () => server.asked.length > 0);
+  await server.arrived;
   const { id } = await client.create(content("one"));
   const [key] = (await storage.keys("")).filter((key) => key.includes("queue/")).slice(-1);
   await storage.set(key, { ...(await storage.get(key)), sent: true });
@@ -264,7 +281,7 @@ test("the clock may be set back: what builds on a write is sent after it", async
   const now = Date.now;
   t.after(() => (Date.now = now));
   const { id } = await client.create(content("one"));
-  await until(client, () => server.asked.length > 0);
+  await server.arrived;
   await client.stop();
   const storage = new MemoryStorage();
   const sent = [];
