@@ -18,8 +18,6 @@ export default {
   "home.app.what": "Prepare orders, submit them, follow what happens.",
   "home.board": "Operator's board",
   "home.board.what": "What runs, what waits, and why.",
-  "home.demo": "Demonstration",
-  "home.demo.what": "Watch the system withstand faults.",
   "home.api": "API description",
   "home.promise": "Every order exactly once, and none lost.",
 };

@@ -18,8 +18,6 @@ export default {
   "home.app.what": "Prepara gli ordini, inviali, segui che cosa succede.",
   "home.board": "Quadro operativo",
   "home.board.what": "Che cosa gira, che cosa aspetta e perché.",
-  "home.demo": "Dimostrazione",
-  "home.demo.what": "Guarda il sistema resistere ai guasti.",
   "home.api": "Descrizione delle API",
   "home.promise": "Ogni ordine una volta sola, e nessuno perso.",
 };
