@@ -46,6 +46,7 @@ export class ArchibaldClient {
   #refusals; // what was typed and not accepted, by pending order: { content, at, of, detail, isNew }
   #aliases; // the name that a pending order had before
   #heirs = new Map(); // by pending order: under which name what was refused is kept, and up to which write
+  #turn = Promise.resolve();
   #versions = new Map(); // by pending order: what the last own write made of it
   #saving;
   #filling = new Set();
@@ -204,7 +205,7 @@ export class ArchibaldClient {
   /** Begins a pending order: its id at once (it changes when the server has given it one: `renamed`). */
   async create(content) {
     const draft = `local-${randomId()}`;
-    const { outcome } = await this.#write({ verb: "create", draft, body: { content } });
+    const { outcome } = await this.#inTurn(() => this.#write({ verb: "create", draft, body: { content } }));
     return { id: draft, outcome };
   }
 
@@ -213,6 +214,10 @@ export class ArchibaldClient {
    * is still on its way goes first. Answers once it is kept here; `outcome` tells what the server said.
    */
   async edit(id, content, base) {
+    return this.#inTurn(() => this.#edit(id, content, base));
+  }
+
+  async #edit(id, content, base) {
     const own = this.#idOf(id);
     const conflict = this.#conflicts.get(own);
     if (conflict) {
@@ -232,6 +237,10 @@ export class ArchibaldClient {
 
   /** Deletes it; one that never left this device is just forgotten. */
   async discard(id, base) {
+    return this.#inTurn(() => this.#discard(id, base));
+  }
+
+  async #discard(id, base) {
     const own = this.#idOf(id);
     const refusal = this.#refusals.get(own);
     await this.#setConflict(own, undefined);
@@ -249,9 +258,18 @@ export class ArchibaldClient {
 
   /** Makes an order of it, as the version says that was looked at. */
   async submit(id, base) {
-    const refusal = this.#refusals.get(this.#idOf(id));
-    if (refusal) await this.edit(id, refusal.content, base);
-    return this.#write({ verb: "submit", draft: id, base });
+    return this.#inTurn(async () => {
+      const refusal = this.#refusals.get(this.#idOf(id));
+      if (refusal) await this.#edit(id, refusal.content, base);
+      return this.#write({ verb: "submit", draft: id, base });
+    });
+  }
+
+  /** What is asked for first is queued first, also where it has to look into the storage before. */
+  #inTurn(work) {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => {});
+    return turn;
   }
 
   /** Asks for an operation of any kind. */
@@ -290,11 +308,12 @@ export class ArchibaldClient {
     return this.#post(`operations/${id}/retry`);
   }
 
-  /** Without a `base` it is the version that the last write of this device made. */
+  /** A `base` from before the last write of this device, or none, is the version that this made. */
   async #write({ verb, draft = null, body, base, follows }) {
     const own = draft && this.#idOf(draft);
+    const latest = Math.max(base ?? 0, this.#versions.get(own) ?? 0) || null;
     return this.#queue.add({
-      id: this.#newId(), verb, draft, body, base: base ?? this.#versions.get(own) ?? null,
+      id: this.#newId(), verb, draft, body, base: latest,
       follows: follows ?? (own && this.#itemsOf(own).at(-1)?.id) ?? null,
       key: randomId(), sent: false, at: new Date().toISOString(),
     });

@@ -125,22 +125,26 @@ impl From<sqlx::Error> for Deaf {
 
 impl Ear {
     async fn listen(self) {
+        let mut was_garbled = false;
         loop {
             let heard = self.hear().await;
             self.listening.store(false, Ordering::Relaxed);
+            // What is told on the very connection that listens, lent to both, garbles the answer to it.
+            let is_garbled = matches!(&heard, Err(Deaf::Lost(sqlx::Error::Protocol(_))));
             match heard {
-                Ok(()) => {}
-                Err(Deaf::Lost(error)) => {
+                Err(Deaf::Lost(error)) if !(is_garbled && was_garbled) => {
                     tracing::info!(%error, "not listening for other processes; trying again");
                 }
+                Ok(()) => {}
                 // To try again would hand more connections that listen to others.
-                Err(Deaf::Unheard) => {
+                Err(Deaf::Unheard | Deaf::Lost(_)) => {
                     return tracing::error!(
                         "notifications do not come through: behind a pooler that lends connections for a \
                          transaction `PgOptions::listen` must be another address or `Nowhere`; the logs are looked at"
                     );
                 }
             }
+            was_garbled = is_garbled;
             sleep(RECONNECT).await;
         }
     }
