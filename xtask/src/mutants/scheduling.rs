@@ -298,7 +298,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "what was missed long ago is made up for",
         file: "archibald-core/src/schedule/planner.rs",
-        changes: &[("let is_young = at.since(due) <= schedule.patience();", "let is_young = at > due;")],
+        changes: &[(
+            "at.since(nominal + whose.offset) <= self.tables[whose.table].schedule.patience()",
+            "at > nominal",
+        )],
         package: "archibald-core",
         tests: SCHEDULE,
     },
