@@ -46,7 +46,7 @@ export class ArchibaldClient {
   #refusals; // what was typed and not accepted, by pending order: { content, at, of, detail, isNew }
   #aliases; // the name that a pending order had before
   #heirs = new Map(); // by pending order: under which name what was refused is kept, and up to which write
-  #turn = Promise.resolve();
+  #edits = Promise.resolve(); // those that are not queued yet: what is asked for after them comes after them
   #versions = new Map(); // by pending order: what the last own write made of it
   #saving;
   #filling = new Set();
@@ -205,7 +205,7 @@ export class ArchibaldClient {
   /** Begins a pending order: its id at once (it changes when the server has given it one: `renamed`). */
   async create(content) {
     const draft = `local-${randomId()}`;
-    const { outcome } = await this.#inTurn(() => this.#write({ verb: "create", draft, body: { content } }));
+    const { outcome } = await this.#write({ verb: "create", draft, body: { content } });
     return { id: draft, outcome };
   }
 
@@ -214,7 +214,9 @@ export class ArchibaldClient {
    * is still on its way goes first. Answers once it is kept here; `outcome` tells what the server said.
    */
   async edit(id, content, base) {
-    return this.#inTurn(() => this.#edit(id, content, base));
+    const edited = this.#edit(id, content, base);
+    this.#edits = Promise.allSettled([this.#edits, edited]);
+    return edited;
   }
 
   async #edit(id, content, base) {
@@ -237,10 +239,7 @@ export class ArchibaldClient {
 
   /** Deletes it; one that never left this device is just forgotten. */
   async discard(id, base) {
-    return this.#inTurn(() => this.#discard(id, base));
-  }
-
-  async #discard(id, base) {
+    await this.#edits;
     const own = this.#idOf(id);
     const refusal = this.#refusals.get(own);
     await this.#setConflict(own, undefined);
@@ -258,18 +257,10 @@ export class ArchibaldClient {
 
   /** Makes an order of it, as the version says that was looked at. */
   async submit(id, base) {
-    return this.#inTurn(async () => {
-      const refusal = this.#refusals.get(this.#idOf(id));
-      if (refusal) await this.#edit(id, refusal.content, base);
-      return this.#write({ verb: "submit", draft: id, base });
-    });
-  }
-
-  /** What is asked for first is queued first, also where it has to look into the storage before. */
-  #inTurn(work) {
-    const turn = this.#turn.then(work);
-    this.#turn = turn.catch(() => {});
-    return turn;
+    await this.#edits;
+    const refusal = this.#refusals.get(this.#idOf(id));
+    if (refusal) await this.#edit(id, refusal.content, base);
+    return this.#write({ verb: "submit", draft: id, base });
   }
 
   /** Asks for an operation of any kind. */
