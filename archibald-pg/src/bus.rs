@@ -13,7 +13,7 @@ use crate::codec::{At, from_json, to_i64, to_u64};
 use crate::read;
 use crate::sql::Sql;
 use crate::store::PgStore;
-use crate::tx::{How, Stop, Tx, TxError};
+use crate::tx::{How, Reads, Stop, Tx, TxError};
 
 /// Old events that are looked at, and so pruned, of an agent in one go.
 const IN_ONE_GO: i64 = 1_000;
@@ -39,7 +39,7 @@ impl EventBus for PgStore {
 
     async fn snapshot(&self, agent: &AgentId, finished: u32) -> Result<Snapshot, StoreError> {
         let asked = (agent.to_string(), finished);
-        self.read_in_transaction("reading a snapshot", asked, |conn, sql, (agent, finished)| {
+        self.read_as(Reads::in_transaction(), "reading a snapshot", asked, |conn, sql, (agent, finished)| {
             read::snapshot(conn, sql, agent, *finished).boxed()
         })
         .await
@@ -64,7 +64,7 @@ impl EventBus for PgStore {
     }
 
     async fn new_epoch(&self) -> Result<(), StoreError> {
-        self.read_in_transaction("beginning a new epoch", Uuid::now_v7(), |conn, sql, epoch| {
+        self.read_as(Reads::in_transaction(), "beginning a new epoch", Uuid::now_v7(), |conn, sql, epoch| {
             new_epoch(conn, sql, *epoch).boxed()
         })
         .await?;

@@ -17,7 +17,7 @@ use crate::codec::{At, to_i64, to_u64};
 use crate::records::{AgentRow, Locked};
 use crate::sql::Sql;
 use crate::store::{PgStore, UNANSWERED};
-use crate::tx::{How, Runs, Stop, Tx, Wait};
+use crate::tx::{How, Reads, Runs, Stop, Tx, Wait};
 use crate::writes::{Candidate, Found, Holder, Writes};
 
 /// No lease is longer: a hundred years.
@@ -53,15 +53,16 @@ impl AgentLock for PgStore {
         }
         let asked = leases.to_vec();
         let Renewed { mut kept, noted } = self
-            .read_within(UNANSWERED, "renewing leases", asked, |conn, sql, leases| {
+            .read_as(Reads::within(UNANSWERED), "renewing leases", asked, |conn, sql, leases| {
                 renew(conn, sql, leases).boxed()
             })
             .await?;
         if !noted.agents.is_empty() {
             // In a transaction of its own: what was noted has to be committed before anybody else's look at it.
-            let still_held = self.read_within(UNANSWERED, "renewing leases", noted, |conn, sql, noted| {
-                renew_noted(conn, sql, noted).boxed()
-            });
+            let still_held =
+                self.read_as(Reads::within(UNANSWERED), "renewing leases", noted, |conn, sql, noted| {
+                    renew_noted(conn, sql, noted).boxed()
+                });
             kept.extend(still_held.await?);
         }
         let kept: BTreeSet<_> = kept.into_iter().collect();
@@ -87,7 +88,9 @@ impl AgentLock for PgStore {
 
     async fn reap(&self) -> Result<Reaped, StoreError> {
         let (now, ended) = self
-            .read_within(UNANSWERED, "looking for ended leases", (), |conn, sql, ()| ended(conn, sql).boxed())
+            .read_as(Reads::within(UNANSWERED), "looking for ended leases", (), |conn, sql, ()| {
+                ended(conn, sql).boxed()
+            })
             .await?;
         let mut tickets = vec![];
         for agent in ended {

@@ -25,7 +25,7 @@ use crate::lock::grant;
 use crate::read;
 use crate::records::Locked;
 use crate::store::{PgStore, UNANSWERED};
-use crate::tx::{How, Runs, Stop, Tx};
+use crate::tx::{How, Reads, Runs, Stop, Tx};
 use crate::writes::{Candidate, Found, Holder, Standing, Writes};
 
 #[async_trait]
@@ -68,9 +68,10 @@ impl OperationStore for PgStore {
     }
 
     async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
-        let read = self.read_within(UNANSWERED, "a survey", request.clone(), |conn, sql, request| {
-            read::survey(conn, sql, request).boxed()
-        });
+        let read =
+            self.read_as(Reads::within(UNANSWERED), "a survey", request.clone(), |conn, sql, request| {
+                read::survey(conn, sql, request).boxed()
+            });
         let mut survey = read.await?;
         let mut roster: Roster = mem::take(&mut survey.workers).into_iter().collect();
         let (workers, is_news) = roster.hear(request.beat.as_ref(), survey.now);

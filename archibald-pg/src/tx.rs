@@ -197,40 +197,11 @@ impl PgStore {
         A: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.read_within(SILENCE, what, arguments, work).await
+        self.read_as(Reads::within(SILENCE), what, arguments, work).await
     }
 
-    /// The same where a connection on which nothing moves counts as lost earlier.
-    pub(crate) async fn read_within<A, T>(
-        &self,
-        silence: Duration,
-        what: &'static str,
-        arguments: A,
-        work: Reading<A, T>,
-    ) -> Result<T, StoreError>
-    where
-        A: Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        let is_wrapped = !self.inner.sql.prepared;
-        self.read_as(Reads { silence, is_wrapped }, what, arguments, work).await
-    }
-
-    /// The same for what begins its transaction itself.
-    pub(crate) async fn read_in_transaction<A, T>(
-        &self,
-        what: &'static str,
-        arguments: A,
-        work: Reading<A, T>,
-    ) -> Result<T, StoreError>
-    where
-        A: Send + Sync + 'static,
-        T: Send + 'static,
-    {
-        self.read_as(Reads { silence: SILENCE, is_wrapped: false }, what, arguments, work).await
-    }
-
-    async fn read_as<A, T>(
+    /// The same for one that is made in another way than most.
+    pub(crate) async fn read_as<A, T>(
         &self,
         how: Reads,
         what: &'static str,
@@ -266,13 +237,24 @@ impl PgStore {
 
 /// How a read is made.
 #[derive(Debug, Clone, Copy)]
-struct Reads {
+pub(crate) struct Reads {
+    /// When a connection counts as lost on which nothing moves.
     silence: Duration,
-    /// Whether its statements have to be in a transaction.
-    is_wrapped: bool,
+    /// Whether it begins its transaction itself.
+    has_transaction: bool,
 }
 
 impl Reads {
+    /// Where a connection on which nothing moves counts as lost after this time.
+    pub(crate) fn within(silence: Duration) -> Self {
+        Self { silence, has_transaction: false }
+    }
+
+    /// What begins its transaction itself.
+    pub(crate) fn in_transaction() -> Self {
+        Self { silence: SILENCE, has_transaction: true }
+    }
+
     async fn read<A, T>(
         self,
         connection: &mut PgConnection,
@@ -280,7 +262,7 @@ impl Reads {
         arguments: &A,
         work: Reading<A, T>,
     ) -> Result<T, Stop<StoreError>> {
-        if !self.is_wrapped {
+        if sql.prepared || self.has_transaction {
             return work(connection, sql, arguments).await;
         }
         let mut tx = connection.begin().await?;

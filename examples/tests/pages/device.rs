@@ -60,9 +60,6 @@ impl Chromium {
         let context = Arc::new(self.browser.new_context(None).await.unwrap());
         let device = Device { page: context.new_page().await.unwrap(), context };
         device.prepare(language).await;
-        let source =
-            format!("{WATCH} try {{ localStorage['archibald.language'] ??= '{language}' }} catch {{}}");
-        device.command("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         device.command("Emulation.setDeviceMetricsOverride", size).await;
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
