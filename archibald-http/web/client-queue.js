@@ -29,6 +29,7 @@ export class Queue {
   #again = false;
   #closed = false;
   #keeping = new Map(); // how many writes of an item are on their way to the storage
+  #loads = new Set(); // of each that reads the storage: what was being kept since it began
   #unkept = new Set();
   #gone = new Set();
   #doomed = new Set(); // refused, or built on what was
@@ -47,11 +48,12 @@ export class Queue {
     this.#channel.addEventListener("message", ({ data }) => this.#told(data));
   }
 
-  /** What was kept by an earlier page, or by another one. What is just being kept or settled here is known better. */
+  /** What was kept by an earlier page, or by another one. What is kept or settled here meanwhile is known better. */
   async load() {
-    const keys = await this.#storage.keys(this.#prefix);
-    const kept = await Promise.all(keys.map((key) => this.#storage.get(key)));
-    const isOwn = ({ id }) => this.#keeping.has(id) || this.#unkept.has(id);
+    const keptSince = new Set(this.#keeping.keys());
+    this.#loads.add(keptSince);
+    const kept = await this.#kept().finally(() => this.#loads.delete(keptSince));
+    const isOwn = ({ id }) => keptSince.has(id) || this.#unkept.has(id);
     const isOther = (item) => item && !isOwn(item) && !this.#gone.has(item.id);
     this.items = [...kept.filter(isOther), ...this.items.filter(isOwn)].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
@@ -192,12 +194,11 @@ export class Queue {
 
   async #drain() {
     if (this.#channel) await this.load();
-    for (let item = this.#next(); item && !this.#closed; item = this.#next()) {
-      // An event told its end, and what that means is just being kept.
-      if (this.#settling.has(item.id)) {
-        await this.#settling.get(item.id);
-        continue;
-      }
+    while (!this.#closed) {
+      // An event told the end of one, and what that means, also for what follows it, is just being kept.
+      await Promise.all(this.#settling.values());
+      let item = this.#next();
+      if (!item || this.#closed) return;
       item = await this.#released(item);
       if (!item) continue;
       const { done, refused, later } = await this.#send(item);
@@ -252,6 +253,11 @@ export class Queue {
     this.#changed();
   }
 
+  async #kept() {
+    const keys = await this.#storage.keys(this.#prefix);
+    return Promise.all(keys.map((key) => this.#storage.get(key)));
+  }
+
   /** Looks at what is kept and changes it, with no other page in between; answers what is kept then. */
   async #update(id, change) {
     const key = this.#prefix + id;
@@ -268,6 +274,7 @@ export class Queue {
 
   async #while(id, run) {
     this.#keeping.set(id, (this.#keeping.get(id) ?? 0) + 1);
+    for (const keptSince of this.#loads) keptSince.add(id);
     try {
       return await run();
     } finally {

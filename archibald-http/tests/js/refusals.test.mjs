@@ -274,6 +274,39 @@ test("what an event settles is not sent once more while that is being kept", asy
   queue.close();
 });
 
+test("what is read of the queue is no older than what was changed while it was read", async () => {
+  let gate;
+  let gets = 0;
+  let bothRead;
+  class Slow extends MemoryStorage {
+    async get(key) {
+      const [wait, kept] = [gate, await super.get(key)];
+      gets += 1;
+      if (gets === 2) bothRead?.();
+      await wait;
+      return kept;
+    }
+  }
+  const queue = new Queue({
+    storage: new Slow(), prefix: "q/", onChange: () => {}, onSettled: async () => {}, pace: { base: 1, longest: 1 },
+    send: () => new Promise(() => {}),
+  });
+  await queue.add({ id: "1", key: "a", sent: false, follows: null, base: 1 });
+  await queue.add({ id: "2", key: "b", sent: false, follows: "1", base: 1 });
+  let open;
+  gate = new Promise((resolve) => (open = resolve));
+  gets = 0;
+  const areRead = new Promise((resolve) => (bothRead = resolve));
+  const read = queue.load();
+  await areRead;
+  gate = undefined;
+  await queue.settle({ id: "1" }, { done: { version: 2 } });
+  open();
+  await read;
+  assert.deepEqual(queue.items.map(({ id, follows, base }) => [id, follows, base]), [["2", null, 2]]);
+  queue.close();
+});
+
 test("the clock may be set back: what builds on a write is sent after it", async (t) => {
   const server = new Server();
   const client = await nancy(t, server);

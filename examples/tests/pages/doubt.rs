@@ -29,7 +29,6 @@ async fn nobody_can_tell(office: &Office) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "on a busy machine the doubt is now and then not shown; why is not known yet"]
 async fn a_doubt_says_what_happened_and_what_will() {
     let (office, chromium) = (Office::open().await, Chromium::launch().await);
     nobody_can_tell(&office).await;
