@@ -1,6 +1,6 @@
 -- A page of the agents that have something waiting, with what goes first of each, and all else that a sweep asks
--- for. From each agent to the next, past all that it has. It is the worker's heartbeat too; who works is as of
--- before it. Indexes: queue_pkey; agents_held; agents_paused, pauses_pkey; workers_pkey.
+-- for. From each agent to the next, past all that it has. It is the worker's heartbeat too, heard by who listens in
+-- the worker's process; who works is as of before it. Indexes: queue_pkey; agents_held; agents_paused, pauses_pkey; workers_pkey.
 with recursive busy (agent, n) as (
     (
         select agent, 1::bigint from archibald.queue
@@ -29,7 +29,7 @@ paused as (
     union all
     select agent, true, paused_why, paused_drains, paused_since from archibald.agents where paused_since is not null
 )
-select statement_timestamp() as now,
+select statement_timestamp() as now, case when $8::text is not null then pg_notify($8, $9)::text end as told,
     exists (select from archibald.agents where is_held and expires_at <= statement_timestamp()) as has_ended_leases,
     array(select name from paused order by is_agent, name) as paused,
     array(select is_agent from paused order by is_agent, name) as paused_is_agent,

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 
 use archibald_core::event::Progress;
 use archibald_core::id::{AgentId, OperationId};
@@ -21,11 +22,18 @@ pub(crate) struct Hub {
     state: Mutex<State>,
     /// There is something to tell the other processes.
     pub(crate) untold: Notify,
+    /// What other processes tell is heard.
+    pub(crate) listening: AtomicBool,
 }
 
 impl Default for Hub {
     fn default() -> Self {
-        Self { id: Uuid::now_v7(), state: Mutex::default(), untold: Notify::new() }
+        Self {
+            id: Uuid::now_v7(),
+            state: Mutex::default(),
+            untold: Notify::new(),
+            listening: AtomicBool::new(false),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use crate::read;
 use crate::records::Locked;
 use crate::store::{PgStore, UNANSWERED};
 use crate::tx::{How, Reads, Runs, Stop, Tx};
+use crate::wake::of_heartbeat;
 use crate::writes::{Candidate, Found, Holder, Standing, Writes};
 
 #[async_trait]
@@ -68,10 +69,12 @@ impl OperationStore for PgStore {
     }
 
     async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
-        let read =
-            self.read_as(Reads::within(UNANSWERED), "a survey", request.clone(), |conn, sql, request| {
-                read::survey(conn, sql, request).boxed()
-            });
+        let told =
+            request.beat.as_ref().and_then(|_| of_heartbeat(&self.inner.hub, &self.inner.options.schema));
+        let (how, asked) = (Reads::within(UNANSWERED), (request.clone(), told));
+        let read = self.read_as(how, "a survey", asked, |conn, sql, (request, told)| {
+            read::survey(conn, sql, request, told.as_ref()).boxed()
+        });
         let mut survey = read.await?;
         let mut roster: Roster = mem::take(&mut survey.workers).into_iter().collect();
         let (workers, is_news) = roster.hear(request.beat.as_ref(), survey.now);

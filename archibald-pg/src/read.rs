@@ -92,7 +92,13 @@ fn tickets(texts: Vec<String>) -> Result<Vec<Ticket>, StoreError> {
 }
 
 /// All in one statement.
-pub(crate) async fn survey(conn: &mut PgConnection, sql: &Sql, request: &SurveyRequest) -> Read<Survey> {
+/// A page of a survey; `told` is what it notifies of on which channel.
+pub(crate) async fn survey(
+    conn: &mut PgConnection,
+    sql: &Sql,
+    request: &SurveyRequest,
+    told: Option<&(String, String)>,
+) -> Read<Survey> {
     let beat = request.beat.as_ref();
     let lasts = beat.map_or(0, |beat| beat.lasts.as_micros());
     let microseconds = i64::try_from(lasts).unwrap_or(i64::MAX);
@@ -105,7 +111,9 @@ pub(crate) async fn survey(conn: &mut PgConnection, sql: &Sql, request: &SurveyR
         .bind(beat.map(|beat| beat.worker.to_string()))
         .bind(beat.map_or(0, |beat| i32::try_from(beat.slots).unwrap_or(i32::MAX)))
         .bind(beat.is_some_and(|beat| beat.drains))
-        .bind(PgInterval { months: 0, days: 0, microseconds });
+        .bind(PgInterval { months: 0, days: 0, microseconds })
+        .bind(told.map(|(channel, _)| channel))
+        .bind(told.map(|(_, payload)| payload));
     let row = query.fetch_one(conn).await?;
     let (names, are_agents): (Vec<String>, Vec<bool>) =
         (row.try_get("paused")?, row.try_get("paused_is_agent")?);

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use archibald_core::id::AgentId;
@@ -27,8 +27,9 @@ use crate::tx::{SILENCE, gone_silent};
 const GATHER: Duration = Duration::from_millis(5);
 /// How soon it is tried again to listen.
 const RECONNECT: Duration = Duration::from_millis(200);
-/// After how long without a notification it is seen whether any could come.
-const QUIET: Duration = Duration::from_secs(30);
+/// After how long without a notification it is seen whether any could come: a worker's heartbeats are heard by itself,
+/// so that where one works as it does by default nobody has to ask.
+const QUIET: Duration = Duration::from_secs(75);
 /// How long a new listener waits for what it told itself.
 const DEAF: Duration = Duration::from_secs(10);
 /// Who listens to nothing looks for pauses and other workers with every so manieth look at the logs.
@@ -39,7 +40,7 @@ const LONGEST: usize = 7_000;
 const EVERYBODY: &str = "*";
 /// What every survey tells is to be read.
 const SURVEY: &str = "=";
-/// Said to ourselves: whether what is told is heard.
+/// Said to ourselves alone: whether what is told is heard.
 const TEST: &str = "?";
 
 /// Starts the tasks; they end when they are aborted.
@@ -50,7 +51,6 @@ pub(crate) fn start(
     hub: &Arc<Hub>,
     options: &PgOptions,
 ) -> Vec<JoinHandle<()>> {
-    let listening = Arc::new(AtomicBool::new(false));
     let (schema, every) = (options.schema.clone(), options.poll_every);
     let address = match &options.listen {
         Listen::Here => Some(address),
@@ -63,11 +63,10 @@ pub(crate) fn start(
         pool: pool.clone(),
         sql: sql.clone(),
         hub: hub.clone(),
-        listening: listening.clone(),
     });
     let mut tasks = vec![
         tokio::spawn(tell(pool.clone(), sql.clone(), hub.clone(), schema)),
-        tokio::spawn(look(pool, sql.clone(), hub.clone(), every, listening)),
+        tokio::spawn(look(pool, sql.clone(), hub.clone(), every)),
     ];
     tasks.extend(ear.map(|ear| tokio::spawn(ear.listen())));
     tasks
@@ -106,7 +105,6 @@ struct Ear {
     pool: PgPool,
     sql: Arc<Sql>,
     hub: Arc<Hub>,
-    listening: Arc<AtomicBool>,
 }
 
 /// Why it is listened no more.
@@ -128,7 +126,7 @@ impl Ear {
         let mut was_garbled = false;
         loop {
             let heard = self.hear().await;
-            self.listening.store(false, Ordering::Relaxed);
+            self.hub.listening.store(false, Ordering::Relaxed);
             // What is told on the very connection that listens, lent to both, garbles the answer to it.
             let is_garbled = matches!(&heard, Err(Deaf::Lost(sqlx::Error::Protocol(_))));
             match heard {
@@ -163,7 +161,7 @@ impl Ear {
         listener.eager_reconnect(false);
         answered(listener.listen(&self.channel)).await?;
         self.try_out(&mut listener).await?;
-        self.listening.store(true, Ordering::Relaxed);
+        self.hub.listening.store(true, Ordering::Relaxed);
         self.hub.wake_everybody();
         loop {
             // The other ways to receive hide that the connection was lost.
@@ -180,7 +178,7 @@ impl Ear {
 
     /// Whether what is told on another connection is heard on this one.
     async fn try_out(&self, listener: &mut PgListener) -> Result<(), Deaf> {
-        let test = format!("{} {TEST}{}", self.hub.id.simple(), Uuid::now_v7().simple());
+        let test = format!("{}{}", to_ourselves(&self.hub), Uuid::now_v7().simple());
         let notify = self.sql.notify.query().bind(self.channel.clone()).bind(vec![test.clone()]);
         alone(&self.pool, &self.sql, UNANSWERED, notify).await?;
         let heard_it = async {
@@ -220,12 +218,12 @@ async fn alone(
 }
 
 /// Workers look by themselves too, in their sweeps: for them alone only where nothing is listened to.
-async fn look(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, every: Duration, listening: Arc<AtomicBool>) {
+async fn look(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, every: Duration) {
     let mut seen = HashMap::new();
     for looks in 1_u32.. {
         sleep(every).await;
         let subscribed = hub.subscribed();
-        let all = subscribed.workers && !listening.load(Ordering::Relaxed);
+        let all = subscribed.workers && !hub.listening.load(Ordering::Relaxed);
         if !all && subscribed.devices.is_empty() {
             continue;
         }
@@ -255,6 +253,15 @@ fn place(row: &PgRow) -> Option<(Uuid, i64)> {
     Some((row.try_get("epoch").ok()?, row.try_get("head").ok()?))
 }
 
+/// What a heartbeat says on which channel, where we listen: then it is known that we are still told.
+pub(crate) fn of_heartbeat(hub: &Hub, schema: &str) -> Option<(String, String)> {
+    hub.listening.load(Ordering::Relaxed).then(|| (channel(schema), to_ourselves(hub)))
+}
+
+fn to_ourselves(hub: &Hub) -> String {
+    format!("{} {TEST}", hub.id.simple())
+}
+
 /// As the schema, so that stores in different schemas do not wake each other.
 fn channel(schema: &str) -> String {
     format!("{schema}_wakes")
@@ -282,7 +289,7 @@ fn heard(hub: &Hub, payload: &str) {
     if words.next() == Some(&hub.id.simple().to_string()) {
         return;
     }
-    for word in words {
+    for word in words.filter(|word| !word.starts_with(TEST)) {
         if word == SURVEY {
             hub.wake_for_survey();
             continue;
@@ -326,6 +333,7 @@ mod tests {
         here.committed_survey();
         payloads(&here.take_news(), here.id).iter().for_each(|payload| heard(&there, payload));
         assert_eq!(worker.next().now_or_never(), Some(Ok(WorkerWake::Survey)));
+        heard(&there, &to_ourselves(&here));
         assert_eq!(worker.next().now_or_never(), None);
     }
 }

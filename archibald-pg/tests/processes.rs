@@ -5,12 +5,16 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use archibald_core::id::AgentId;
-use archibald_core::port::{AgentLock, EventBus, LeaseError, OperationStore, WorkerWake, WorkerWakeups};
+use archibald_core::id::{AgentId, WorkerId};
+use archibald_core::port::{
+    AgentLock, EventBus, LeaseError, OperationStore, SurveyRequest, WorkerWake, WorkerWakeups,
+};
 use archibald_core::record::{Disposition, OperationRecord};
+use archibald_core::worker::Heartbeat;
 use archibald_pg::{PgOptions, PgStore};
 use futures::future::join_all;
 use serde_json::json;
+use sqlx::postgres::PgListener;
 use tokio::time::timeout;
 
 use support::{Database, agent, database, options, request, submit};
@@ -81,6 +85,32 @@ async fn a_commit_in_one_wakes_the_other() {
     let mut device = there.subscribe(&nancy);
     here.new_epoch().await.unwrap();
     timeout(SOON, device.changed()).await.expect("everybody is woken").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_is_heard_by_who_listens_and_wakes_nobody() {
+    let database = database();
+    let (here, there) = two_without_polls(&database).await;
+    let nancy = agent("nancy");
+    until_heard(&there, &here, &nancy).await;
+    until_heard(&here, &there, &nancy).await;
+    let mut heard = PgListener::connect(&database.url).await.unwrap();
+    heard.listen("archibald_wakes").await.unwrap();
+    let beat = Heartbeat { worker: WorkerId::new("w").unwrap(), slots: 1, drains: false, lasts: LONG };
+    let mut survey = SurveyRequest { after: None, agents: 1, each: 1, beat: Some(beat) };
+    // What the first beat changes for others is told; the second changes nothing.
+    here.survey(&survey).await.unwrap();
+    let mut workers = there.subscribe_worker();
+    while !timeout(SOON, heard.recv()).await.expect("the news").unwrap().payload().ends_with('=') {}
+    while timeout(SOON, workers.next()).await.expect("the news").unwrap() != WorkerWake::Survey {}
+    here.survey(&survey).await.unwrap();
+    assert!(timeout(SOON, heard.recv()).await.expect("the beat").unwrap().payload().ends_with('?'));
+    survey.beat = None;
+    here.survey(&survey).await.unwrap();
+    here.enqueue(submit(&nancy, "k")).await.unwrap();
+    let next = timeout(SOON, heard.recv()).await.expect("the news").unwrap();
+    assert!(next.payload().ends_with("nancy!"), "nothing before it: {}", next.payload());
+    assert_eq!(timeout(SOON, workers.next()).await.expect("a wake-up"), Ok(WorkerWake::Agent(nancy)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
