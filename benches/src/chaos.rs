@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::bug::Bug;
 use self::bug::Faults;
 use self::chance::Chance;
-use self::device::Device;
+use self::device::{Device, Patience};
 use self::judge::{Book, Floors, Sight};
 pub use self::judge::{Check, Counts, Violation};
 use self::ledger::Ledger;
@@ -52,6 +52,8 @@ use crate::work::agent;
 
 /// Writers of each agent.
 const WRITERS: usize = 2;
+/// Longer than any run.
+const SELDOM: Duration = Duration::from_secs(3600);
 /// Changes of each agent in quick succession when all else is over.
 const LAST: usize = 3;
 
@@ -85,6 +87,11 @@ pub struct Plan {
     pub bug: Option<Bug>,
     /// Within this time every device has to know the end.
     pub bound: Duration,
+    /// With nothing to tell, logs are read this often. Mostly so seldom that what nobody is woken for is never read.
+    pub heartbeat: Duration,
+    /// Servers of a database are processes: copies of this program, which has to do what [`serve`] does when it is
+    /// started with `--serve URL --agents N --heartbeat-ms N`. Otherwise they are threads of this process.
+    pub program: Option<PathBuf>,
 }
 
 /// What a run came to.
@@ -122,13 +129,15 @@ impl Plan {
             strikes: 12,
             bug: None,
             bound: Duration::from_secs(30),
+            heartbeat: if seed % 3 == 2 { Duration::from_millis(150) } else { SELDOM },
+            program: None,
         }
     }
 
     /// The same with this mistake in the protocol.
     #[must_use]
     pub fn with(self, bug: Bug) -> Self {
-        Self { bug: Some(bug), changes: 500, bound: Duration::from_secs(1), ..self }
+        Self { bug: Some(bug), changes: 500, bound: Duration::from_secs(1), heartbeat: SELDOM, ..self }
     }
 
     /// Carries it out and judges it.
@@ -155,18 +164,22 @@ impl Plan {
 
     /// Seeds with an even number have writers in a process of their own, as far as the store can tell.
     fn is_apart(&self) -> bool {
-        matches!(self.store, Store::Postgres(_)) && self.seed.is_multiple_of(2)
-    }
-
-    /// Mostly so long that what nobody is woken for is never read.
-    fn heartbeat(&self) -> Duration {
-        let beats = self.bug.is_none() && self.seed.is_multiple_of(3);
-        if beats { Duration::from_millis(150) } else { Duration::from_secs(600) }
+        matches!(self.store, Store::Postgres(_)) && (self.program.is_some() || self.seed.is_multiple_of(2))
     }
 
     fn chance(&self, who: u64) -> Chance {
         Chance::of(self.seed, who)
     }
+}
+
+/// Is the server of a run whose servers are processes, until nobody holds its input any more.
+///
+/// # Errors
+/// What the store or the network says.
+pub async fn serve(url: String, agents: usize, heartbeat: Duration) -> Result<(), Failure> {
+    let agents = (0..agents).map(agent).collect::<Result<Vec<_>, _>>()?;
+    let home = Home::Postgres(url);
+    server::serve_alone(Setting { home, agents, heartbeat, faults: None, program: None }).await
 }
 
 /// Who draws chances.
@@ -195,7 +208,8 @@ impl<'a> Run<'a> {
         let apart = if plan.is_apart() { Some(Hands::open(&plan.home()).await?) } else { None };
         let ledger = Ledger::new(book.clone());
         let stage = Arc::new(Stage::new(agents.clone(), ledger, faults.clone(), apart));
-        let setting = Setting { home: plan.home(), agents, heartbeat: plan.heartbeat(), faults };
+        let (heartbeat, program) = (plan.heartbeat, plan.program.clone());
+        let setting = Setting { home: plan.home(), agents, heartbeat, faults, program };
         let trouble = Trouble::start(stage.clone(), setting, floors.clone(), plan.chance(TROUBLE)).await?;
         let quiet = CancellationToken::new();
         let mut run = Self { plan, stage, trouble, devices: vec![], following: vec![], quiet, book };
@@ -209,7 +223,9 @@ impl<'a> Run<'a> {
         let device = Device::new(sight, self.plan.transports[number % self.plan.transports.len()]);
         self.devices.push(device.clone());
         let chance = self.plan.chance(DEVICES + number as u64);
-        self.following.push(tokio::spawn(device.follow(self.stage.clone(), chance, self.quiet.clone())));
+        let patience = Patience::of(self.plan.agents, self.plan.devices);
+        let following = device.follow(self.stage.clone(), chance, patience, self.quiet.clone());
+        self.following.push(tokio::spawn(following));
     }
 
     /// Until all changes are made, and everything went wrong that was to.
@@ -220,6 +236,9 @@ impl<'a> Run<'a> {
         for (strike, number) in strikes.into_iter().zip(1..) {
             self.stage.done.subscribe().wait_for(|done| *done >= each * number).await?;
             self.trouble.strike(strike).await?;
+            if self.plan.program.is_some() {
+                eprintln!("{strike:?} after {} changes", *self.stage.done.borrow());
+            }
         }
         try_join_all(writing).await?;
         Ok(())
@@ -294,6 +313,10 @@ impl<'a> Run<'a> {
 
     async fn judge(&self) -> Result<(), Failure> {
         self.stage.ledger.judge();
+        let (epochs, known) = (self.stage.ledger.epochs() as u64, 1 + self.trouble.histories());
+        if epochs != known {
+            self.book.note(Check::Reset, format_args!("{epochs} histories, and {known} were begun"));
+        }
         let hands = self.stage.hands().await.ok_or("no server is up at the end")?;
         let mut open = BTreeMap::new();
         for agent in &self.stage.agents {

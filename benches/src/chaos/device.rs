@@ -16,8 +16,22 @@ use super::stage::Stage;
 /// How soon a device comes back that could not connect.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// Changes that a device misses at most while it is away, over all agents.
-const AWAY: u64 = 400;
+/// How long devices stay, and stay away.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// Changes that a device misses at most while it is away, over all agents.
+    away: u64,
+    /// Of the times after which it is cut off.
+    longer: u32,
+}
+
+impl Patience {
+    /// So that each agent's devices miss about as much, and a server has about as many new connections a second,
+    /// however many there are.
+    pub(crate) fn of(agents: usize, devices: usize) -> Self {
+        Self { away: 100 * agents as u64, longer: u32::try_from(devices / 12).unwrap_or(1).max(1) }
+    }
+}
 
 /// What of a device others see.
 #[derive(Clone)]
@@ -42,7 +56,13 @@ impl Device {
     }
 
     /// Follows until it is told to stop; from when it is `quiet` on it is not cut off any more.
-    pub(crate) async fn follow(self, stage: Arc<Stage>, mut chance: Chance, quiet: CancellationToken) {
+    pub(crate) async fn follow(
+        self,
+        stage: Arc<Stage>,
+        mut chance: Chance,
+        patience: Patience,
+        quiet: CancellationToken,
+    ) {
         loop {
             let Some(up) = stage.up().await else { return };
             // After a loss that was not its own doing it also happens that a device has lost all that it knew.
@@ -57,7 +77,7 @@ impl Device {
             };
             let cut = async {
                 tokio::select! {
-                    () = sleep(cut) => {}
+                    () = sleep(cut * patience.longer) => {}
                     () = quiet.cancelled() => std::future::pending().await,
                 }
                 true
@@ -66,19 +86,12 @@ impl Device {
             match was_cut {
                 true => {
                     self.sight().counts.cuts += 1;
-                    self.stay_away(&stage, &mut chance, &quiet).await;
+                    let changes = if chance.happens(40) { chance.below(patience.away) } else { 0 };
+                    stay_away(&stage, changes, &quiet).await;
                 }
                 false => drop(timeout(AGAIN, stage.change(&up)).await),
             }
         }
-    }
-
-    /// Sometimes for so long that much happens meanwhile.
-    async fn stay_away(&self, stage: &Stage, chance: &mut Chance, quiet: &CancellationToken) {
-        let changes = if chance.happens(40) { chance.below(AWAY) } else { 0 };
-        let until = *stage.done.borrow() + changes;
-        let mut done = stage.done.subscribe();
-        drop(quiet.run_until_cancelled(done.wait_for(|done| *done >= until)).await);
     }
 
     /// How slowly it reads, and after how long it is cut off.
@@ -110,4 +123,11 @@ impl Device {
             self.place.send_replace(place);
         }
     }
+}
+
+/// Until so much more has happened.
+async fn stay_away(stage: &Stage, changes: u64, quiet: &CancellationToken) {
+    let mut done = stage.done.subscribe();
+    let until = *done.borrow() + changes;
+    drop(quiet.run_until_cancelled(done.wait_for(|done| *done >= until)).await);
 }

@@ -1,6 +1,7 @@
 //! What was asked of the store, what came of it, and what its logs say.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use archibald_core::event::Cursor;
@@ -68,6 +69,10 @@ pub(crate) enum Outcome {
 struct Asked {
     outcome: Outcome,
     told: u32,
+    /// How often it had been begun or ended to cut a history short when it was asked.
+    cuts: u64,
+    /// It was under way while a history was cut short: its event may have gone with that.
+    may_be_gone: bool,
 }
 
 /// One epoch of a log from its first event, by prints.
@@ -75,6 +80,13 @@ struct Asked {
 struct Epoch {
     epoch: Uuid,
     prints: Vec<u64>,
+    /// More was written than could be read.
+    is_cut_short: bool,
+}
+
+/// Between the beginning and the end of cutting a history short.
+fn is_amid(cuts: u64) -> bool {
+    !cuts.is_multiple_of(2)
 }
 
 /// All changes, and all logs as the store itself tells them.
@@ -83,21 +95,39 @@ pub(crate) struct Ledger {
     book: Arc<Book>,
     asked: Mutex<HashMap<Change, Asked>>,
     logs: Mutex<HashMap<AgentId, Vec<Epoch>>>,
+    cuts: AtomicU64,
 }
 
 impl Ledger {
     pub(crate) fn new(book: Arc<Book>) -> Self {
-        Self { book, asked: Mutex::default(), logs: Mutex::default() }
+        Self { book, asked: Mutex::default(), logs: Mutex::default(), cuts: AtomicU64::new(0) }
     }
 
     /// Before it is asked for: from then on it may be told.
     pub(crate) fn ask(&self, change: Change) {
-        self.asked().insert(change, Asked { outcome: Outcome::Unknown, told: 0 });
+        let mut all = self.asked();
+        let cuts = self.cuts.load(Ordering::SeqCst);
+        all.insert(change, Asked { outcome: Outcome::Unknown, told: 0, cuts, may_be_gone: is_amid(cuts) });
     }
 
     pub(crate) fn answer(&self, change: Change, outcome: Outcome) {
         if let Some(asked) = self.asked().get_mut(&change) {
             asked.outcome = outcome;
+            asked.may_be_gone |= self.cuts.load(Ordering::SeqCst) != asked.cuts;
+        }
+    }
+
+    /// From now on, or no longer, a history is cut short while others write: before it is read to where it ends.
+    pub(crate) fn cut_short(&self, begins: bool) {
+        let asked = self.asked();
+        let cuts = self.cuts.fetch_add(1, Ordering::SeqCst) + 1;
+        debug_assert_eq!(is_amid(cuts), begins);
+        drop(asked);
+        if !begins {
+            self.logs()
+                .values_mut()
+                .filter_map(|log| log.last_mut())
+                .for_each(|last| last.is_cut_short = true);
         }
     }
 
@@ -137,7 +167,7 @@ impl Ledger {
         let mut logs = self.logs();
         let log = logs.entry(agent.clone()).or_default();
         if log.last().is_none_or(|last| last.epoch != from.epoch) {
-            log.push(Epoch { epoch: from.epoch, prints: vec![] });
+            log.push(Epoch { epoch: from.epoch, prints: vec![], is_cut_short: false });
         }
         if let Some(last) = log.last_mut() {
             last.prints.extend(events.iter().map(Told::print));
@@ -172,7 +202,9 @@ impl Ledger {
     pub(crate) fn judge(&self) {
         for (change, asked) in self.asked().iter() {
             match (asked.outcome, asked.told) {
-                (Outcome::Done, 0) => self.book.note(Check::Lost, format!("{change:?} was acknowledged")),
+                (Outcome::Done, 0) if !asked.may_be_gone => {
+                    self.book.note(Check::Lost, format!("{change:?} was acknowledged"))
+                }
                 (Outcome::Refused, 1..) => {
                     self.book.note(Check::Phantom, format!("{change:?} was refused and is told of"));
                 }
@@ -193,7 +225,8 @@ impl Ledger {
             let truth = epoch.map_or(&[][..], |epoch| &epoch.prints);
             let wrong = stretch.prints.iter().zip(stretch.first..).find(|(print, seq)| {
                 let place = usize::try_from(seq.saturating_sub(1)).unwrap_or(usize::MAX);
-                truth.get(place) != Some(print)
+                let is_past_reading = place >= truth.len() && epoch.is_some_and(|epoch| epoch.is_cut_short);
+                truth.get(place) != Some(print) && !is_past_reading
             });
             if let Some((_, seq)) = wrong {
                 let place = Cursor { epoch: stretch.epoch, seq };

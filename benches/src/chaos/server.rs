@@ -1,7 +1,8 @@
 //! A server that can be killed, and the store behind it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,11 @@ use archibald_runtime::{Archibald, Ports};
 use archibald_sqlite::{Durability, SqliteOptions, SqliteStore};
 use archibald_testing::credentials::FixedCredentials;
 use archibald_testing::fake_erp::FakeErp;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::bug::Faults;
@@ -106,6 +110,8 @@ pub(crate) struct Setting {
     pub(crate) agents: Vec<AgentId>,
     pub(crate) heartbeat: Duration,
     pub(crate) faults: Option<Arc<Faults>>,
+    /// What is started where a server is to be a process.
+    pub(crate) program: Option<PathBuf>,
 }
 
 /// A server that is up.
@@ -116,27 +122,52 @@ pub(crate) struct Up {
     pub(crate) hands: Option<Hands>,
 }
 
-/// A server of this process with threads of its own, so that it can be killed alone.
+/// A server that can be killed.
 pub(crate) struct Server {
-    runtime: Option<Runtime>,
+    body: Body,
     shutdown: CancellationToken,
     up: Up,
 }
 
+enum Body {
+    /// Of this process with threads of its own, so that it can be killed alone.
+    Threads(Option<Runtime>),
+    /// A process.
+    Process(Box<Child>),
+}
+
 impl Server {
     pub(crate) async fn start(setting: &Setting) -> Result<Self, Failure> {
+        match (&setting.program, &setting.home) {
+            (Some(program), Home::Postgres(url)) => Self::start_process(program, url, setting).await,
+            _ => Self::start_threads(setting).await,
+        }
+    }
+
+    async fn start_threads(setting: &Setting) -> Result<Self, Failure> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (shutdown, setting) = (CancellationToken::new(), setting.clone());
         let serving = runtime.spawn(serve(setting, shutdown.clone()));
-        let server = |up| Self { runtime: Some(runtime), shutdown, up };
-        match serving.await? {
-            Ok((address, hands)) => Ok(server(Up { address, hands: Some(hands) })),
-            Err(failure) => {
-                let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-                drop(server(Up { address: nowhere, hands: None }));
-                Err(failure)
-            }
-        }
+        let nowhere = Up { address: SocketAddr::from(([127, 0, 0, 1], 0)), hands: None };
+        let mut server = Self { body: Body::Threads(Some(runtime)), shutdown, up: nowhere };
+        let (address, hands) = serving.await??;
+        server.up = Up { address, hands: Some(hands) };
+        Ok(server)
+    }
+
+    async fn start_process(program: &Path, url: &str, setting: &Setting) -> Result<Self, Failure> {
+        let mut process = Command::new(program)
+            .args(["--serve", url, "--agents", &setting.agents.len().to_string()])
+            .args(["--heartbeat-ms", &setting.heartbeat.as_millis().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let said = process.stdout.take().ok_or("a server without a voice")?;
+        let line = BufReader::new(said).lines().next_line().await?;
+        let address = line.ok_or("a server did not start")?.parse()?;
+        let (body, shutdown) = (Body::Process(Box::new(process)), CancellationToken::new());
+        Ok(Self { body, shutdown, up: Up { address, hands: None } })
     }
 
     pub(crate) fn up(&self) -> Up {
@@ -145,16 +176,26 @@ impl Server {
 
     /// Everything stops where it stands: connections, statements, the listener.
     pub(crate) async fn kill(mut self) -> Result<(), Failure> {
-        let Some(runtime) = self.runtime.take() else { return Ok(()) };
         self.up.hands = None;
-        Ok(tokio::task::spawn_blocking(move || runtime.shutdown_timeout(LET_GO)).await?)
+        match &mut self.body {
+            Body::Threads(runtime) => match runtime.take() {
+                Some(runtime) => Ok(spawn_blocking(move || runtime.shutdown_timeout(LET_GO)).await?),
+                None => Ok(()),
+            },
+            Body::Process(process) => Ok(process.kill().await?),
+        }
     }
 
     /// As it is told to by whoever operates it.
-    pub(crate) async fn stop(self) -> Result<(), Failure> {
+    pub(crate) async fn stop(mut self) -> Result<(), Failure> {
         self.shutdown.cancel();
         if let Some(hands) = self.up.hands.clone() {
             hands.clone().run(async move { hands.close().await }).await;
+        }
+        if let Body::Process(process) = &mut self.body {
+            drop(process.stdin.take());
+            process.wait().await?;
+            return Ok(());
         }
         self.kill().await
     }
@@ -162,17 +203,27 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
+        if let Body::Threads(runtime) = &mut self.body
+            && let Some(runtime) = runtime.take()
+        {
             runtime.shutdown_background();
         }
     }
 }
 
+/// What a process does that is a server: says where it is, and stops once nobody holds its input any more.
+pub(crate) async fn serve_alone(setting: Setting) -> Result<(), Failure> {
+    let shutdown = CancellationToken::new();
+    let (address, hands) = serve(setting, shutdown.clone()).await?;
+    println!("{address}");
+    spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
+    shutdown.cancel();
+    hands.close().await;
+    Ok(())
+}
+
 /// Opens the store and serves it until it is told to stop; says where once it is ready.
-pub(crate) async fn serve(
-    setting: Setting,
-    shutdown: CancellationToken,
-) -> Result<(SocketAddr, Hands), Failure> {
+async fn serve(setting: Setting, shutdown: CancellationToken) -> Result<(SocketAddr, Hands), Failure> {
     let hands = Hands::open(&setting.home).await?;
     let credentials = FixedCredentials::new();
     setting.agents.iter().for_each(|agent| credentials.set(agent.clone(), "user", "password"));

@@ -112,6 +112,12 @@ impl Trouble {
         }
     }
 
+    /// That had to begin because of what it did.
+    pub(crate) fn histories(&self) -> u64 {
+        let times = |strike: Strike| self.struck.get(strike.name()).copied().unwrap_or(0);
+        times(Strike::Epoch) + times(Strike::Restore)
+    }
+
     async fn kill(&mut self) -> Result<(), Failure> {
         self.stage.set(None);
         if let Some(server) = self.server.take() {
@@ -160,15 +166,17 @@ impl Trouble {
         Ok(())
     }
 
-    /// Nobody writes meanwhile, so that all of the old history is known.
+    /// While others write, or while nobody does, so that all of the old history is known.
     async fn epoch(&mut self) -> Result<(), Failure> {
         let stage = self.stage.clone();
-        let _gate = stage.gate.write().await;
-        audit(&stage).await?;
-        let Some(hands) = stage.hands().await else { return Ok(()) };
-        let bus = hands.bus.clone();
-        hands.run(async move { bus.new_epoch().await }).await.transpose()?;
-        Ok(())
+        if self.chance.happens(50) {
+            let _gate = stage.gate.write().await;
+            return new_epoch(&stage).await;
+        }
+        stage.ledger.cut_short(true);
+        let begun = new_epoch(&stage).await;
+        stage.ledger.cut_short(false);
+        begun
     }
 
     async fn restore(&mut self) -> Result<(), Failure> {
@@ -213,6 +221,14 @@ async fn prune(
     let up_to = end.seq.saturating_sub(keep);
     floors.raise(agent, end.epoch, up_to);
     bus.prune(agent, up_to).await?;
+    Ok(())
+}
+
+async fn new_epoch(stage: &Arc<Stage>) -> Result<(), Failure> {
+    audit(stage).await?;
+    let Some(hands) = stage.hands().await else { return Ok(()) };
+    let bus = hands.bus.clone();
+    hands.run(async move { bus.new_epoch().await }).await.transpose()?;
     Ok(())
 }
 
