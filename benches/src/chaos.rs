@@ -205,7 +205,10 @@ impl<'a> Run<'a> {
         let agents = (0..plan.agents).map(agent).collect::<Result<Vec<_>, _>>()?;
         let (book, floors) = (Arc::new(Book::default()), Arc::new(Floors::default()));
         let faults = plan.bug.map(Faults::of).map(Arc::new);
-        let apart = if plan.is_apart() { Some(Hands::open(&plan.home()).await?) } else { None };
+        let mut apart = [None, None];
+        for hands in apart.iter_mut().filter(|_| plan.is_apart()) {
+            *hands = Some(Hands::open(&plan.home()).await?);
+        }
         let ledger = Ledger::new(book.clone());
         let stage = Arc::new(Stage::new(agents.clone(), ledger, faults.clone(), apart));
         let (heartbeat, program) = (plan.heartbeat, plan.program.clone());
@@ -300,7 +303,7 @@ impl<'a> Run<'a> {
 
     async fn ends(&self) -> Result<BTreeMap<AgentId, Cursor>, Failure> {
         audit(&self.stage).await?;
-        let hands = self.stage.hands().await.ok_or("no server is up at the end")?;
+        let hands = self.stage.keeper().await.ok_or("no server is up at the end")?;
         let mut ends = BTreeMap::new();
         for agent in &self.stage.agents {
             let (bus, asked) = (hands.bus.clone(), agent.clone());
@@ -317,7 +320,7 @@ impl<'a> Run<'a> {
         if epochs != known {
             self.book.note(Check::Reset, format_args!("{epochs} histories, and {known} were begun"));
         }
-        let hands = self.stage.hands().await.ok_or("no server is up at the end")?;
+        let hands = self.stage.keeper().await.ok_or("no server is up at the end")?;
         let mut open = BTreeMap::new();
         for agent in &self.stage.agents {
             let (bus, asked) = (hands.bus.clone(), agent.clone());
@@ -356,7 +359,7 @@ impl<'a> Run<'a> {
         self.stage.over.cancel();
         self.following.iter().for_each(tokio::task::JoinHandle::abort);
         self.trouble.end().await?;
-        if let Some(hands) = &self.stage.apart {
+        for hands in [&self.stage.apart, &self.stage.keeper].into_iter().flatten() {
             hands.close().await;
         }
         Ok(())

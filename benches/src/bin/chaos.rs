@@ -65,6 +65,7 @@ struct Outcome {
     /// From the last change until every device knew of it.
     to_current_s: f64,
     took_s: f64,
+    /// What all but this program used of the machine, servers and database among them.
     load: f64,
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use archibald_core::error::StoreError;
 use archibald_core::event::Cursor;
 use archibald_core::id::AgentId;
 use archibald_core::port::{EventBus, EventRead};
@@ -15,6 +16,9 @@ use crate::Failure;
 
 /// Events that are read at a time.
 const PAGE: u32 = 500;
+
+/// Times that a log is tried to be read.
+const TRIES: u32 = 5;
 
 /// What was asked, by what it would be told as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,6 +88,10 @@ struct Epoch {
     is_cut_short: bool,
 }
 
+fn is_unavailable(failure: &Failure) -> bool {
+    matches!(failure.downcast_ref(), Some(StoreError::Unavailable { .. }))
+}
+
 /// Between the beginning and the end of cutting a history short.
 fn is_amid(cuts: u64) -> bool {
     !cuts.is_multiple_of(2)
@@ -131,8 +139,19 @@ impl Ledger {
         }
     }
 
-    /// Reads what the log has more than was read before; returns where it ends.
+    /// Reads what the log has more than was read before; returns where it ends. A store that cannot be reached for a
+    /// while is asked again.
     pub(crate) async fn audit(&self, bus: &dyn EventBus, agent: &AgentId) -> Result<Cursor, Failure> {
+        for _ in 1..TRIES {
+            match self.read_on(bus, agent).await {
+                Err(failure) if is_unavailable(&failure) => {}
+                read => return read,
+            }
+        }
+        self.read_on(bus, agent).await
+    }
+
+    async fn read_on(&self, bus: &dyn EventBus, agent: &AgentId) -> Result<Cursor, Failure> {
         loop {
             let known = self.end(agent);
             let from = match known {

@@ -18,6 +18,8 @@ pub(crate) struct Stage {
     pub(crate) gate: RwLock<()>,
     /// The store as seen by a process of its own, where writers are one.
     pub(crate) apart: Option<Hands>,
+    /// And of another one, where logs are read and pruned without waiting behind writers.
+    pub(crate) keeper: Option<Hands>,
     /// Changes that were acknowledged.
     pub(crate) done: watch::Sender<u64>,
     pub(crate) over: CancellationToken,
@@ -29,7 +31,7 @@ impl Stage {
         agents: Vec<AgentId>,
         ledger: Ledger,
         faults: Option<Arc<Faults>>,
-        apart: Option<Hands>,
+        [apart, keeper]: [Option<Hands>; 2],
     ) -> Self {
         Self {
             agents,
@@ -37,6 +39,7 @@ impl Stage {
             faults,
             gate: RwLock::new(()),
             apart,
+            keeper,
             done: watch::channel(0).0,
             over: CancellationToken::new(),
             up: watch::channel(None).0,
@@ -65,6 +68,14 @@ impl Stage {
         match &self.apart {
             Some(hands) => Some(hands.clone()),
             None => self.up().await?.hands,
+        }
+    }
+
+    /// The store of whoever keeps the books.
+    pub(crate) async fn keeper(&self) -> Option<Hands> {
+        match &self.keeper {
+            Some(hands) => Some(hands.clone()),
+            None => self.hands().await,
         }
     }
 
