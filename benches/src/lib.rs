@@ -16,10 +16,12 @@
 //! | [`run`] | a worker that runs them, and what it needed |
 //! | [`call`] | calls of the store one by one, timed and checked |
 //! | [`sweep`] | how long a worker's sweeps take |
+//! | [`chaos`] | the event stream with everything going wrong, and a judge of what devices are told |
 //! | [`wait`] | times in order, for percentiles |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod call;
+pub mod chaos;
 pub mod fill;
 pub mod machine;
 pub mod meter;

@@ -140,6 +140,28 @@ const BENCHES: &[Bench] = &[
         short: &[&["--seconds", "1"]],
     },
     Bench {
+        name: "chaos",
+        about: "devices that come and go while servers are killed, logs pruned, histories lost: what they miss",
+        program: "chaos",
+        build: MEASURED,
+        arguments: &[],
+        short: &[
+            &[
+                "--store",
+                "postgres",
+                "--events",
+                "1000",
+                "--agents",
+                "5",
+                "--devices",
+                "15",
+                "--strikes",
+                "6",
+            ],
+            &["--store", "sqlite", "--events", "1000", "--agents", "5", "--devices", "15", "--strikes", "6"],
+        ],
+    },
+    Bench {
         name: "crash-matrix",
         about: "servers struck at named points, ledger and store compared: counts failures, measures nothing",
         program: "matrix",
