@@ -14,12 +14,14 @@
 //! | [`work`] | the operations that are run, and the ledger that proves that each ran once, in order and alone |
 //! | [`fill`] | very many operations that wait, written past the store |
 //! | [`run`] | a worker that runs them, and what it needed |
+//! | [`fanout`] | devices that follow agents, each side a process |
 //! | [`call`] | calls of the store one by one, timed and checked |
 //! | [`sweep`] | how long a worker's sweeps take |
 //! | [`wait`] | times in order, for percentiles |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod call;
+pub mod fanout;
 pub mod fill;
 pub mod machine;
 pub mod meter;
