@@ -150,9 +150,11 @@ enum ReadError {
 impl Reader {
     async fn next(&mut self) -> Result<Frame, ReadError> {
         loop {
+            // A device waits nearly always: what reading needs is on the heap for as long as it takes, instead of in
+            // every stream for as long as that is open.
             let frame = match self.stage {
-                Stage::Greet => Some(self.hello().await?),
-                Stage::Read => self.read().await?,
+                Stage::Greet => Some(Box::pin(self.hello()).await?),
+                Stage::Read => Box::pin(self.read()).await?,
                 Stage::Wait => {
                     self.wait().await?;
                     None
