@@ -18,7 +18,11 @@ const READ_BUFFER: usize = 128;
 /// The buffers of a connection: the library's own take 128 KiB of each, ours next to nothing. What is sent has to
 /// fit as a whole, and the library keeps what its largest message took: mostly the first snapshot's.
 pub(crate) fn upgrade(socket: WebSocketUpgrade) -> WebSocketUpgrade {
-    socket.read_buffer_size(READ_BUFFER).write_buffer_size(0).max_message_size(INCOMING).max_frame_size(INCOMING)
+    socket
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(INCOMING)
+        .max_frame_size(INCOMING)
 }
 
 /// A subscription as messages. A frame is made when the one before is on its way, as with server-sent events.
