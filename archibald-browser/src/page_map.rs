@@ -77,7 +77,11 @@ impl PageMap {
         }
     }
 
-    fn parse(file: &str, text: &str) -> Result<Self, PageMapError> {
+    /// The map that a text gives; `file` is what errors call it.
+    ///
+    /// # Errors
+    /// [`PageMapError`] names the key and what was expected.
+    pub fn parse(file: &str, text: &str) -> Result<Self, PageMapError> {
         let refuse = |what: String| PageMapError { file: file.to_owned(), what };
         let map: Self = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
         map.check().map_err(refuse)?;

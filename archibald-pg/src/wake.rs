@@ -23,7 +23,8 @@ use crate::sql::Sql;
 use crate::store::{UNANSWERED, answered};
 use crate::tx::{SILENCE, gone_silent};
 
-/// What is committed within this time of each other is told together.
+/// What is committed this soon after something was told waits to be told together. The first word after a silence
+/// waits for nothing.
 const GATHER: Duration = Duration::from_millis(5);
 /// How soon it is tried again to listen.
 const RECONNECT: Duration = Duration::from_millis(200);
@@ -91,10 +92,10 @@ pub(crate) async fn flush(pool: &PgPool, sql: &Arc<Sql>, hub: &Hub, schema: &str
 async fn tell(pool: PgPool, sql: Arc<Sql>, hub: Arc<Hub>, schema: String) {
     loop {
         hub.untold.notified().await;
-        sleep(GATHER).await;
         while !flush(&pool, &sql, &hub, &schema).await {
             sleep(Duration::from_secs(1)).await;
         }
+        sleep(GATHER).await;
     }
 }
 

@@ -14,6 +14,7 @@
 //! | [`work`] | the operations that are run, and the ledger that proves that each ran once, in order and alone |
 //! | [`fill`] | very many operations that wait, written past the store |
 //! | [`run`] | a worker that runs them, and what it needed |
+//! | [`fanout`] | devices that follow agents, each side a process |
 //! | [`call`] | calls of the store one by one, timed and checked |
 //! | [`sweep`] | how long a worker's sweeps take |
 //! | [`chaos`] | the event stream with everything going wrong, and a judge of what devices are told |
@@ -22,6 +23,7 @@
 
 pub mod call;
 pub mod chaos;
+pub mod fanout;
 pub mod fill;
 pub mod machine;
 pub mod meter;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use nix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
 /// Ticks of the kernel's clock a second, as every Linux reports them to programs.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -23,6 +24,30 @@ pub fn cpu_with_children(process: u32) -> f64 {
 pub fn cpu_of_this_process() -> f64 {
     let used = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
     used.map_or(0.0, |used| Duration::from(used).as_secs_f64())
+}
+
+/// The processor time that another process used so far, in seconds, without that of its children. Exact too.
+#[must_use]
+pub fn cpu_of(process: u32) -> f64 {
+    let of = |process: i32| clock_gettime(clock_getcpuclockid(Pid::from_raw(process)).ok()?).ok();
+    let used = i32::try_from(process).ok().and_then(of);
+    used.map_or(0.0, |used| Duration::from(used).as_secs_f64())
+}
+
+/// The memory that is a process's alone, in bytes: without the pages of programs and libraries that it shares, and
+/// without what the kernel keeps for its sockets. `None` once it has ended.
+#[must_use]
+pub fn private_bytes(process: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
+    let kib = |line: &str| line.strip_prefix("Private_")?.split_whitespace().nth(1)?.parse::<u64>().ok();
+    Some(text.lines().filter_map(kib).sum::<u64>() * 1024)
+}
+
+/// Nanoseconds of a clock that never goes back and that every process of the machine reads alike.
+#[must_use]
+pub fn now_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What the whole machine was busy with since a moment.
@@ -104,6 +129,15 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_is_touched_is_seen() {
+        let before = private_bytes(std::process::id()).unwrap();
+        let touched = vec![1_u8; 32 << 20];
+        let grown = private_bytes(std::process::id()).unwrap() - before;
+        assert!(grown >= 24 << 20, "{grown} of {}", touched.len());
+        assert_eq!(private_bytes(u32::MAX), None);
+    }
+
+    #[test]
     fn what_is_used_is_seen() {
         let before = cpu_of_this_process();
         let mut sum = 0_u64;
@@ -111,5 +145,6 @@ mod tests {
             sum = (0..1_000_000).fold(sum, |sum, n| sum.wrapping_mul(31).wrapping_add(n));
         }
         assert!(cpu_with_children(std::process::id()) > before, "{sum}");
+        assert!(cpu_of(std::process::id()) > before);
     }
 }

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use archibald_core::port::{AgentLock, BrowserPool, CredentialProvider, EventBus, OperationStore};
+use archibald_core::port::{
+    AgentLock, BrowserPool, CredentialProvider, EventBus, OperationStore, PendingOrderStore,
+};
 use archibald_pg::{PgOptions, PgStore};
 use archibald_runtime::Ports;
 use archibald_sqlite::{SqliteOptions, SqliteStore};
 use archibald_testing::memory::MemoryStore;
 use archibald_testing::postgres::{Cluster, ClusterOptions};
+use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
@@ -136,6 +139,8 @@ impl Three {
 pub struct Opened {
     /// What to work with.
     pub ports: Three,
+    /// Pending orders.
+    pub pending_orders: Arc<dyn PendingOrderStore>,
     at: At,
     meter: Meter,
     open: Open,
@@ -162,6 +167,37 @@ enum Open {
     Memory,
 }
 
+/// How another process finds a store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Reach {
+    /// A database, and the schema there.
+    Postgres {
+        /// Which one.
+        url: String,
+        /// Of the store's tables.
+        schema: String,
+    },
+    /// A file.
+    Sqlite(PathBuf),
+    /// Nothing is shared: it gets one of its own.
+    Memory,
+}
+
+impl Reach {
+    /// Opens it here; nothing of it is taken away when it is closed.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn open(self) -> Result<Opened, Failure> {
+        Opened::at(match self {
+            Self::Postgres { url, schema } => At::Postgres { url, schema, ours: None },
+            Self::Sqlite(path) => At::Sqlite(path),
+            Self::Memory => At::Memory(Arc::default()),
+        })
+        .await
+    }
+}
+
 /// A store that is not open now.
 pub(crate) struct Shut(At);
 
@@ -173,21 +209,32 @@ impl Shut {
 
 impl Opened {
     async fn at(at: At) -> Result<Self, Failure> {
-        let (ports, meter, open) = match &at {
+        let (ports, pending_orders, meter, open): (_, Arc<dyn PendingOrderStore>, _, _) = match &at {
             At::Postgres { url, schema, ours } => {
                 let meter = PgConnection::connect(url).await?;
                 let meter = Meter::postgres(meter, ours.as_ref().map(|ours| ours.postmaster)).await;
                 let options = PgOptions { schema: schema.clone(), ..PgOptions::default() };
                 let store = PgStore::connect(url, options).await?;
-                (Three::of(Arc::new(store.clone())), meter, Open::Postgres(store))
+                let shared = Arc::new(store.clone());
+                (Three::of(shared.clone()), shared, meter, Open::Postgres(store))
             }
             At::Sqlite(path) => {
                 let store = Arc::new(SqliteStore::open(path, SqliteOptions::default()).await?);
-                (Three::of(store.clone()), Meter::Sqlite(store.clone()), Open::Sqlite(store))
+                (Three::of(store.clone()), store.clone(), Meter::Sqlite(store.clone()), Open::Sqlite(store))
             }
-            At::Memory(store) => (Three::of(store.clone()), Meter::None, Open::Memory),
+            At::Memory(store) => (Three::of(store.clone()), store.clone(), Meter::None, Open::Memory),
         };
-        Ok(Self { ports, at, meter, open })
+        Ok(Self { ports, pending_orders, at, meter, open })
+    }
+
+    /// How another process finds it. Of a file, only once it is closed here.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        match &self.at {
+            At::Postgres { url, schema, .. } => Reach::Postgres { url: url.clone(), schema: schema.clone() },
+            At::Sqlite(path) => Reach::Sqlite(path.clone()),
+            At::Memory(_) => Reach::Memory,
+        }
     }
 
     /// Closes it and opens it again, as another process would.

@@ -1,4 +1,5 @@
-//! Set-up, demo, tests and continuous integration: `cargo xtask demo | test | ci | bench | mutants | schemathesis`.
+//! Set-up, demo, tests and continuous integration: `cargo xtask demo | test | ci | bench | mutants | fuzz |
+//! schemathesis`.
 //!
 //! Each task is a file of its name. What is missing on the machine is installed where that is allowed,
 //! else the task says what to install and exits 3.
@@ -9,6 +10,7 @@ mod cargo;
 mod ci;
 mod demo;
 mod failure;
+mod fuzz;
 mod mutants;
 mod process;
 mod schemathesis;
@@ -44,6 +46,8 @@ enum Task {
     Bench(bench::Options),
     /// Breaks the rules of the effect protocol one by one, and fails when a test does not notice
     Mutants(mutants::Options),
+    /// Hands bytes from everywhere to whatever reads them, and fails when a promise is broken
+    Fuzz(fuzz::Options),
     /// Holds the server's answers against its own description, with requests that Schemathesis invents
     Schemathesis {
         /// Handed to `schemathesis run`, such as `--max-examples 500`
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Mutants(options) => mutants::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Schemathesis { arguments } => schemathesis::run(&arguments),
     };
     match outcome {

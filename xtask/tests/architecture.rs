@@ -14,7 +14,7 @@ const TESTING: &str = "archibald-testing";
 const ADAPTERS: [&str; 5] =
     ["archibald-runtime", "archibald-sqlite", "archibald-pg", "archibald-browser", "archibald-http"];
 /// They wire everything up, and nothing depends on them.
-const PROGRAMS: [&str; 2] = ["archibald-examples", "archibald-benches"];
+const PROGRAMS: [&str; 3] = ["archibald-examples", "archibald-benches", "archibald-fuzzing"];
 const XTASK: &str = "xtask";
 
 /// Who alone may name these crates (and those that begin like them). The benches ask the database itself what it

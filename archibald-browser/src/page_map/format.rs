@@ -28,9 +28,13 @@ impl Formats {
         if !(once("dd") && once("mm") && once("yyyy")) {
             return Err(format!("formats.date must have dd, mm and yyyy once each, got {:?}", self.date));
         }
-        if self.decimal == self.thousands || self.decimal.is_ascii_digit() || self.thousands.is_ascii_digit()
-        {
-            return Err("formats.decimal and formats.thousands must differ and be no digits".to_owned());
+        // A minus that separates is read as a separator, and the number loses its sign.
+        let separates = |c: char| !c.is_ascii_digit() && c != '-';
+        if self.decimal == self.thousands || !separates(self.decimal) || !separates(self.thousands) {
+            return Err(
+                "formats.decimal and formats.thousands must differ and be neither digits nor a minus"
+                    .to_owned(),
+            );
         }
         Ok(())
     }
@@ -93,6 +97,16 @@ mod tests {
 
     fn italian() -> Formats {
         Formats { date: "dd/mm/yyyy".into(), decimal: ',', thousands: '.' }
+    }
+
+    #[test]
+    fn a_minus_is_no_separator() {
+        for (decimal, thousands) in [('-', '.'), (',', '-')] {
+            let formats = Formats { decimal, thousands, ..italian() };
+            let refused = formats.check().unwrap_err();
+            assert!(refused.contains("formats.thousands"), "{refused}");
+        }
+        assert_eq!(italian().check(), Ok(()));
     }
 
     #[test]

@@ -76,6 +76,11 @@ impl Cron {
         if fields.len() != 5 {
             return Err(refuse(format!("it has {} fields", fields.len())));
         }
+        // The parser's own sign for "the day of the month and the day of the week". No other cron has it, and days that
+        // never meet are looked for until the calendar ends, which takes seconds.
+        if text.contains('+') {
+            return Err(refuse("+ is not known".to_owned()));
+        }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let pattern = parser.parse(text).map_err(|error| refuse(error.to_string()))?;
         let zone_name = zone.iana_name().unwrap_or(zone_name).to_owned();
@@ -194,6 +199,14 @@ impl fmt::Debug for Cron {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_that_may_never_meet_are_refused_without_a_search() {
+        for text in ["2 9 L 9 +", "0 0 1 * +1"] {
+            let refused = Cron::utc(text).unwrap_err();
+            assert!(matches!(refused, CronError::Pattern { .. }), "{refused}");
+        }
+    }
 
     /// All occurrences after a time up to another, in the zone's own words.
     fn between(cron: &str, zone: &str, from: &str, to: &str) -> Vec<String> {

@@ -103,7 +103,9 @@ pub(crate) async fn follow_by_ws(
     let socket = upgrade(socket.map_err(|_| Problem::upgrade_required())?);
     let (subscription, on_frame) = subscribe(&state, access, place)?;
     let held = held.map(|Extension(held)| held);
-    Ok(socket.on_upgrade(move |socket| ws(socket, subscription, on_frame, held)))
+    let subscription = Box::new(subscription);
+    // Boxed, since the task that waits for the upgrade goes on as the task of the connection.
+    Ok(socket.on_upgrade(move |socket| Box::pin(ws(Box::new(socket), subscription, on_frame, held))))
 }
 
 /// All that a device shows, and the cursor from which its stream goes on.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use archibald_core::error::StoreError;
-use archibald_core::event::Cursor;
+use archibald_core::event::{Cursor, Event};
 use archibald_core::id::AgentId;
 use archibald_core::port::{BusClosed, EventBus, EventRead, Wakeups};
 use futures::FutureExt;
@@ -119,6 +119,8 @@ impl Subscription {
 enum Stage {
     Greet,
     Read,
+    /// The device has all that the last read saw: what was committed since wakes it, so nothing is read again.
+    Told,
     Wait,
 }
 
@@ -150,17 +152,22 @@ enum ReadError {
 impl Reader {
     async fn next(&mut self) -> Result<Frame, ReadError> {
         loop {
+            // A device waits nearly always: what reading needs is on the heap for as long as it takes, instead of in
+            // every stream for as long as that is open.
             let frame = match self.stage {
-                Stage::Greet => Some(self.hello().await?),
-                Stage::Read => self.read().await?,
+                Stage::Greet => Some(Box::pin(self.hello()).await?),
+                Stage::Read => Box::pin(self.read()).await?,
+                Stage::Told => self.progress(),
                 Stage::Wait => {
                     self.wait().await?;
                     None
                 }
             };
             self.stage = match (self.stage, &frame) {
-                (Stage::Read, None) => Stage::Wait,
-                (Stage::Greet | Stage::Wait, _) | (Stage::Read, Some(_)) => Stage::Read,
+                (Stage::Greet | Stage::Wait, _) => Stage::Read,
+                (Stage::Read, Some(Frame::Batch { events, .. })) if self.fills_a_batch(events) => Stage::Read,
+                (Stage::Read, _) | (Stage::Told, Some(_)) => Stage::Told,
+                (Stage::Told, None) => Stage::Wait,
             };
             if let Some(frame) = frame {
                 if !matches!(frame, Frame::Progress { .. }) {
@@ -208,14 +215,22 @@ impl Reader {
         Ok(Frame::Snapshot { cursor: snapshot.cursor, operations, pending_orders })
     }
 
+    /// Whether there may be more behind them.
+    fn fills_a_batch(&self, events: &[Event]) -> bool {
+        u32::try_from(events.len()).is_ok_and(|count| count >= self.config.batch)
+    }
+
     /// The log was read and the device has all of it.
-    fn nothing_new(&mut self, place: Cursor) -> Option<Frame> {
-        let now = Instant::now();
-        if now >= self.told_at + self.config.heartbeat {
-            return Some(Frame::Heartbeat(Heartbeat { head: place.seq, at: timestamp(SystemTime::now()) }));
-        }
+    fn nothing_new(&self, place: Cursor) -> Option<Frame> {
+        let is_due = Instant::now() >= self.told_at + self.config.heartbeat;
+        let heartbeat = || Heartbeat { head: place.seq, at: timestamp(SystemTime::now()) };
+        is_due.then(|| Frame::Heartbeat(heartbeat()))
+    }
+
+    /// What running operations say, as far as it may be told now.
+    fn progress(&mut self) -> Option<Frame> {
         self.progress_due = None;
-        match self.thinning.next(self.bus.progress(&self.agent), now) {
+        match self.thinning.next(self.bus.progress(&self.agent), Instant::now()) {
             Thinned::Send(progress) => return Some(Frame::progress(&progress)),
             Thinned::NotBefore(at) => self.progress_due = Some(at),
             Thinned::Nothing => {}

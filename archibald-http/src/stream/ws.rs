@@ -12,26 +12,41 @@ const INCOMING: usize = 4 * 1024;
 /// A device that answers no ping before the next one is gone.
 const PING: Duration = Duration::from_secs(25);
 
-/// The buffers of a connection: the library's own take 128 KiB of each, ours a few KiB, and a frame grows
-/// them for as long as it takes to send it.
+/// What is read at once: a device sends nothing but answers to pings.
+const READ_BUFFER: usize = 128;
+
+/// The buffers of a connection: the library's own take 128 KiB of each, ours next to nothing. What is sent has to
+/// fit as a whole, and the library keeps what its largest message took: mostly the first snapshot's.
 pub(crate) fn upgrade(socket: WebSocketUpgrade) -> WebSocketUpgrade {
-    socket.read_buffer_size(1024).write_buffer_size(0).max_message_size(INCOMING).max_frame_size(INCOMING)
+    socket
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(INCOMING)
+        .max_frame_size(INCOMING)
 }
 
 /// A subscription as messages. A frame is made when the one before is on its way, as with server-sent events.
+///
+/// Socket and subscription come in boxes because a future keeps room for every place that its values are moved
+/// to: handed on by value, they would be in each connection's task several times.
 pub(crate) async fn ws(
-    socket: WebSocket,
-    subscription: Subscription,
-    on_frame: impl FnMut(&Frame) + Send,
+    mut socket: Box<WebSocket>,
+    mut subscription: Box<Subscription>,
+    mut on_frame: impl FnMut(&Frame) + Send,
     held: Option<Held>,
 ) {
+    let run = run(&mut socket, &mut subscription, &mut on_frame);
     match &held {
-        Some(held) => drop(held.cut.run_until_cancelled(run(socket, subscription, on_frame)).await),
-        None => run(socket, subscription, on_frame).await,
+        Some(held) => drop(held.cut.run_until_cancelled(run).await),
+        None => run.await,
     }
 }
 
-async fn run(mut socket: WebSocket, mut subscription: Subscription, mut on_frame: impl FnMut(&Frame)) {
+async fn run(
+    socket: &mut WebSocket,
+    subscription: &mut Subscription,
+    on_frame: &mut (impl FnMut(&Frame) + Send),
+) {
     let mut pings = interval_at(Instant::now() + PING, PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut answered = true;
@@ -62,7 +77,7 @@ async fn run(mut socket: WebSocket, mut subscription: Subscription, mut on_frame
 }
 
 /// Says that nothing more comes, and waits for the device's own word, so that it reads all before the end.
-async fn farewell(mut socket: WebSocket) {
+async fn farewell(socket: &mut WebSocket) {
     let frame = CloseFrame { code: close_code::AWAY, reason: "bye".into() };
     if socket.send(Message::Close(Some(frame))).await.is_ok() {
         let answer = async { while let Some(Ok(_)) = socket.recv().await {} };

@@ -68,6 +68,40 @@ async fn a_call_that_is_dropped_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_committed_is_read_once() {
+    let door = Door::default();
+    let bus = Bus::of(&door.store);
+    let mut subscription = follow(&bus);
+    assert_eq!(names(&mut subscription, 2).await, ["hello", "snapshot"]);
+    let before = bus.reads();
+    for round in 0..10 {
+        door.submit(&agent("nancy"), &format!("k{round}")).await;
+        assert_eq!(names(&mut subscription, 1).await, ["batch"]);
+        let wait = tokio::time::timeout(Duration::from_millis(1), subscription.next()).await;
+        assert!(wait.is_err(), "nothing happened");
+    }
+    assert_eq!(bus.reads() - before, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_a_frame_takes_is_told_frame_by_frame_without_a_wake_up() {
+    let door = Door::default();
+    let bus = Bus::of(&door.store);
+    let config = StreamConfig { batch: 3, ..StreamConfig::default() };
+    let mut subscription = Subscription::new(Arc::new(bus.clone()), agent("nancy"), None, config);
+    assert_eq!(names(&mut subscription, 2).await, ["hello", "snapshot"]);
+    for round in 0..7 {
+        door.submit(&agent("nancy"), &format!("k{round}")).await;
+    }
+    let mut sizes = vec![];
+    for _ in 0..3 {
+        let Some(Frame::Batch { events, .. }) = subscription.next().await else { panic!("no batch") };
+        sizes.push(events.len());
+    }
+    assert_eq!(sizes, [3, 3, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn progress_is_thinned_to_four_a_second_and_ends_with_the_latest() {
     let door = Door::default();
     let bus = Bus::of(&door.store);
