@@ -11,7 +11,7 @@ use rusqlite::params;
 use crate::SqliteStore;
 use crate::code::{execute, to_i64};
 use crate::sql;
-use crate::tx::Tx;
+use crate::tx::{AgentRow, Tx};
 
 #[async_trait]
 impl AgentLock for SqliteStore {
@@ -72,8 +72,20 @@ pub(crate) fn held(tx: &mut Tx, lease: &Lease) -> Result<OperationRecord, FenceE
     record.ok_or(FenceError::Superseded)
 }
 
-pub(crate) fn lease(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseError> {
-    let (mut record, last_token) = grantable(tx, &request)?;
+fn lease(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseError> {
+    let agent = tx.agent(&request.agent)?;
+    grant(tx, request, agent)
+}
+
+/// For a holder whose own operation is over: the agent counts as free, and one lease takes the place of the
+/// other.
+pub(crate) fn lease_next(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseError> {
+    let agent = tx.agent(&request.agent)?.map(|agent| AgentRow { held: None, ..agent });
+    grant(tx, request, agent)
+}
+
+fn grant(tx: &mut Tx, request: LeaseRequest, agent: Option<AgentRow>) -> Result<Leased, LeaseError> {
+    let (mut record, last_token) = grantable(tx, &request, agent)?;
     let now = tx.now;
     let lease = Lease {
         agent: request.agent,
@@ -96,8 +108,12 @@ pub(crate) fn lease(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseE
 }
 
 /// The operation and the agent's last token, if nothing stands in the way.
-fn grantable(tx: &mut Tx, request: &LeaseRequest) -> Result<(OperationRecord, u64), LeaseError> {
-    let Some(agent) = tx.agent(&request.agent)? else {
+fn grantable(
+    tx: &mut Tx,
+    request: &LeaseRequest,
+    agent: Option<AgentRow>,
+) -> Result<(OperationRecord, u64), LeaseError> {
+    let Some(agent) = agent else {
         return Err(LeaseError::NotAvailable { due: None });
     };
     if let Some(why) = agent.paused {

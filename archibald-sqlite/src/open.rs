@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archibald_core::error::{Cause, StoreError};
+use rusqlite::config::DbConfig;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
@@ -126,6 +127,11 @@ pub(crate) struct FileLock {
 
 /// Statements of a connection that are kept prepared: all that there are.
 const STATEMENTS: usize = 100;
+/// Pages that the writer keeps in memory at most; those that many agents' operations are found by are among them.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
+/// Pages in the log after which they are moved into the database: what changed often meanwhile is moved once.
+/// More than 4,000 would take readers a second look-up for each page.
+const CHECKPOINT_PAGES: i64 = 4_000;
 /// How long a connection waits for another that stands in its way, as while the log begins anew.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -190,6 +196,8 @@ fn connect_to_write(path: &Path, durability: Durability) -> Result<Connection, r
     conn.pragma_update(None, "synchronous", synchronous)?;
     // What a savepoint would have to undo is kept in memory: it is a few pages.
     conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     Ok(conn)
 }
 
@@ -202,6 +210,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error>
     let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.busy_timeout(PATIENCE)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Otherwise statements are prepared anew for each value, in case it would make another plan better.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(conn)
 }
 
@@ -282,6 +292,7 @@ fn recovered(tx: &mut Tx, noted: Option<Place>) -> Result<Place, StoreError> {
         tracing::info!(%agent, %operation, "the last process ended while this ran");
         tx.expire(&agent, operation)?;
     }
+    tx.write_events()?;
     let after = tx.place()?;
     tx.statement(sql::COMMIT)?;
     tx.take_effects();

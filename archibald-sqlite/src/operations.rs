@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::SqliteStore;
-use crate::lock::{held, lease};
+use crate::lock::{held, lease_next};
 use crate::pending_orders::Unfollowed;
 use crate::tx::Tx;
 
@@ -167,8 +167,9 @@ impl OperationStore for SqliteStore {
             tx.pause(&scope, &why, drains)?;
             match &scope {
                 PauseScope::Agent { agent } => tx.append(agent, vec![NewEvent::paused(&why)]),
-                PauseScope::Kind { .. } | PauseScope::Everything => Ok(()),
+                PauseScope::Kind { .. } | PauseScope::Everything => {}
             }
+            Ok(())
         })
         .await
     }
@@ -305,14 +306,13 @@ fn hand_on(
     next: OperationId,
 ) -> Result<HandedOn, FenceError> {
     let record = settle(tx, &held, settlement)?;
-    tx.free_agent(&held.agent)?;
-    let next = match lease(tx, LeaseRequest::after(&held, next)) {
+    let next = match lease_next(tx, LeaseRequest::after(&held, next)) {
         Ok(leased) => Some(leased),
         Err(LeaseError::Store(error)) => return Err(error.into()),
         Err(_) => None,
     };
     if next.is_none() {
-        tx.wake_workers(&held.agent);
+        tx.end_lease(&held.agent)?;
     }
     Ok(HandedOn { record, next })
 }

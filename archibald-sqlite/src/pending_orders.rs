@@ -45,7 +45,7 @@ impl PendingOrderStore for SqliteStore {
             let (order, event) = present(tx, &agent, id)?.edit(&edit, tx.now)?;
             if let Some(event) = event {
                 tx.update_pending_order(&order)?;
-                tx.append(&agent, vec![event])?;
+                tx.append(&agent, vec![event]);
             }
             Ok(order)
         })
@@ -63,7 +63,8 @@ impl PendingOrderStore for SqliteStore {
         self.write(move |tx| {
             let deleted = present(tx, &agent, id)?.discard(expected, origin)?;
             execute(&tx.conn, sql::DELETE_PENDING_ORDER, [id.to_string()])?;
-            Ok(tx.append(&agent, vec![deleted])?)
+            tx.append(&agent, vec![deleted]);
+            Ok(())
         })
         .await
     }
@@ -92,7 +93,7 @@ fn create(tx: &mut Tx, new: NewPendingOrder) -> Result<CreatedPendingOrder, Pend
         written(&order)?,
     ];
     execute(&tx.conn, sql::INSERT_PENDING_ORDER, inserted)?;
-    tx.append(&order.agent, vec![created])?;
+    tx.append(&order.agent, vec![created]);
     Ok(CreatedPendingOrder { order, replayed: false })
 }
 

@@ -20,8 +20,8 @@ use rusqlite::{Connection, Row, params};
 use serde::de::value::BorrowedStrDeserializer;
 
 use crate::code::{
-    all, column, column_text, column_time, column_u64, doc, execute, failed, from_json, name_of, optional,
-    parsed, parsed_text, required, to_i64,
+    all, column, column_text, column_time, column_u64, doc, execute, from_json, name_of, optional, parsed,
+    parsed_text, required, to_i64,
 };
 use crate::readers::Readers;
 use crate::{pending_orders, sql};
@@ -52,9 +52,8 @@ impl Reader {
         id: OperationId,
     ) -> Result<Option<OperationRecord>, StoreError> {
         let agent = agent.clone();
-        let question = move |conn: &mut Connection| {
-            optional(conn, sql::OPERATION, (id.to_string(), agent.as_str()), doc)
-        };
+        let question =
+            move |conn: &Connection| optional(conn, sql::OPERATION, (id.to_string(), agent.as_str()), doc);
         self.readers.ask(question).await
     }
 
@@ -74,13 +73,10 @@ impl Reader {
         limit: u32,
     ) -> Result<Vec<Ticket>, StoreError> {
         let agent = agent.clone();
-        let (class, position) = after.unwrap_or((Class::Interactive, 0));
-        let class = name_of(&class)?;
-        let question = move |conn: &mut Connection| {
-            let asked = (agent.as_str(), class, to_i64(position), limit.max(1));
-            all(conn, sql::WAITING, asked, ticket)
-        };
-        self.readers.ask(question).await
+        let after = after.unwrap_or((Class::Interactive, 0));
+        self.readers
+            .ask(move |conn| at_one_moment(conn, |conn| waiting(conn, &agent, after, limit.max(1))))
+            .await
     }
 
     /// All of one moment, but for who works.
@@ -99,9 +95,8 @@ impl Reader {
         let read = |row: &Row<'_>| {
             Ok(Evidence { name: column(row, 0)?, media_type: column(row, 1)?, bytes: column(row, 2)? })
         };
-        let question = move |conn: &mut Connection| {
-            optional(conn, sql::EVIDENCE, (id.to_string(), n, agent.as_str()), read)
-        };
+        let question =
+            move |conn: &Connection| optional(conn, sql::EVIDENCE, (id.to_string(), n, agent.as_str()), read);
         self.readers.ask(question).await
     }
 
@@ -126,15 +121,14 @@ impl Reader {
         limit: u32,
     ) -> Result<PendingOrderPage, StoreError> {
         let (agent, limit) = (agent.clone(), page_size(limit));
-        let question =
-            move |conn: &mut Connection| pending_orders::some_before(conn, &agent, before, limit + 1);
+        let question = move |conn: &Connection| pending_orders::some_before(conn, &agent, before, limit + 1);
         let mut orders = self.readers.ask(question).await?;
         let next = cut(&mut orders, limit, |order| order.id);
         Ok(PendingOrderPage { orders, next })
     }
 
     pub(crate) async fn paused(&self) -> Result<Vec<Pause>, StoreError> {
-        self.readers.ask(|conn| paused(conn)).await
+        self.readers.ask(paused).await
     }
 
     pub(crate) async fn head(&self, agent: &AgentId) -> Result<Head, StoreError> {
@@ -159,7 +153,7 @@ impl Reader {
         most: u64,
         agents: u32,
     ) -> Result<Vec<(AgentId, u64)>, StoreError> {
-        let question = move |conn: &mut Connection| {
+        let question = move |conn: &Connection| {
             let asked = (before.as_micros(), to_i64(most), agents);
             all(conn, sql::PRUNABLE, asked, |row| Ok((parsed(row, 0)?, column_u64(row, 1)?)))
         };
@@ -174,11 +168,43 @@ impl Reader {
 
 /// Answers that belong together: nothing is committed between them.
 fn at_one_moment<T>(
-    conn: &mut Connection,
+    conn: &Connection,
     read: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    let moment = conn.transaction().map_err(failed)?;
-    read(&moment)
+    let moment = Moment::begin(conn)?;
+    read(moment.0)
+}
+
+struct Moment<'c>(&'c Connection);
+
+impl<'c> Moment<'c> {
+    fn begin(conn: &'c Connection) -> Result<Self, StoreError> {
+        execute(conn, sql::BEGIN_MOMENT, [])?;
+        Ok(Self(conn))
+    }
+}
+
+impl Drop for Moment<'_> {
+    fn drop(&mut self) {
+        // What only read leaves nothing to commit; a moment that did not end would be told by the next.
+        execute(self.0, sql::COMMIT, []).ok();
+    }
+}
+
+fn waiting(
+    conn: &Connection,
+    agent: &AgentId,
+    (class, position): (Class, u64),
+    limit: u32,
+) -> Result<Vec<Ticket>, StoreError> {
+    let (agent, class) = (agent.as_str(), name_of(&class)?);
+    let of_class = (agent, class.as_str(), to_i64(position), limit);
+    let mut tickets = all(conn, sql::WAITING_OF_CLASS, of_class, ticket)?;
+    let left = limit.saturating_sub(u32::try_from(tickets.len()).unwrap_or(u32::MAX));
+    if left > 0 {
+        tickets.extend(all(conn, sql::WAITING_BEHIND_CLASS, (agent, class.as_str(), left), ticket)?);
+    }
+    Ok(tickets)
 }
 
 fn list(conn: &Connection, agent: &AgentId, filter: &OperationFilter) -> Result<OperationPage, StoreError> {

@@ -12,7 +12,7 @@ use crate::queue::{Queue, Served, Taken};
 /// Questions that wait at most; more callers wait to be let in.
 const QUEUE: usize = 1024;
 
-type Question = Box<dyn FnOnce(&mut Connection) + Send>;
+type Question = Box<dyn FnOnce(&Connection) + Send>;
 
 /// Hands questions to whichever thread is free. What was committed before a question is seen by it.
 pub(crate) struct Readers {
@@ -30,7 +30,7 @@ impl Readers {
     pub(crate) async fn ask<T, F>(&self, question: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let asked: Question = Box::new(move |conn| {
@@ -47,13 +47,13 @@ impl Readers {
     }
 }
 
-fn answer(mut conn: Connection, queue: &Queue<Question>) {
+fn answer(conn: Connection, queue: &Queue<Question>) {
     let mut asked = Vec::with_capacity(1);
     while queue.take(&mut asked, 1, None) == Taken::Some {
         for question in asked.drain(..) {
             // Whoever asked is told by the end of its channel. The connection is as before: statements are
             // reset and transactions rolled back on the way out.
-            catch_unwind(AssertUnwindSafe(|| question(&mut conn))).ok();
+            catch_unwind(AssertUnwindSafe(|| question(&conn))).ok();
         }
     }
     if let Err((_, error)) = conn.close() {

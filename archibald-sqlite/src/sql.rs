@@ -15,6 +15,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
 ];
 
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
+/// For readers: what was committed before the first answer, and nothing after it.
+pub(crate) const BEGIN_MOMENT: &str = "BEGIN";
 pub(crate) const COMMIT: &str = "COMMIT";
 pub(crate) const ROLLBACK: &str = "ROLLBACK";
 pub(crate) const SAVEPOINT: &str = "SAVEPOINT request";
@@ -112,6 +114,9 @@ pub(crate) const INSERT_OPERATION: &str = "INSERT INTO operations
 pub(crate) const UPDATE_OPERATION: &str = "UPDATE operations
     SET state = ?2, unfinished = ?3, at = ?4, step = ?5, preemptions = ?6, finished_at = ?7, doc = ?8
     WHERE position = ?1";
+pub(crate) const UPDATE_STATE: &str =
+    "UPDATE operations SET state = ?2, at = ?3, step = ?4, preemptions = ?5, doc = ?6 WHERE position = ?1";
+pub(crate) const UPDATE_DOC: &str = "UPDATE operations SET doc = ?2 WHERE position = ?1";
 
 // operations_of_agent
 pub(crate) const LIST: &str = "SELECT doc FROM operations WHERE agent = ?1 AND position < ?2
@@ -120,14 +125,13 @@ pub(crate) const LIST: &str = "SELECT doc FROM operations WHERE agent = ?1 AND p
 pub(crate) const LIST_OF_TARGET: &str = "SELECT doc FROM operations WHERE agent = ?1 AND position < ?2
     AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR kind = ?4) AND target = ?6
     ORDER BY position DESC LIMIT ?5";
-// operations_front, twice: the rest of one class, and then the other
-pub(crate) const WAITING: &str = "SELECT * FROM
-    (SELECT position, id, agent, class, target, at, step, preemptions, kind FROM operations
-        WHERE agent = ?1 AND state = 'available' AND class = ?2 AND position > ?3 ORDER BY position LIMIT ?4)
-    UNION ALL SELECT * FROM
-    (SELECT position, id, agent, class, target, at, step, preemptions, kind FROM operations
-        WHERE agent = ?1 AND state = 'available' AND class < ?2 ORDER BY class DESC, position LIMIT ?4)
-    ORDER BY class DESC, position LIMIT ?4";
+// operations_front: the rest of a class, and what comes after the class
+pub(crate) const WAITING_OF_CLASS: &str =
+    "SELECT position, id, agent, class, target, at, step, preemptions, kind FROM operations
+    WHERE agent = ?1 AND state = 'available' AND class = ?2 AND position > ?3 ORDER BY position LIMIT ?4";
+pub(crate) const WAITING_BEHIND_CLASS: &str =
+    "SELECT position, id, agent, class, target, at, step, preemptions, kind FROM operations
+    WHERE agent = ?1 AND state = 'available' AND class < ?2 ORDER BY class DESC, position LIMIT ?3";
 // operations_front
 pub(crate) const FRONT: &str = "SELECT position, id, agent, class, target, at, step, preemptions, kind
     FROM operations WHERE agent = ?1 AND state = 'available' ORDER BY class DESC, position LIMIT ?2";

@@ -29,6 +29,10 @@ pub(crate) struct Tx {
     pub(crate) now: Timestamp,
     last_position: u64,
     effects: Effects,
+    /// What the request that runs has still to tell, in order: numbered and written together at its end.
+    told: Vec<(AgentId, NewEvent)>,
+    /// What the operations that it loaded have in columns.
+    loaded: Vec<(OperationId, Mirror)>,
 }
 
 /// Whom a commit concerns, and what it adds to the log.
@@ -78,7 +82,7 @@ impl AgentRow {
 
 impl Tx {
     pub(crate) fn new(conn: Connection, now: Timestamp) -> Self {
-        Self { conn, now, last_position: 0, effects: Effects::default() }
+        Self { conn, now, last_position: 0, effects: Effects::default(), told: vec![], loaded: vec![] }
     }
 
     pub(crate) fn statement(&mut self, sql: &'static str) -> Result<(), StoreError> {
@@ -99,7 +103,10 @@ impl Tx {
         Ok(Some(Place { epoch, events }))
     }
 
+    /// What the request brought about, which is over.
     pub(crate) fn take_effects(&mut self) -> Effects {
+        self.told.clear();
+        self.loaded.clear();
         std::mem::take(&mut self.effects)
     }
 
@@ -112,7 +119,10 @@ impl Tx {
         agent: &AgentId,
         id: OperationId,
     ) -> Result<Option<OperationRecord>, StoreError> {
-        optional(&self.conn, sql::OPERATION, (id.to_string(), agent.as_str()), doc)
+        let wanted = (id.to_string(), agent.as_str());
+        let record: Option<OperationRecord> = optional(&self.conn, sql::OPERATION, wanted, doc)?;
+        self.loaded.extend(record.as_ref().map(|record| (id, Mirror::of(record))));
+        Ok(record)
     }
 
     pub(crate) fn by_key(
@@ -193,52 +203,65 @@ impl Tx {
             state.unfinished,
             state.at,
             state.step.map(|step| name_of(&step)).transpose()?,
-            operation.preemptions,
+            state.preemptions,
             state.finished_at,
             written(record)?,
         ];
         execute(&self.conn, sql::INSERT_OPERATION, inserted)?;
-        self.append(&operation.agent, events)
+        self.append(&operation.agent, events);
+        Ok(())
     }
 
-    /// Writes a record that exists, with the events that tell of the change.
+    /// Writes a record that exists, with the events that tell of the change. Columns that stay as they are
+    /// are not written: SQLite would write each of their indexes anew.
     pub(crate) fn update(
         &mut self,
         record: &OperationRecord,
         events: Vec<NewEvent>,
     ) -> Result<(), StoreError> {
         let (operation, state) = (&record.operation, Mirror::of(record));
-        let updated = params![
-            to_i64(operation.position),
-            state.name,
-            state.unfinished,
-            state.at,
-            state.step.map(|step| name_of(&step)).transpose()?,
-            operation.preemptions,
-            state.finished_at,
-            written(record)?,
-        ];
-        execute(&self.conn, sql::UPDATE_OPERATION, updated)?;
+        let (position, doc) = (to_i64(operation.position), written(record)?);
+        let step = state.step.map(|step| name_of(&step)).transpose()?;
+        match self.loaded.iter().rfind(|(id, _)| *id == operation.id).map(|(_, before)| before) {
+            Some(before) if *before == state => execute(&self.conn, sql::UPDATE_DOC, (position, doc))?,
+            Some(before) if before.end() == state.end() => {
+                let changed = (position, state.name, state.at, step, state.preemptions, doc);
+                execute(&self.conn, sql::UPDATE_STATE, changed)?
+            }
+            _ => {
+                let Mirror { name, unfinished, at, preemptions, finished_at, .. } = state;
+                let changed = (position, name, unfinished, at, step, preemptions, finished_at, doc);
+                execute(&self.conn, sql::UPDATE_OPERATION, changed)?
+            }
+        };
+        self.loaded.push((operation.id, state));
         let runs = matches!(operation.state, OperationState::Running { .. });
         self.effects.running.insert(operation.id, runs.then(|| operation.agent.clone()));
-        self.append(&operation.agent, events)
+        self.append(&operation.agent, events);
+        Ok(())
     }
 
-    /// Adds events to the agent's log. The counter is taken in the same transaction, so the numbers are
-    /// dense and in the order of commits.
-    pub(crate) fn append(&mut self, agent: &AgentId, events: Vec<NewEvent>) -> Result<(), StoreError> {
-        if events.is_empty() {
-            return Ok(());
+    /// Adds events to the agent's log, when the request ends.
+    pub(crate) fn append(&mut self, agent: &AgentId, events: Vec<NewEvent>) {
+        self.told.extend(events.into_iter().map(|event| (agent.clone(), event)));
+    }
+
+    /// Writes what was added to logs. The counter is taken in the same transaction, so the numbers are dense
+    /// and in the order of commits.
+    pub(crate) fn write_events(&mut self) -> Result<(), StoreError> {
+        let told = std::mem::take(&mut self.told);
+        for told in told.chunk_by(|(agent, _), (next, _)| agent == next) {
+            let Some((agent, _)) = told.first() else { continue };
+            let count = told.len() as u64;
+            let counted = (agent.as_str(), to_i64(count));
+            let head = required(&self.conn, sql::COUNT_EVENTS, counted, |row| column_u64(row, 0))?;
+            for (seq, (agent, event)) in (head + 1 - count..).zip(told) {
+                let row = (agent.as_str(), to_i64(seq), self.now.as_micros(), written(event)?);
+                execute(&self.conn, sql::WRITE_EVENT, row)?;
+            }
+            self.effects.events += count;
+            self.effects.devices.insert(agent.clone());
         }
-        let count = events.len() as u64;
-        let counted = (agent.as_str(), to_i64(count));
-        let head = required(&self.conn, sql::COUNT_EVENTS, counted, |row| column_u64(row, 0))?;
-        for (seq, event) in (head + 1 - count..).zip(&events) {
-            let row = (agent.as_str(), to_i64(seq), self.now.as_micros(), written(event)?);
-            execute(&self.conn, sql::WRITE_EVENT, row)?;
-        }
-        self.effects.events += count;
-        self.effects.devices.insert(agent.clone());
         Ok(())
     }
 
@@ -338,14 +361,9 @@ impl Tx {
 
     /// Frees the agent.
     pub(crate) fn end_lease(&mut self, agent: &AgentId) -> Result<(), StoreError> {
-        self.free_agent(agent)?;
+        execute(&self.conn, sql::END_LEASE, [agent.as_str()])?;
         self.wake_workers(agent);
         Ok(())
-    }
-
-    /// Nobody holds the agent any more, and nobody is told.
-    pub(crate) fn free_agent(&mut self, agent: &AgentId) -> Result<(), StoreError> {
-        execute(&self.conn, sql::END_LEASE, [agent.as_str()]).map(drop)
     }
 
     /// Ends a lease without a word of its holder; what it ran goes on where its journal says.
@@ -375,18 +393,21 @@ impl Tx {
         execute(&self.conn, sql::SET_EPOCH, [epoch.to_string()])?;
         execute(&self.conn, sql::FORGET_EVENTS, [])?;
         execute(&self.conn, sql::FORGET_HEADS, [])?;
+        self.told.clear();
         self.effects.new_epoch = Some(epoch);
         self.effects.events = 0;
         Ok(epoch)
     }
 }
 
-/// What of a record stands in columns.
+/// What of a record stands in columns, and may change.
+#[derive(PartialEq)]
 struct Mirror {
     name: &'static str,
     unfinished: bool,
     at: Option<i64>,
     step: Option<archibald_core::operation::Step>,
+    preemptions: u32,
     finished_at: Option<i64>,
 }
 
@@ -402,7 +423,13 @@ impl Mirror {
             unfinished: !operation.is_final(),
             at: due.map(|(at, _)| at.as_micros()),
             step: due.map(|(_, step)| step),
+            preemptions: operation.preemptions,
             finished_at: operation.finished_at.map(Timestamp::as_micros),
         }
+    }
+
+    /// Whether it has ended, and when.
+    fn end(&self) -> (bool, Option<i64>) {
+        (self.unfinished, self.finished_at)
     }
 }

@@ -104,8 +104,12 @@ where
         let Some(change) = self.change.take() else { return false };
         // A panic costs its own request alone: what it wrote is undone, and what it was to bring about is
         // dropped, like that of any request that failed.
-        let outcome = catch_unwind(AssertUnwindSafe(|| change(tx)))
-            .unwrap_or_else(|_| Err(stopped("the request panicked").into()));
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let done = change(tx)?;
+            tx.write_events()?;
+            Ok(done)
+        }));
+        let outcome = outcome.unwrap_or_else(|_| Err(stopped("the request panicked").into()));
         let keep = outcome.is_ok();
         self.outcome = Some(outcome);
         keep
@@ -162,9 +166,11 @@ fn serve(owned: &mut Owned, batch: &mut Vec<Box<dyn Job>>, status: &Status) {
     owned.tx.now = owned.clock.now();
     match transact(&mut owned.tx, batch) {
         Ok(effects) => {
-            status.commits.fetch_add(1, Ordering::Relaxed);
-            owned.place.advance(&effects);
-            owned.hub.tell(effects);
+            if let Some(effects) = effects {
+                status.commits.fetch_add(1, Ordering::Relaxed);
+                owned.place.advance(&effects);
+                owned.hub.tell(effects);
+            }
             batch.drain(..).for_each(|job| job.answer(None));
         }
         Err(Failed::Undone(why)) => {
@@ -180,12 +186,32 @@ fn serve(owned: &mut Owned, batch: &mut Vec<Box<dyn Job>>, status: &Status) {
     }
 }
 
-fn transact(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> Result<Effects, Failed> {
+/// What the transaction brought about; `None` where there was nothing to commit.
+fn transact(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> Result<Option<Effects>, Failed> {
     statement(&tx.conn, sql::BEGIN).map_err(|error| Failed::Undone(error.to_string()))?;
-    match run_all(tx, batch) {
-        Ok(effects) => commit(&tx.conn).map(|()| effects),
+    let ran = match batch {
+        [alone] => run_alone(tx, alone.as_mut()),
+        many => run_all(tx, many).map(Some),
+    };
+    match ran {
+        Ok(Some(effects)) => commit(&tx.conn).map(|()| Some(effects)),
+        Ok(None) => Ok(None),
         Err(error) => undo(&tx.conn, error),
     }
+}
+
+/// A request that shares its transaction with nobody needs no savepoint: it is undone with the transaction.
+fn run_alone(tx: &mut Tx, job: &mut dyn Job) -> Result<Option<Effects>, rusqlite::Error> {
+    let keep = job.run(tx);
+    let effects = tx.take_effects();
+    if keep {
+        return Ok(Some(effects));
+    }
+    // Where SQLite rolled back by itself there is nothing left to roll back.
+    if !tx.conn.is_autocommit() {
+        statement(&tx.conn, sql::ROLLBACK)?;
+    }
+    Ok(None)
 }
 
 /// Runs each request in a savepoint of its own: one that fails is undone alone. An error here means that
@@ -194,10 +220,11 @@ fn run_all(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> Result<Effects, rusqlite:
     let mut effects = Effects::default();
     for job in batch {
         statement(&tx.conn, sql::SAVEPOINT)?;
-        if job.run(tx) {
-            effects.add(tx.take_effects());
+        let keep = job.run(tx);
+        let of_request = tx.take_effects();
+        if keep {
+            effects.add(of_request);
         } else {
-            tx.take_effects();
             statement(&tx.conn, sql::UNDO)?;
         }
         statement(&tx.conn, sql::KEEP)?;
@@ -206,6 +233,9 @@ fn run_all(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> Result<Effects, rusqlite:
 }
 
 fn commit(conn: &Connection) -> Result<(), Failed> {
+    if conn.is_autocommit() {
+        return Err(Failed::Undone("SQLite gave the transaction up".to_owned()));
+    }
     let Err(error) = statement(conn, sql::COMMIT) else { return Ok(()) };
     // Busy and full are refused before anything counts as written; of all else nothing is known.
     if matches!(primary_code(&error), Some(SQLITE_BUSY | SQLITE_FULL)) {
@@ -255,7 +285,8 @@ mod tests {
     async fn write_then(store: &SqliteStore, agent: &AgentId, n: usize) -> Result<(), StoreError> {
         let agent = agent.clone();
         let change = store.write(move |tx| {
-            tx.append(&agent, vec![NewEvent::plain("test", json!({ "n": n }))])?;
+            tx.append(&agent, vec![NewEvent::plain("test", json!({ "n": n }))]);
+            tx.write_events()?;
             if n.is_multiple_of(2) { Ok(()) } else { Err(stopped("it failed after it wrote")) }
         });
         change.await
@@ -296,7 +327,8 @@ mod tests {
         let nancy = AgentId::new("nancy").unwrap();
         let of = nancy.clone();
         let panics = store.write(move |tx| -> Result<(), StoreError> {
-            tx.append(&of, vec![NewEvent::plain("test", json!({}))])?;
+            tx.append(&of, vec![NewEvent::plain("test", json!({}))]);
+            tx.write_events()?;
             panic!("on purpose")
         });
         let (panicked, before, after) =
