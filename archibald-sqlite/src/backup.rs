@@ -3,6 +3,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use archibald_core::error::StoreError;
+
 use crate::SqliteStore;
 
 /// Why there is no backup. A file that was there before is as it was.
@@ -25,7 +27,7 @@ pub enum BackupError {
         path: PathBuf,
         /// What it said.
         #[source]
-        cause: sqlx::Error,
+        cause: StoreError,
     },
 }
 

@@ -5,7 +5,7 @@ use archibald_core::port::{EventBus, EventRead, Head, Snapshot, Wakeups, WorkerW
 use archibald_core::time::Timestamp;
 use async_trait::async_trait;
 
-use crate::code::{column_u64, failed, to_i64};
+use crate::code::{column_u64, execute, optional, to_i64};
 use crate::tx::Tx;
 use crate::{SqliteStore, sql};
 
@@ -25,7 +25,7 @@ impl EventBus for SqliteStore {
 
     async fn prune(&self, agent: &AgentId, up_to: u64) -> Result<Head, StoreError> {
         let pruned = agent.clone();
-        self.write(move |tx| Box::pin(prune(tx, pruned, up_to))).await?;
+        self.write(move |tx| prune(tx, &pruned, up_to)).await?;
         self.reader.head(agent).await
     }
 
@@ -39,7 +39,7 @@ impl EventBus for SqliteStore {
     }
 
     async fn new_epoch(&self) -> Result<(), StoreError> {
-        self.write(|tx| Box::pin(async move { tx.new_epoch().await.map(drop) })).await
+        self.write(|tx| tx.new_epoch().map(drop)).await
     }
 
     fn subscribe(&self, agent: &AgentId) -> Box<dyn Wakeups> {
@@ -60,11 +60,11 @@ impl EventBus for SqliteStore {
 }
 
 /// The floor rises first, so that no reader is served from what is about to go.
-async fn prune(tx: &mut Tx, agent: AgentId, up_to: u64) -> Result<(), StoreError> {
-    let query = sqlx::query(sql::RAISE_FLOOR).bind(agent.as_str()).bind(to_i64(up_to));
-    let Some(row) = query.fetch_optional(&mut tx.conn).await.map_err(failed)? else { return Ok(()) };
-    let floor = column_u64(&row, 0)?;
-    let query = sqlx::query(sql::PRUNE_EVENTS).bind(agent.as_str()).bind(to_i64(floor));
-    query.execute(&mut tx.conn).await.map_err(failed)?;
+fn prune(tx: &mut Tx, agent: &AgentId, up_to: u64) -> Result<(), StoreError> {
+    let raised = (agent.as_str(), to_i64(up_to));
+    let Some(floor) = optional(&tx.conn, sql::RAISE_FLOOR, raised, |row| column_u64(row, 0))? else {
+        return Ok(());
+    };
+    execute(&tx.conn, sql::PRUNE_EVENTS, (agent.as_str(), to_i64(floor)))?;
     Ok(())
 }

@@ -2,13 +2,13 @@
 
 use archibald_core::error::{Cause, StoreError};
 use archibald_core::time::Timestamp;
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, Error, Params, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 /// What a statement that failed means to the caller.
-pub(crate) fn failed(error: sqlx::Error) -> StoreError {
+pub(crate) fn failed(error: Error) -> StoreError {
     if is_damage(&error) {
         return StoreError::damaged("the SQLite file", error);
     }
@@ -16,51 +16,106 @@ pub(crate) fn failed(error: sqlx::Error) -> StoreError {
 }
 
 /// Whether SQLite says that the file is damaged.
-pub(crate) fn is_damage(error: &sqlx::Error) -> bool {
+pub(crate) fn is_damage(error: &Error) -> bool {
     matches!(primary_code(error), Some(SQLITE_CORRUPT | SQLITE_NOTADB))
 }
 
 /// SQLite's code of an error, without what it adds for details.
-pub(crate) fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+pub(crate) fn primary_code(error: &Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code & 0xff)
 }
 
-const SQLITE_CORRUPT: u32 = 11;
-const SQLITE_NOTADB: u32 = 26;
+const SQLITE_CORRUPT: i32 = 11;
+const SQLITE_NOTADB: i32 = 26;
 
-pub(crate) fn column<'r, T>(row: &'r SqliteRow, n: usize) -> Result<T, StoreError>
-where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-{
-    row.try_get(n).map_err(|error| StoreError::damaged(format!("column {n} of a row"), error))
+/// Runs a statement that returns nothing: how many rows it changed.
+pub(crate) fn execute(
+    conn: &Connection,
+    sql: &'static str,
+    values: impl Params,
+) -> Result<usize, StoreError> {
+    let mut statement = conn.prepare_cached(sql).map_err(failed)?;
+    statement.execute(values).map_err(failed)
 }
 
-pub(crate) fn column_u64(row: &SqliteRow, n: usize) -> Result<u64, StoreError> {
-    let value: i64 = column(row, n)?;
-    u64::try_from(value).map_err(|error| StoreError::damaged(format!("column {n} of a row"), error))
+/// The first row, if there is one.
+pub(crate) fn optional<T>(
+    conn: &Connection,
+    sql: &'static str,
+    values: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = conn.prepare_cached(sql).map_err(failed)?;
+    let mut rows = statement.query(values).map_err(failed)?;
+    rows.next().map_err(failed)?.map(read).transpose()
 }
 
-pub(crate) fn column_time(row: &SqliteRow, n: usize) -> Result<Timestamp, StoreError> {
+/// The first row of a statement that always has one.
+pub(crate) fn required<T>(
+    conn: &Connection,
+    sql: &'static str,
+    values: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    optional(conn, sql, values, read)?.ok_or_else(|| failed(Error::QueryReturnedNoRows))
+}
+
+/// All rows.
+pub(crate) fn all<T>(
+    conn: &Connection,
+    sql: &'static str,
+    values: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = conn.prepare_cached(sql).map_err(failed)?;
+    let mut rows = statement.query(values).map_err(failed)?;
+    let mut found = vec![];
+    while let Some(row) = rows.next().map_err(failed)? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+pub(crate) fn column<T: FromSql>(row: &Row<'_>, n: usize) -> Result<T, StoreError> {
+    row.get(n).map_err(|error| damaged_column(n, error))
+}
+
+pub(crate) fn column_u64(row: &Row<'_>, n: usize) -> Result<u64, StoreError> {
+    u64::try_from(column::<i64>(row, n)?).map_err(|error| damaged_column(n, error))
+}
+
+pub(crate) fn column_time(row: &Row<'_>, n: usize) -> Result<Timestamp, StoreError> {
     Ok(Timestamp::from_micros(column(row, n)?))
 }
 
+/// A text where it lies.
+pub(crate) fn column_text<'r>(row: &'r Row<'_>, n: usize) -> Result<&'r str, StoreError> {
+    let value = row.get_ref(n).map_err(|error| damaged_column(n, error))?;
+    value.as_str().map_err(|error| damaged_column(n, error))
+}
+
+fn damaged_column(n: usize, cause: impl Into<Cause>) -> StoreError {
+    StoreError::damaged(format!("column {n} of a row"), cause)
+}
+
 /// The document in the first column.
-pub(crate) fn doc<T: DeserializeOwned>(row: &SqliteRow) -> Result<T, StoreError> {
-    from_json(column(row, 0)?)
+pub(crate) fn doc<T: DeserializeOwned>(row: &Row<'_>) -> Result<T, StoreError> {
+    from_json(column_text(row, 0)?)
 }
 
 pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::damaged("a stored document", error))
 }
 
-pub(crate) fn optional_doc<T: DeserializeOwned>(
-    row: Result<Option<SqliteRow>, sqlx::Error>,
-) -> Result<Option<T>, StoreError> {
-    row.map_err(failed)?.map(|row| doc(&row)).transpose()
+/// A column with the text of something that has a name.
+pub(crate) fn parsed<T>(row: &Row<'_>, n: usize) -> Result<T, StoreError>
+where
+    T: std::str::FromStr<Err: Into<Cause>>,
+{
+    parsed_text(column_text(row, n)?)
 }
 
-pub(crate) fn parsed<T>(text: String) -> Result<T, StoreError>
+pub(crate) fn parsed_text<T>(text: &str) -> Result<T, StoreError>
 where
     T: std::str::FromStr<Err: Into<Cause>>,
 {

@@ -1,9 +1,9 @@
 //! The embedded store of Archibald: operations, locks and events in one SQLite file.
 //!
 //! It is for one process. Whatever is acknowledged is on disk, through a crash of the process and through
-//! a power cut: the write-ahead log is synced before an answer is given. One task owns the only connection
+//! a power cut: the write-ahead log is synced before an answer is given. One thread owns the only connection
 //! that writes and commits what came meanwhile together, so that many callers share one sync; readers have
-//! connections of their own and wait for nobody.
+//! threads and connections of their own and wait for no writer.
 //!
 //! ```
 //! # tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -36,7 +36,9 @@ mod open;
 mod operations;
 mod pending_orders;
 mod place;
+mod queue;
 mod read;
+mod readers;
 mod sql;
 mod store;
 mod tx;

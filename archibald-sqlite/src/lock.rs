@@ -6,17 +6,18 @@ use archibald_core::port::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
 use archibald_core::record::OperationRecord;
 use archibald_core::scheduler::Ticket;
 use async_trait::async_trait;
+use rusqlite::params;
 
 use crate::SqliteStore;
-use crate::code::{failed, to_i64};
+use crate::code::{execute, to_i64};
 use crate::sql;
-use crate::tx::Tx;
+use crate::tx::{AgentRow, Tx};
 
 #[async_trait]
 impl AgentLock for SqliteStore {
     async fn lease(&self, request: &LeaseRequest) -> Result<Leased, LeaseError> {
         let request = request.clone();
-        self.write(move |tx| Box::pin(lease(tx, request))).await
+        self.write(move |tx| lease(tx, request)).await
     }
 
     async fn renew(&self, leases: &[Lease]) -> Result<Vec<(AgentId, FencingToken)>, StoreError> {
@@ -24,18 +25,16 @@ impl AgentLock for SqliteStore {
             return Ok(vec![]);
         }
         let leases = leases.to_vec();
-        self.write(move |tx| Box::pin(renew(tx, leases))).await
+        self.write(move |tx| renew(tx, leases)).await
     }
 
     async fn hand_back(&self, lease: &Lease) -> Result<(), FenceError> {
         let lease = lease.clone();
         self.write(move |tx| {
-            Box::pin(async move {
-                let mut record = held(tx, &lease).await?;
-                let events = record.hand_back(&lease, tx.now)?;
-                tx.update(&record, events).await?;
-                Ok(tx.end_lease(&lease.agent).await?)
-            })
+            let mut record = held(tx, &lease)?;
+            let events = record.hand_back(&lease, tx.now)?;
+            tx.update(&record, events)?;
+            Ok(tx.end_lease(&lease.agent)?)
         })
         .await
     }
@@ -43,42 +42,50 @@ impl AgentLock for SqliteStore {
     async fn revoke(&self, agent: &AgentId) -> Result<Option<Ticket>, StoreError> {
         let agent = agent.clone();
         self.write(move |tx| {
-            Box::pin(async move {
-                let held = tx.agent(&agent).await?.and_then(|row| row.held);
-                match held {
-                    Some((operation, _)) => {
-                        tx.wake_workers(&agent);
-                        tx.expire(&agent, operation).await
-                    }
-                    None => Ok(None),
+            let held = tx.agent(&agent)?.and_then(|row| row.held);
+            match held {
+                Some((operation, _)) => {
+                    tx.wake_workers(&agent);
+                    tx.expire(&agent, operation)
                 }
-            })
+                None => Ok(None),
+            }
         })
         .await
     }
 
     async fn reap(&self) -> Result<Reaped, StoreError> {
         self.write(|tx| {
-            Box::pin(async move {
-                let mut tickets = vec![];
-                for (agent, operation) in tx.leases_over(tx.now.as_micros()).await? {
-                    tickets.extend(tx.expire(&agent, operation).await?);
-                }
-                Ok(Reaped { tickets, now: tx.now })
-            })
+            let mut tickets = vec![];
+            for (agent, operation) in tx.leases_over(tx.now.as_micros())? {
+                tickets.extend(tx.expire(&agent, operation)?);
+            }
+            Ok(Reaped { tickets, now: tx.now })
         })
         .await
     }
 }
 
 /// The record that a lease is about, whoever holds it by now: the record itself knows.
-pub(crate) async fn held(tx: &mut Tx, lease: &Lease) -> Result<OperationRecord, FenceError> {
-    let record = tx.operation(&lease.agent, lease.operation).await?;
+pub(crate) fn held(tx: &mut Tx, lease: &Lease) -> Result<OperationRecord, FenceError> {
+    let record = tx.operation(&lease.agent, lease.operation)?;
     record.ok_or(FenceError::Superseded)
 }
 
-pub(crate) async fn lease(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseError> {
-    let (mut record, last_token) = grantable(tx, &request).await?;
+fn lease(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseError> {
+    let agent = tx.agent(&request.agent)?;
+    grant(tx, request, agent)
+}
+
+/// For a holder whose own operation is over: the agent counts as free, and one lease takes the place of the
+/// other.
+pub(crate) fn lease_next(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseError> {
+    let agent = tx.agent(&request.agent)?.map(|agent| AgentRow { held: None, ..agent });
+    grant(tx, request, agent)
+}
+
+fn grant(tx: &mut Tx, request: LeaseRequest, agent: Option<AgentRow>) -> Result<Leased, LeaseError> {
+    let (mut record, last_token) = grantable(tx, &request, agent)?;
     let now = tx.now;
     let lease = Lease {
         agent: request.agent,
@@ -89,19 +96,24 @@ pub(crate) async fn lease(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, 
         ttl: request.ttl,
     };
     let events = record.lease(&lease, now).map_err(|_| LeaseError::NotAvailable { due: None })?;
-    let query = sqlx::query(sql::TAKE_LEASE)
-        .bind(lease.agent.as_str())
-        .bind(to_i64(lease.token.0))
-        .bind(lease.operation.to_string())
-        .bind(lease.expires_at.as_micros());
-    query.execute(&mut tx.conn).await.map_err(failed)?;
-    tx.update(&record, events).await?;
+    let taken = params![
+        lease.agent.as_str(),
+        to_i64(lease.token.0),
+        lease.operation.to_string(),
+        lease.expires_at.as_micros(),
+    ];
+    execute(&tx.conn, sql::TAKE_LEASE, taken)?;
+    tx.update(&record, events)?;
     Ok(Leased { lease, record, now })
 }
 
 /// The operation and the agent's last token, if nothing stands in the way.
-async fn grantable(tx: &mut Tx, request: &LeaseRequest) -> Result<(OperationRecord, u64), LeaseError> {
-    let Some(agent) = tx.agent(&request.agent).await? else {
+fn grantable(
+    tx: &mut Tx,
+    request: &LeaseRequest,
+    agent: Option<AgentRow>,
+) -> Result<(OperationRecord, u64), LeaseError> {
+    let Some(agent) = agent else {
         return Err(LeaseError::NotAvailable { due: None });
     };
     if let Some(why) = agent.paused {
@@ -109,10 +121,10 @@ async fn grantable(tx: &mut Tx, request: &LeaseRequest) -> Result<(OperationReco
     }
     match agent.held {
         Some((_, until)) if until > tx.now => return Err(LeaseError::Held { until }),
-        Some((operation, _)) => drop(tx.expire(&request.agent, operation).await?),
+        Some((operation, _)) => drop(tx.expire(&request.agent, operation)?),
         None => {}
     }
-    let record = tx.operation(&request.agent, request.operation).await?;
+    let record = tx.operation(&request.agent, request.operation)?;
     let record = record.ok_or(LeaseError::NotAvailable { due: None })?;
     if !record.is_due(tx.now) {
         let due = match record.operation.state {
@@ -121,25 +133,26 @@ async fn grantable(tx: &mut Tx, request: &LeaseRequest) -> Result<(OperationReco
         };
         return Err(LeaseError::NotAvailable { due });
     }
-    if let Some((scope, why)) = tx.pause_of_kind(&record.operation.kind).await? {
+    if let Some((scope, why)) = tx.pause_of_kind(&record.operation.kind)? {
         return Err(LeaseError::Paused { scope, why });
     }
-    match tx.earlier_on_target(&record).await? {
+    match tx.earlier_on_target(&record)? {
         Some(by) => Err(LeaseError::TargetBusy { by }),
         None => Ok((record, agent.token)),
     }
 }
 
-async fn renew(tx: &mut Tx, leases: Vec<Lease>) -> Result<Vec<(AgentId, FencingToken)>, StoreError> {
+fn renew(tx: &mut Tx, leases: Vec<Lease>) -> Result<Vec<(AgentId, FencingToken)>, StoreError> {
     let mut kept = vec![];
     for lease in leases {
-        let query = sqlx::query(sql::RENEW_LEASE)
-            .bind(lease.agent.as_str())
-            .bind(to_i64(lease.token.0))
-            .bind(lease.operation.to_string())
-            .bind((tx.now + lease.ttl).as_micros())
-            .bind(tx.now.as_micros());
-        if query.execute(&mut tx.conn).await.map_err(failed)?.rows_affected() == 1 {
+        let renewed = params![
+            lease.agent.as_str(),
+            to_i64(lease.token.0),
+            lease.operation.to_string(),
+            (tx.now + lease.ttl).as_micros(),
+            tx.now.as_micros(),
+        ];
+        if execute(&tx.conn, sql::RENEW_LEASE, renewed)? == 1 {
             kept.push((lease.agent, lease.token));
         }
     }

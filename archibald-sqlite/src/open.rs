@@ -8,14 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use archibald_core::error::StoreError;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use archibald_core::error::{Cause, StoreError};
+use rusqlite::config::DbConfig;
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::code::is_damage;
 use crate::hub::Hub;
 use crate::place::{Place, PlaceFile};
 use crate::read::Reader;
+use crate::readers::Readers;
 use crate::sql;
 use crate::store::{Durability, SqliteOptions, SqliteStore};
 use crate::tx::Tx;
@@ -96,7 +98,16 @@ pub enum OpenError {
         path: PathBuf,
         /// What it said.
         #[source]
-        cause: sqlx::Error,
+        cause: Cause,
+    },
+    /// The system has no thread for it.
+    #[error("no thread could be started for {}", path.display())]
+    NoThread {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
     },
     /// What the last process left could not be recovered.
     #[error("{} could not be recovered", path.display())]
@@ -114,21 +125,35 @@ pub(crate) struct FileLock {
     _file: File,
 }
 
-pub(crate) async fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, OpenError> {
+/// Statements of a connection that are kept prepared: all that there are.
+const STATEMENTS: usize = 100;
+/// Pages that the writer keeps in memory at most; those that many agents' operations are found by are among them.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
+/// Pages in the log after which they are moved into the database: what changed often meanwhile is moved once.
+/// More than 4,000 would take readers a second look-up for each page.
+const CHECKPOINT_PAGES: i64 = 4_000;
+/// How long a connection waits for another that stands in its way, as while the log begins anew.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(crate) async fn open(path: PathBuf, options: SqliteOptions) -> Result<SqliteStore, OpenError> {
+    let at = path.clone();
+    let opened = tokio::task::spawn_blocking(move || open_blocking(&path, options)).await;
+    opened.unwrap_or_else(|error| Err(OpenError::NoThread { path: at, cause: io::Error::other(error) }))
+}
+
+fn open_blocking(path: &Path, options: SqliteOptions) -> Result<SqliteStore, OpenError> {
     let lock = take_lock(path)?;
     check_header(path)?;
-    let connect = connect_options(path, &options);
-    let mut conn = connect.connect().await.map_err(|error| sqlite(path, error))?;
-    if let Err(error) = prepare(&mut conn, path, &options).await {
-        conn.close().await.ok();
-        return Err(error);
-    }
+    let mut conn = connect_to_write(path, options.durability).map_err(|error| sqlite(path, error))?;
+    prepare(&mut conn, path, &options)?;
     let hub = Arc::new(Hub::default());
-    let (tx, place) = recover(conn, path, &options).await?;
-    let pool = reading_pool(connect, options.readers).await.map_err(|error| sqlite(path, error))?;
-    let reader = Reader::new(pool, options.clock.clone());
+    let (tx, place) = recover(conn, path, &options)?;
+    let readers = (0..options.readers.max(1)).map(|_| connect_to_read(path)).collect::<Result<Vec<_>, _>>();
+    let readers = readers.map_err(|error| sqlite(path, error))?;
+    let no_thread = |cause| OpenError::NoThread { path: path.to_owned(), cause };
+    let reader = Reader::new(Readers::start(readers).map_err(no_thread)?, options.clock.clone());
     let owned = Owned { tx, clock: options.clock, hub: hub.clone(), place, lock };
-    Ok(SqliteStore { writer: Writer::start(owned), reader, hub })
+    Ok(SqliteStore { writer: Writer::start(owned).map_err(no_thread)?, reader, hub })
 }
 
 fn take_lock(path: &Path) -> Result<FileLock, OpenError> {
@@ -162,45 +187,61 @@ fn open_private(path: &Path) -> Result<File, OpenError> {
     opened.map_err(|cause| OpenError::NotWritable { path: path.to_owned(), cause })
 }
 
-fn connect_options(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
-    let synchronous = match options.durability {
-        Durability::Full => SqliteSynchronous::Full,
-        Durability::ProcessCrash => SqliteSynchronous::Normal,
+fn connect_to_write(path: &Path, durability: Durability) -> Result<Connection, rusqlite::Error> {
+    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::ProcessCrash => "NORMAL",
     };
-    SqliteConnectOptions::new()
-        .filename(path)
-        .synchronous(synchronous)
-        .busy_timeout(Duration::from_secs(5))
-        .disable_statement_logging()
+    conn.pragma_update(None, "synchronous", synchronous)?;
+    // What a savepoint would have to undo is kept in memory: it is a few pages.
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    Ok(conn)
+}
+
+fn connect_to_read(path: &Path) -> Result<Connection, rusqlite::Error> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// One thread at a time has a connection, so SQLite need not lock it.
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error> {
+    let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(PATIENCE)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Otherwise statements are prepared anew for each value, in case it would make another plan better.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(conn)
 }
 
 /// Asks whether it is ours and whole, sets it up or brings it up to date, and asserts that it will keep what
 /// it acknowledges.
-async fn prepare(conn: &mut SqliteConnection, path: &Path, options: &SqliteOptions) -> Result<(), OpenError> {
-    let version = check_owner(conn, path).await?;
+fn prepare(conn: &mut Connection, path: &Path, options: &SqliteOptions) -> Result<(), OpenError> {
+    let version = check_owner(conn, path)?;
     if options.verify {
-        let verdict: String = ask(conn, path, "PRAGMA quick_check(1)").await?;
+        let verdict: String = ask(conn, path, "PRAGMA quick_check(1)")?;
         if verdict != "ok" {
             return Err(OpenError::Damaged { path: path.to_owned(), what: verdict });
         }
     }
-    let mode: String = ask(conn, path, "PRAGMA journal_mode = WAL").await?;
+    let mode: String = ask(conn, path, "PRAGMA journal_mode = WAL")?;
     assert_setting(path, "journal_mode", mode, "wal")?;
     let wanted = match options.durability {
         Durability::Full => "2",
         Durability::ProcessCrash => "1",
     };
-    let synchronous: i64 = ask(conn, path, "PRAGMA synchronous").await?;
+    let synchronous: i64 = ask(conn, path, "PRAGMA synchronous")?;
     assert_setting(path, "synchronous", synchronous.to_string(), wanted)?;
-    migrate(conn, path, version).await
+    migrate(conn, path, version)
 }
 
 /// The version of its schema; 0 where there is none yet.
-async fn check_owner(conn: &mut SqliteConnection, path: &Path) -> Result<i64, OpenError> {
+fn check_owner(conn: &Connection, path: &Path) -> Result<i64, OpenError> {
     let (path_owned, known) = (path.to_owned(), sql::MIGRATIONS.len() as i64);
-    let tables: i64 = ask(conn, path, sql::TABLES).await?;
-    let application: i64 = ask(conn, path, "PRAGMA application_id").await?;
-    let version: i64 = ask(conn, path, "PRAGMA user_version").await?;
+    let tables: i64 = ask(conn, path, sql::TABLES)?;
+    let application: i64 = ask(conn, path, "PRAGMA application_id")?;
+    let version: i64 = ask(conn, path, "PRAGMA user_version")?;
     if tables == 0 && application == 0 && version == 0 {
         return Ok(0);
     }
@@ -213,69 +254,53 @@ async fn check_owner(conn: &mut SqliteConnection, path: &Path) -> Result<i64, Op
     Ok(version)
 }
 
-async fn migrate(conn: &mut SqliteConnection, path: &Path, version: i64) -> Result<(), OpenError> {
+fn migrate(conn: &mut Connection, path: &Path, version: i64) -> Result<(), OpenError> {
     let done = usize::try_from(version).unwrap_or(0);
     for script in sql::MIGRATIONS.iter().skip(done) {
-        let mut tx = conn.begin_with(sql::BEGIN).await.map_err(|error| sqlite(path, error))?;
-        sqlx::raw_sql(*script).execute(&mut *tx).await.map_err(|error| sqlite(path, error))?;
-        tx.commit().await.map_err(|error| sqlite(path, error))?;
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate);
+        let tx = tx.map_err(|error| sqlite(path, error))?;
+        tx.execute_batch(script).map_err(|error| sqlite(path, error))?;
+        tx.commit().map_err(|error| sqlite(path, error))?;
     }
     Ok(())
 }
 
 /// Voids the leases of the last boot, keeps their journals, and begins a new epoch where history was lost.
-async fn recover(
-    conn: SqliteConnection,
-    path: &Path,
-    options: &SqliteOptions,
-) -> Result<(Tx, PlaceFile), OpenError> {
+fn recover(conn: Connection, path: &Path, options: &SqliteOptions) -> Result<(Tx, PlaceFile), OpenError> {
     let recovery = |cause| OpenError::Recovery { path: path.to_owned(), cause };
     let head = beside(path, ".head");
     let unreadable = |cause| OpenError::NotWritable { path: head.clone(), cause };
     let mut file = open_private(&head)?;
     let noted = PlaceFile::read(&mut file).map_err(unreadable)?;
     let mut tx = Tx::new(conn, options.clock.now());
-    let place = recovered(&mut tx, noted).await.map_err(recovery)?;
+    let place = recovered(&mut tx, noted).map_err(recovery)?;
     Ok((tx, PlaceFile::start(file, place).map_err(unreadable)?))
 }
 
-async fn recovered(tx: &mut Tx, noted: Option<Place>) -> Result<Place, StoreError> {
-    tx.statement(sql::BEGIN).await?;
-    tx.load_last_position().await?;
+fn recovered(tx: &mut Tx, noted: Option<Place>) -> Result<Place, StoreError> {
+    tx.statement(sql::BEGIN)?;
+    tx.load_last_position()?;
     // Before anything is written: what recovery adds must not make up for what is missing.
-    let before = tx.place().await?;
+    let before = tx.place()?;
     if before.is_none_or(|place| place.is_behind(noted)) {
         if before.is_some() {
             tracing::warn!("the database is older than the log that was served from it: new epoch");
         }
-        tx.new_epoch().await?;
+        tx.new_epoch()?;
     }
-    for (agent, operation) in tx.leases_over(i64::MAX).await? {
+    for (agent, operation) in tx.leases_over(i64::MAX)? {
         tracing::info!(%agent, %operation, "the last process ended while this ran");
-        tx.expire(&agent, operation).await?;
+        tx.expire(&agent, operation)?;
     }
-    let after = tx.place().await?;
-    tx.statement(sql::COMMIT).await?;
+    tx.write_events()?;
+    let after = tx.place()?;
+    tx.statement(sql::COMMIT)?;
     tx.take_effects();
     after.ok_or_else(|| StoreError::Damaged { what: "the file has no epoch".to_owned(), cause: None })
 }
 
-async fn reading_pool(connect: SqliteConnectOptions, readers: u32) -> Result<SqlitePool, sqlx::Error> {
-    SqlitePoolOptions::new()
-        .max_connections(readers.max(1))
-        .test_before_acquire(false)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connect_with(connect.read_only(true))
-        .await
-}
-
-async fn ask<T>(conn: &mut SqliteConnection, path: &Path, question: &'static str) -> Result<T, OpenError>
-where
-    T: for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-{
-    let row = sqlx::query(question).fetch_one(conn).await.map_err(|error| sqlite(path, error))?;
-    row.try_get(0).map_err(|error| sqlite(path, error))
+fn ask<T: FromSql>(conn: &Connection, path: &Path, question: &'static str) -> Result<T, OpenError> {
+    conn.query_row(question, [], |row| row.get(0)).map_err(|error| sqlite(path, error))
 }
 
 fn assert_setting(
@@ -290,12 +315,12 @@ fn assert_setting(
     Err(OpenError::NotDurable { path: path.to_owned(), setting, found, wanted })
 }
 
-fn sqlite(path: &Path, error: sqlx::Error) -> OpenError {
+fn sqlite(path: &Path, error: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     if is_damage(&error) {
         return OpenError::Damaged { path, what: error.to_string() };
     }
-    OpenError::Sqlite { path, cause: error }
+    OpenError::Sqlite { path, cause: error.into() }
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

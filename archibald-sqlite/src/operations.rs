@@ -16,14 +16,14 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::SqliteStore;
-use crate::lock::{held, lease};
+use crate::lock::{held, lease_next};
 use crate::pending_orders::Unfollowed;
 use crate::tx::Tx;
 
 #[async_trait]
 impl OperationStore for SqliteStore {
     async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
-        self.write(move |tx| Box::pin(enqueue(tx, new, false))).await
+        self.write(move |tx| enqueue(tx, new, false)).await
     }
 
     async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
@@ -88,13 +88,11 @@ impl OperationStore for SqliteStore {
     ) -> Result<(), FenceError> {
         let (lease, step) = (lease.clone(), step.to_owned());
         self.write(move |tx| {
-            Box::pin(async move {
-                let mut record = held(tx, &lease).await?;
-                let told = record.checkpoint(&lease, &step, checkpoint)?;
-                let mut events = tx.write_rows(&record, rows).await?;
-                events.extend(told);
-                Ok(tx.update(&record, events).await?)
-            })
+            let mut record = held(tx, &lease)?;
+            let told = record.checkpoint(&lease, &step, checkpoint)?;
+            let mut events = tx.write_rows(&record, rows)?;
+            events.extend(told);
+            Ok(tx.update(&record, events)?)
         })
         .await
     }
@@ -102,11 +100,9 @@ impl OperationStore for SqliteStore {
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
         let lease = lease.clone();
         self.write(move |tx| {
-            Box::pin(async move {
-                let record = settle(tx, &lease, settlement).await?;
-                tx.end_lease(&lease.agent).await?;
-                Ok(record)
-            })
+            let record = settle(tx, &lease, settlement)?;
+            tx.end_lease(&lease.agent)?;
+            Ok(record)
         })
         .await
     }
@@ -118,7 +114,7 @@ impl OperationStore for SqliteStore {
         next: OperationId,
     ) -> Result<HandedOn, FenceError> {
         let lease = lease.clone();
-        self.write(move |tx| Box::pin(hand_on(tx, lease, settlement, next))).await
+        self.write(move |tx| hand_on(tx, lease, settlement, next)).await
     }
 
     async fn cancel(
@@ -168,24 +164,23 @@ impl OperationStore for SqliteStore {
     async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {
         let (scope, why) = (scope.clone(), why.to_owned());
         self.write(move |tx| {
-            Box::pin(async move {
-                tx.pause(&scope, &why, drains).await?;
-                match &scope {
-                    PauseScope::Agent { agent } => tx.append(agent, vec![NewEvent::paused(&why)]).await,
-                    PauseScope::Kind { .. } | PauseScope::Everything => Ok(()),
-                }
-            })
+            tx.pause(&scope, &why, drains)?;
+            match &scope {
+                PauseScope::Agent { agent } => tx.append(agent, vec![NewEvent::paused(&why)]),
+                PauseScope::Kind { .. } | PauseScope::Everything => {}
+            }
+            Ok(())
         })
         .await
     }
 
     async fn resume(&self, scope: &PauseScope) -> Result<(), StoreError> {
         let scope = scope.clone();
-        self.write(move |tx| Box::pin(async move { tx.resume(&scope).await })).await
+        self.write(move |tx| tx.resume(&scope)).await
     }
 
     async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.write(move |tx| Box::pin(tx.forget_finished(finished_before, limit))).await
+        self.write(move |tx| tx.forget_finished(finished_before, limit)).await
     }
 
     async fn paused(&self) -> Result<Vec<Pause>, StoreError> {
@@ -201,13 +196,11 @@ impl SqliteStore {
         step: impl FnOnce(&mut OperationRecord, Timestamp, Timestamp) -> Result<T, FenceError> + Send + 'static,
     ) -> Result<T, FenceError> {
         self.write(move |tx| {
-            Box::pin(async move {
-                let mut record = held(tx, &lease).await?;
-                let agent = tx.agent(&lease.agent).await?.ok_or(FenceError::Superseded)?;
-                let done = step(&mut record, agent.lease_ends(), tx.now)?;
-                tx.update(&record, vec![]).await?;
-                Ok(done)
-            })
+            let mut record = held(tx, &lease)?;
+            let agent = tx.agent(&lease.agent)?.ok_or(FenceError::Superseded)?;
+            let done = step(&mut record, agent.lease_ends(), tx.now)?;
+            tx.update(&record, vec![])?;
+            Ok(done)
         })
         .await
     }
@@ -223,49 +216,47 @@ impl SqliteStore {
     ) -> Result<OperationRecord, AdminError> {
         let agent = agent.clone();
         self.write(move |tx| {
-            Box::pin(async move {
-                let found = tx.operation(&agent, id).await?;
-                let mut record = found.ok_or(AdminError::NotFound(id))?;
-                let mut events = change(&mut record, tx.now)?;
-                let operation = &record.operation;
-                if let Some(target) = operation.claim()
-                    && let Some(other) = tx.holder_of_target((&agent, &operation.kind, id), target).await?
-                {
-                    return Err(AdminError::TargetTaken { target: target.clone(), by: other.operation.id });
-                }
-                events.extend(tx.follow(&record).await?);
-                tx.update(&record, events).await?;
-                tx.wake_workers(&agent);
-                Ok(record)
-            })
+            let found = tx.operation(&agent, id)?;
+            let mut record = found.ok_or(AdminError::NotFound(id))?;
+            let mut events = change(&mut record, tx.now)?;
+            let operation = &record.operation;
+            if let Some(target) = operation.claim()
+                && let Some(other) = tx.holder_of_target((&agent, &operation.kind, id), target)?
+            {
+                return Err(AdminError::TargetTaken { target: target.clone(), by: other.operation.id });
+            }
+            events.extend(tx.follow(&record)?);
+            tx.update(&record, events)?;
+            tx.wake_workers(&agent);
+            Ok(record)
         })
         .await
     }
 }
 
 /// Where a pending order is submitted that one may have to be there.
-pub(crate) async fn enqueue(
+pub(crate) fn enqueue(
     tx: &mut Tx,
     new: NewOperation,
     needs_pending_order: bool,
 ) -> Result<Enqueued, EnqueueError> {
-    if let Some(record) = existing(tx, &new).await? {
+    if let Some(record) = existing(tx, &new)? {
         return Ok(Enqueued { record, replayed: true });
     }
-    if tx.unfinished(&new.agent, new.queue_limit).await? >= new.queue_limit {
+    if tx.unfinished(&new.agent, new.queue_limit)? >= new.queue_limit {
         return Err(EnqueueError::QueueFull { agent: new.agent, limit: new.queue_limit });
     }
-    let taken = tx.take_pending_order(&new, needs_pending_order).await?;
+    let taken = tx.take_pending_order(&new, needs_pending_order)?;
     let (record, mut events) = OperationRecord::accept(new, tx.next_position(), tx.now);
     events.extend(taken);
-    tx.insert(&record, events).await?;
+    tx.insert(&record, events)?;
     tx.wake_workers(&record.operation.agent);
     Ok(Enqueued { record, replayed: false })
 }
 
 /// The operation that answers the request already.
-async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRecord>, EnqueueError> {
-    if let Some(record) = tx.by_key(&new.agent, new.key.as_str()).await? {
+fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRecord>, EnqueueError> {
+    if let Some(record) = tx.by_key(&new.agent, new.key.as_str())? {
         if record.is_same_request(new) {
             return Ok(Some(record));
         }
@@ -273,7 +264,7 @@ async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRec
         return Err(EnqueueError::KeyReused { key: new.key.to_string(), operation });
     }
     if let Some(target) = new.claim()
-        && let Some(record) = tx.holder_of_target((&new.agent, &new.kind, new.id), target).await?
+        && let Some(record) = tx.holder_of_target((&new.agent, &new.kind, new.id), target)?
     {
         if record.is_same_request(new) {
             return Ok(Some(record));
@@ -283,7 +274,7 @@ async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRec
     }
     match new.class {
         Class::Background => {
-            let waiting = tx.waiting_of_kind(&new.agent, new.kind.as_str()).await?;
+            let waiting = tx.waiting_of_kind(&new.agent, new.kind.as_str())?;
             Ok(waiting.filter(|record| record.is_same_request(new)))
         }
         Class::Interactive => Ok(None),
@@ -291,38 +282,37 @@ async fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRec
 }
 
 /// The end of an attempt, but for its lease.
-async fn settle(tx: &mut Tx, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
-    let mut record = held(tx, lease).await?;
+fn settle(tx: &mut Tx, lease: &Lease, settlement: Settlement) -> Result<OperationRecord, FenceError> {
+    let mut record = held(tx, lease)?;
     let told = record.settle(lease, &settlement.disposition, tx.now)?;
     let first = record.list_evidence(&settlement.evidence, tx.now);
-    tx.write_evidence(&record, first, settlement.evidence).await?;
-    let mut events = tx.write_rows(&record, settlement.rows).await?;
+    tx.write_evidence(&record, first, settlement.evidence)?;
+    let mut events = tx.write_rows(&record, settlement.rows)?;
     events.extend(told);
-    events.extend(match tx.follow(&record).await {
+    events.extend(match tx.follow(&record) {
         Ok(told) => told,
         // An attempt that ends never asks for what was given back.
         Err(Unfollowed::Changed(_)) => None,
         Err(Unfollowed::Store(error)) => return Err(error.into()),
     });
-    tx.update(&record, events).await?;
+    tx.update(&record, events)?;
     Ok(record)
 }
 
-async fn hand_on(
+fn hand_on(
     tx: &mut Tx,
     held: Lease,
     settlement: Settlement,
     next: OperationId,
 ) -> Result<HandedOn, FenceError> {
-    let record = settle(tx, &held, settlement).await?;
-    tx.free_agent(&held.agent).await?;
-    let next = match lease(tx, LeaseRequest::after(&held, next)).await {
+    let record = settle(tx, &held, settlement)?;
+    let next = match lease_next(tx, LeaseRequest::after(&held, next)) {
         Ok(leased) => Some(leased),
         Err(LeaseError::Store(error)) => return Err(error.into()),
         Err(_) => None,
     };
     if next.is_none() {
-        tx.wake_workers(&held.agent);
+        tx.end_lease(&held.agent)?;
     }
     Ok(HandedOn { record, next })
 }

@@ -7,11 +7,10 @@ use archibald_core::pending_order::{
 };
 use archibald_core::port::{AdminError, CreatedPendingOrder, Enqueued, PendingOrderPage, PendingOrderStore};
 use archibald_core::record::OperationRecord;
-use archibald_core::time::Timestamp;
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, params};
 
-use crate::code::{column_u64, doc, failed, optional_doc, to_i64, written};
+use crate::code::{all, column_u64, doc, execute, optional, required, to_i64, written};
 use crate::operations::enqueue;
 use crate::tx::Tx;
 use crate::{SqliteStore, sql};
@@ -19,7 +18,7 @@ use crate::{SqliteStore, sql};
 #[async_trait]
 impl PendingOrderStore for SqliteStore {
     async fn create(&self, new: NewPendingOrder) -> Result<CreatedPendingOrder, PendingOrderError> {
-        self.write(move |tx| Box::pin(create(tx, new))).await
+        self.write(move |tx| create(tx, new)).await
     }
 
     async fn find(&self, agent: &AgentId, id: PendingOrderId) -> Result<Option<PendingOrder>, StoreError> {
@@ -43,14 +42,12 @@ impl PendingOrderStore for SqliteStore {
     ) -> Result<PendingOrder, PendingOrderError> {
         let (agent, edit) = (agent.clone(), edit.clone());
         self.write(move |tx| {
-            Box::pin(async move {
-                let (order, event) = present(tx, &agent, id).await?.edit(&edit, tx.now)?;
-                if let Some(event) = event {
-                    tx.update_pending_order(&order).await?;
-                    tx.append(&agent, vec![event]).await?;
-                }
-                Ok(order)
-            })
+            let (order, event) = present(tx, &agent, id)?.edit(&edit, tx.now)?;
+            if let Some(event) = event {
+                tx.update_pending_order(&order)?;
+                tx.append(&agent, vec![event]);
+            }
+            Ok(order)
         })
         .await
     }
@@ -64,85 +61,75 @@ impl PendingOrderStore for SqliteStore {
     ) -> Result<(), PendingOrderError> {
         let agent = agent.clone();
         self.write(move |tx| {
-            Box::pin(async move {
-                let deleted = present(tx, &agent, id).await?.discard(expected, origin)?;
-                let query = sqlx::query(sql::DELETE_PENDING_ORDER).bind(id.to_string());
-                query.execute(&mut tx.conn).await.map_err(failed)?;
-                Ok(tx.append(&agent, vec![deleted]).await?)
-            })
+            let deleted = present(tx, &agent, id)?.discard(expected, origin)?;
+            execute(&tx.conn, sql::DELETE_PENDING_ORDER, [id.to_string()])?;
+            tx.append(&agent, vec![deleted]);
+            Ok(())
         })
         .await
     }
 
     async fn submit(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
-        self.write(move |tx| Box::pin(enqueue(tx, new, true))).await
+        self.write(move |tx| enqueue(tx, new, true)).await
     }
 }
 
-async fn create(tx: &mut Tx, new: NewPendingOrder) -> Result<CreatedPendingOrder, PendingOrderError> {
-    let of_key = sqlx::query(sql::PENDING_ORDER_OF_KEY).bind(new.agent.as_str()).bind(new.key.as_str());
-    let known: Option<PendingOrder> = optional_doc(of_key.fetch_optional(&mut tx.conn).await)?;
+fn create(tx: &mut Tx, new: NewPendingOrder) -> Result<CreatedPendingOrder, PendingOrderError> {
+    let key = (new.agent.as_str(), new.key.as_str());
+    let known: Option<PendingOrder> = optional(&tx.conn, sql::PENDING_ORDER_OF_KEY, key, doc)?;
     if let Some(known) = known {
         return Ok(CreatedPendingOrder { order: known.created_again(&new)?, replayed: true });
     }
-    let open = sqlx::query(sql::OPEN_PENDING_ORDERS).bind(new.agent.as_str()).bind(to_i64(OPEN_LIMIT));
-    let open = open.fetch_one(&mut tx.conn).await.map_err(failed)?;
-    if column_u64(&open, 0)? >= OPEN_LIMIT {
+    let counted = (new.agent.as_str(), to_i64(OPEN_LIMIT));
+    if required(&tx.conn, sql::OPEN_PENDING_ORDERS, counted, |row| column_u64(row, 0))? >= OPEN_LIMIT {
         return Err(PendingOrderError::Full { agent: new.agent });
     }
     let (order, created) = PendingOrder::accept(new, tx.now);
-    let insert = sqlx::query(sql::INSERT_PENDING_ORDER)
-        .bind(order.id.to_string())
-        .bind(order.agent.as_str())
-        .bind(order.key.as_str())
-        .bind(order.updated_at.as_micros())
-        .bind(written(&order)?);
-    insert.execute(&mut tx.conn).await.map_err(failed)?;
-    tx.append(&order.agent, vec![created]).await?;
+    let inserted = params![
+        order.id.to_string(),
+        order.agent.as_str(),
+        order.key.as_str(),
+        order.updated_at.as_micros(),
+        written(&order)?,
+    ];
+    execute(&tx.conn, sql::INSERT_PENDING_ORDER, inserted)?;
+    tx.append(&order.agent, vec![created]);
     Ok(CreatedPendingOrder { order, replayed: false })
 }
 
-async fn present(
-    tx: &mut Tx,
-    agent: &AgentId,
-    id: PendingOrderId,
-) -> Result<PendingOrder, PendingOrderError> {
-    one(&mut tx.conn, agent, id).await?.ok_or(PendingOrderError::NotFound(id))
+fn present(tx: &mut Tx, agent: &AgentId, id: PendingOrderId) -> Result<PendingOrder, PendingOrderError> {
+    one(&tx.conn, agent, id)?.ok_or(PendingOrderError::NotFound(id))
 }
 
 /// One of an agent.
-pub(crate) async fn one(
-    conn: &mut SqliteConnection,
+pub(crate) fn one(
+    conn: &Connection,
     agent: &AgentId,
     id: PendingOrderId,
 ) -> Result<Option<PendingOrder>, StoreError> {
-    let query = sqlx::query(sql::PENDING_ORDER).bind(id.to_string()).bind(agent.as_str());
-    optional_doc(query.fetch_optional(conn).await)
+    optional(conn, sql::PENDING_ORDER, (id.to_string(), agent.as_str()), doc)
 }
 
 /// At most `limit`, newest first.
-pub(crate) async fn some_before(
-    conn: &mut SqliteConnection,
+pub(crate) fn some_before(
+    conn: &Connection,
     agent: &AgentId,
     before: Option<PendingOrderId>,
     limit: u32,
 ) -> Result<Vec<PendingOrder>, StoreError> {
     // Ids are compared as texts: no UUID comes after this one.
     let before = before.map_or_else(|| "g".to_owned(), |before| before.to_string());
-    let query = sqlx::query(sql::PENDING_ORDERS).bind(agent.as_str()).bind(before).bind(limit);
-    let rows = query.fetch_all(conn).await.map_err(failed)?;
-    rows.iter().map(doc).collect()
+    all(conn, sql::PENDING_ORDERS, (agent.as_str(), before, limit), doc)
 }
 
 /// Those that are not submitted, and the last ones that are, newest first.
-pub(crate) async fn shown(
-    conn: &mut SqliteConnection,
+pub(crate) fn shown(
+    conn: &Connection,
     agent: &AgentId,
     submitted: u32,
 ) -> Result<Vec<PendingOrder>, StoreError> {
-    let query = sqlx::query(sql::PENDING_ORDERS_SHOWN).bind(agent.as_str()).bind(submitted);
-    let rows = query.fetch_all(conn).await.map_err(failed)?;
-    let mut shown: Vec<PendingOrder> = rows.iter().map(doc).collect::<Result<_, _>>()?;
+    let mut shown: Vec<PendingOrder> =
+        all(conn, sql::PENDING_ORDERS_SHOWN, (agent.as_str(), submitted), doc)?;
     shown.sort_by_key(|order| std::cmp::Reverse(order.id));
     Ok(shown)
 }
@@ -170,16 +157,16 @@ impl From<Unfollowed> for AdminError {
 
 impl Tx {
     /// Gives a new operation the pending order that it submits; the event that tells of it.
-    pub(crate) async fn take_pending_order(
+    pub(crate) fn take_pending_order(
         &mut self,
         new: &NewOperation,
         must_exist: bool,
     ) -> Result<Option<NewEvent>, EnqueueError> {
         let Some(id) = new.pending_order() else { return Ok(None) };
-        match one(&mut self.conn, &new.agent, id).await? {
+        match one(&self.conn, &new.agent, id)? {
             Some(order) => {
                 let (order, event) = order.taken_by(new, self.now)?;
-                self.update_pending_order(&order).await?;
+                self.update_pending_order(&order)?;
                 Ok(Some(event))
             }
             None if must_exist => Err(EnqueueError::NoPendingOrder(id)),
@@ -188,22 +175,23 @@ impl Tx {
     }
 
     /// What becomes of the pending order that an operation submits; the event that tells of it.
-    pub(crate) async fn follow(&mut self, record: &OperationRecord) -> Result<Option<NewEvent>, Unfollowed> {
+    pub(crate) fn follow(&mut self, record: &OperationRecord) -> Result<Option<NewEvent>, Unfollowed> {
         let operation = &record.operation;
         let Some(id) = operation.pending_order() else { return Ok(None) };
-        let Some(order) = one(&mut self.conn, &operation.agent, id).await? else { return Ok(None) };
+        let Some(order) = one(&self.conn, &operation.agent, id)? else { return Ok(None) };
         let followed = order.follow(operation, self.now).map_err(Unfollowed::Changed)?;
         let Some((order, event)) = followed else { return Ok(None) };
-        self.update_pending_order(&order).await?;
+        self.update_pending_order(&order)?;
         Ok(Some(event))
     }
 
-    async fn update_pending_order(&mut self, order: &PendingOrder) -> Result<(), StoreError> {
-        let query = sqlx::query(sql::UPDATE_PENDING_ORDER)
-            .bind(order.id.to_string())
-            .bind(order.submitted_by().map(|operation| operation.to_string()))
-            .bind(Timestamp::as_micros(order.updated_at))
-            .bind(written(order)?);
-        query.execute(&mut self.conn).await.map(drop).map_err(failed)
+    fn update_pending_order(&mut self, order: &PendingOrder) -> Result<(), StoreError> {
+        let updated = params![
+            order.id.to_string(),
+            order.submitted_by().map(|operation| operation.to_string()),
+            order.updated_at.as_micros(),
+            written(order)?,
+        ];
+        execute(&self.conn, sql::UPDATE_PENDING_ORDER, updated).map(drop)
     }
 }

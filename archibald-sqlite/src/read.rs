@@ -16,30 +16,34 @@ use archibald_core::port::{
 use archibald_core::record::{Evidence, OperationRecord};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use rusqlite::{Connection, Row, params};
+use serde::de::value::BorrowedStrDeserializer;
 
-use crate::code::{column, column_time, column_u64, doc, failed, from_json, name_of, parsed, to_i64};
+use crate::code::{
+    all, column, column_text, column_time, column_u64, doc, execute, from_json, name_of, optional, parsed,
+    parsed_text, required, to_i64,
+};
+use crate::readers::Readers;
 use crate::{pending_orders, sql};
 
 /// Reads on connections of its own. What was committed before a call is seen by it.
 pub(crate) struct Reader {
-    pool: SqlitePool,
+    readers: Readers,
     clock: Arc<dyn Clock>,
 }
 
 impl Reader {
-    pub(crate) fn new(pool: SqlitePool, clock: Arc<dyn Clock>) -> Self {
-        Self { pool, clock }
+    pub(crate) fn new(readers: Readers, clock: Arc<dyn Clock>) -> Self {
+        Self { readers, clock }
     }
 
     pub(crate) async fn close(&self) {
-        self.pool.close().await;
+        self.readers.close().await;
     }
 
-    pub(crate) async fn copy_to(&self, path: &Path) -> Result<(), sqlx::Error> {
-        let path = path.to_string_lossy();
-        sqlx::query(sql::COPY).bind(path.as_ref()).execute(&self.pool).await.map(drop)
+    pub(crate) async fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let path = path.to_string_lossy().into_owned();
+        self.readers.ask(move |conn| execute(conn, sql::COPY, [path]).map(drop)).await
     }
 
     pub(crate) async fn operation(
@@ -47,8 +51,10 @@ impl Reader {
         agent: &AgentId,
         id: OperationId,
     ) -> Result<Option<OperationRecord>, StoreError> {
-        let query = sqlx::query(sql::OPERATION).bind(id.to_string()).bind(agent.as_str());
-        query.fetch_optional(&self.pool).await.map_err(failed)?.map(|row| doc(&row)).transpose()
+        let agent = agent.clone();
+        let question =
+            move |conn: &Connection| optional(conn, sql::OPERATION, (id.to_string(), agent.as_str()), doc);
+        self.readers.ask(question).await
     }
 
     pub(crate) async fn list(
@@ -56,21 +62,8 @@ impl Reader {
         agent: &AgentId,
         filter: &OperationFilter,
     ) -> Result<OperationPage, StoreError> {
-        let limit = page_size(filter.limit);
-        let statement = if filter.target.is_some() { sql::LIST_OF_TARGET } else { sql::LIST };
-        let mut query = sqlx::query(statement)
-            .bind(agent.as_str())
-            .bind(to_i64(filter.before.unwrap_or(u64::MAX)))
-            .bind(filter.state.as_deref())
-            .bind(filter.kind.as_ref().map(|kind| kind.as_str()))
-            .bind(limit + 1);
-        if let Some(target) = &filter.target {
-            query = query.bind(target.as_str());
-        }
-        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
-        let mut records: Vec<OperationRecord> = rows.iter().map(doc).collect::<Result<_, _>>()?;
-        let next = cut(&mut records, limit, |record| record.operation.position);
-        Ok(OperationPage { records, next })
+        let (agent, filter) = (agent.clone(), filter.clone());
+        self.readers.ask(move |conn| list(conn, &agent, &filter)).await
     }
 
     pub(crate) async fn waiting(
@@ -79,44 +72,17 @@ impl Reader {
         after: Option<(Class, u64)>,
         limit: u32,
     ) -> Result<Vec<Ticket>, StoreError> {
-        let (class, position) = after.unwrap_or((Class::Interactive, 0));
-        let query = sqlx::query(sql::WAITING)
-            .bind(agent.as_str())
-            .bind(name_of(&class)?)
-            .bind(to_i64(position))
-            .bind(limit.max(1));
-        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
-        rows.iter().map(ticket).collect()
+        let agent = agent.clone();
+        let after = after.unwrap_or((Class::Interactive, 0));
+        self.readers
+            .ask(move |conn| at_one_moment(conn, |conn| waiting(conn, &agent, after, limit.max(1))))
+            .await
     }
 
     /// All of one moment, but for who works.
     pub(crate) async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
-        let mut moment = self.pool.begin().await.map_err(failed)?;
-        let now = self.clock.now();
-        let is_over = sqlx::query(sql::IS_LEASE_OVER).bind(now.as_micros());
-        let is_over = is_over.fetch_one(&mut *moment).await.map_err(failed)?;
-        let paused = paused(&mut moment).await?;
-        let limit = request.agents.max(1);
-        let query = sqlx::query(sql::BUSY_AGENTS)
-            .bind(request.after.as_ref().map_or("", AgentId::as_str))
-            .bind(limit.saturating_add(1));
-        let rows = query.fetch_all(&mut *moment).await.map_err(failed)?;
-        let mut agents: Vec<String> = rows.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
-        let next = cut(&mut agents, limit, String::clone);
-        let mut fronts = vec![];
-        for agent in agents {
-            let front = sqlx::query(sql::FRONT).bind(agent).bind(request.each.max(1));
-            let rows = front.fetch_all(&mut *moment).await.map_err(failed)?;
-            fronts.extend(rows.iter().map(ticket).collect::<Result<Vec<_>, _>>()?);
-        }
-        Ok(Survey {
-            now,
-            has_ended_leases: column(&is_over, 0)?,
-            paused,
-            workers: vec![],
-            fronts,
-            next: next.map(parsed).transpose()?,
-        })
+        let (request, clock) = (request.clone(), self.clock.clone());
+        self.readers.ask(move |conn| at_one_moment(conn, |conn| survey(conn, &request, clock.now()))).await
     }
 
     pub(crate) async fn evidence(
@@ -125,26 +91,18 @@ impl Reader {
         id: OperationId,
         n: u32,
     ) -> Result<Option<Evidence>, StoreError> {
-        let query = sqlx::query(sql::EVIDENCE).bind(id.to_string()).bind(n).bind(agent.as_str());
-        let Some(row) = query.fetch_optional(&self.pool).await.map_err(failed)? else { return Ok(None) };
-        let (name, media_type, bytes) = (column(&row, 0)?, column(&row, 1)?, column(&row, 2)?);
-        Ok(Some(Evidence { name, media_type, bytes }))
+        let agent = agent.clone();
+        let read = |row: &Row<'_>| {
+            Ok(Evidence { name: column(row, 0)?, media_type: column(row, 1)?, bytes: column(row, 2)? })
+        };
+        let question =
+            move |conn: &Connection| optional(conn, sql::EVIDENCE, (id.to_string(), n, agent.as_str()), read);
+        self.readers.ask(question).await
     }
 
     pub(crate) async fn rows(&self, agent: &AgentId, asked: &RowQuery) -> Result<RowPage, StoreError> {
-        let limit = page_size(asked.limit);
-        let search = asked.search.as_ref().filter(|text| !text.is_empty()).map(|text| text.to_lowercase());
-        let query = sqlx::query(sql::ROWS)
-            .bind(agent.as_str())
-            .bind(asked.collection.as_str())
-            .bind(asked.after.as_deref().unwrap_or_default())
-            .bind(search)
-            .bind(limit + 1);
-        let found = query.fetch_all(&self.pool).await.map_err(failed)?;
-        let read = |row| Ok((column(row, 0)?, from_json(column(row, 1)?)?, column_time(row, 2)?));
-        let mut rows: Vec<_> = found.iter().map(read).collect::<Result<_, StoreError>>()?;
-        let next = cut(&mut rows, limit, |(id, ..): &(String, _, _)| id.clone());
-        Ok(RowPage { rows, next })
+        let (agent, asked) = (agent.clone(), asked.clone());
+        self.readers.ask(move |conn| rows(conn, &agent, &asked)).await
     }
 
     pub(crate) async fn pending_order(
@@ -152,8 +110,8 @@ impl Reader {
         agent: &AgentId,
         id: PendingOrderId,
     ) -> Result<Option<PendingOrder>, StoreError> {
-        let mut conn = self.pool.acquire().await.map_err(failed)?;
-        pending_orders::one(&mut conn, agent, id).await
+        let agent = agent.clone();
+        self.readers.ask(move |conn| pending_orders::one(conn, &agent, id)).await
     }
 
     pub(crate) async fn pending_orders(
@@ -162,21 +120,20 @@ impl Reader {
         before: Option<PendingOrderId>,
         limit: u32,
     ) -> Result<PendingOrderPage, StoreError> {
-        let limit = page_size(limit);
-        let mut conn = self.pool.acquire().await.map_err(failed)?;
-        let mut orders = pending_orders::some_before(&mut conn, agent, before, limit + 1).await?;
+        let (agent, limit) = (agent.clone(), page_size(limit));
+        let question = move |conn: &Connection| pending_orders::some_before(conn, &agent, before, limit + 1);
+        let mut orders = self.readers.ask(question).await?;
         let next = cut(&mut orders, limit, |order| order.id);
         Ok(PendingOrderPage { orders, next })
     }
 
     pub(crate) async fn paused(&self) -> Result<Vec<Pause>, StoreError> {
-        let mut conn = self.pool.acquire().await.map_err(failed)?;
-        paused(&mut conn).await
+        self.readers.ask(paused).await
     }
 
     pub(crate) async fn head(&self, agent: &AgentId) -> Result<Head, StoreError> {
-        let mut conn = self.pool.acquire().await.map_err(failed)?;
-        head(&mut conn, agent).await
+        let agent = agent.clone();
+        self.readers.ask(move |conn| head(conn, &agent)).await
     }
 
     /// Head and events of one moment: no pruning and no new epoch comes between them.
@@ -186,17 +143,8 @@ impl Reader {
         after: Cursor,
         limit: u32,
     ) -> Result<EventRead, StoreError> {
-        let mut moment = self.pool.begin().await.map_err(failed)?;
-        let head = head(&mut moment, agent).await?;
-        if let Some(why) = refusal(head, after) {
-            return Ok(EventRead::Reset(why));
-        }
-        let query =
-            sqlx::query(sql::EVENTS_AFTER).bind(agent.as_str()).bind(to_i64(after.seq)).bind(limit.max(1));
-        let rows = query.fetch_all(&mut *moment).await.map_err(failed)?;
-        let events: Vec<Event> = rows.iter().map(event).collect::<Result<_, _>>()?;
-        let seq = events.last().map_or(after.seq, |last| last.seq);
-        Ok(EventRead::Batch { from: after, to: Cursor { seq, ..after }, events })
+        let agent = agent.clone();
+        self.readers.ask(move |conn| at_one_moment(conn, |conn| events(conn, &agent, after, limit))).await
     }
 
     pub(crate) async fn prunable(
@@ -205,53 +153,147 @@ impl Reader {
         most: u64,
         agents: u32,
     ) -> Result<Vec<(AgentId, u64)>, StoreError> {
-        let query = sqlx::query(sql::PRUNABLE).bind(before.as_micros()).bind(to_i64(most)).bind(agents);
-        let rows = query.fetch_all(&self.pool).await.map_err(failed)?;
-        rows.iter().map(|row| Ok((parsed(column(row, 0)?)?, column_u64(row, 1)?))).collect()
+        let question = move |conn: &Connection| {
+            let asked = (before.as_micros(), to_i64(most), agents);
+            all(conn, sql::PRUNABLE, asked, |row| Ok((parsed(row, 0)?, column_u64(row, 1)?)))
+        };
+        self.readers.ask(question).await
     }
 
     pub(crate) async fn snapshot(&self, agent: &AgentId, finished: u32) -> Result<Snapshot, StoreError> {
-        let mut moment = self.pool.begin().await.map_err(failed)?;
-        let head = head(&mut moment, agent).await?;
-        let unfinished = sqlx::query(sql::ALL_UNFINISHED).bind(agent.as_str());
-        let mut rows = unfinished.fetch_all(&mut *moment).await.map_err(failed)?;
-        let last = sqlx::query(sql::LAST_FINISHED).bind(agent.as_str()).bind(finished);
-        rows.extend(last.fetch_all(&mut *moment).await.map_err(failed)?);
-        let pending_orders = pending_orders::shown(&mut moment, agent, finished).await?;
-        drop(moment);
-        let mut operations: Vec<OperationRecord> = rows.iter().map(doc).collect::<Result<_, _>>()?;
-        operations.sort_by_key(|record| std::cmp::Reverse(record.operation.position));
-        let cursor = Cursor { epoch: head.epoch, seq: head.head };
-        Ok(Snapshot { cursor, operations, pending_orders })
+        let agent = agent.clone();
+        self.readers.ask(move |conn| at_one_moment(conn, |conn| snapshot(conn, &agent, finished))).await
     }
 }
 
-async fn paused(conn: &mut SqliteConnection) -> Result<Vec<Pause>, StoreError> {
-    let rows = sqlx::query(sql::PAUSED).fetch_all(conn).await.map_err(failed)?;
-    rows.iter().map(pause).collect()
+/// Answers that belong together: nothing is committed between them.
+fn at_one_moment<T>(
+    conn: &Connection,
+    read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let moment = Moment::begin(conn)?;
+    read(moment.0)
 }
 
-fn pause(row: &SqliteRow) -> Result<Pause, StoreError> {
-    let (is_agent, name): (bool, String) = (column(row, 0)?, column(row, 1)?);
-    let scope = match is_agent {
-        true => parsed::<AgentId>(name)?.into(),
-        false => pause_scope(name)?,
+struct Moment<'c>(&'c Connection);
+
+impl<'c> Moment<'c> {
+    fn begin(conn: &'c Connection) -> Result<Self, StoreError> {
+        execute(conn, sql::BEGIN_MOMENT, [])?;
+        Ok(Self(conn))
+    }
+}
+
+impl Drop for Moment<'_> {
+    fn drop(&mut self) {
+        // What only read leaves nothing to commit; a moment that did not end would be told by the next.
+        execute(self.0, sql::COMMIT, []).ok();
+    }
+}
+
+fn waiting(
+    conn: &Connection,
+    agent: &AgentId,
+    (class, position): (Class, u64),
+    limit: u32,
+) -> Result<Vec<Ticket>, StoreError> {
+    let (agent, class) = (agent.as_str(), name_of(&class)?);
+    let of_class = (agent, class.as_str(), to_i64(position), limit);
+    let mut tickets = all(conn, sql::WAITING_OF_CLASS, of_class, ticket)?;
+    let left = limit.saturating_sub(u32::try_from(tickets.len()).unwrap_or(u32::MAX));
+    if left > 0 {
+        tickets.extend(all(conn, sql::WAITING_BEHIND_CLASS, (agent, class.as_str(), left), ticket)?);
+    }
+    Ok(tickets)
+}
+
+fn list(conn: &Connection, agent: &AgentId, filter: &OperationFilter) -> Result<OperationPage, StoreError> {
+    let limit = page_size(filter.limit);
+    let before = to_i64(filter.before.unwrap_or(u64::MAX));
+    let (agent, state) = (agent.as_str(), filter.state.as_deref());
+    let kind = filter.kind.as_ref().map(|kind| kind.as_str());
+    let mut records: Vec<OperationRecord> = match &filter.target {
+        None => all(conn, sql::LIST, params![agent, before, state, kind, limit + 1], doc)?,
+        Some(target) => {
+            let asked = params![agent, before, state, kind, limit + 1, target.as_str()];
+            all(conn, sql::LIST_OF_TARGET, asked, doc)?
+        }
+    };
+    let next = cut(&mut records, limit, |record| record.operation.position);
+    Ok(OperationPage { records, next })
+}
+
+fn survey(conn: &Connection, request: &SurveyRequest, now: Timestamp) -> Result<Survey, StoreError> {
+    let has_ended_leases = required(conn, sql::IS_LEASE_OVER, [now.as_micros()], |row| column(row, 0))?;
+    let paused = paused(conn)?;
+    let limit = request.agents.max(1);
+    let after = request.after.as_ref().map_or("", AgentId::as_str);
+    let mut agents: Vec<AgentId> =
+        all(conn, sql::BUSY_AGENTS, (after, limit.saturating_add(1)), |row| parsed(row, 0))?;
+    let next = cut(&mut agents, limit, AgentId::clone);
+    let mut fronts = vec![];
+    for agent in agents {
+        fronts.extend(all(conn, sql::FRONT, (agent.as_str(), request.each.max(1)), ticket)?);
+    }
+    Ok(Survey { now, has_ended_leases, paused, workers: vec![], fronts, next })
+}
+
+fn rows(conn: &Connection, agent: &AgentId, asked: &RowQuery) -> Result<RowPage, StoreError> {
+    let limit = page_size(asked.limit);
+    let search = asked.search.as_ref().filter(|text| !text.is_empty()).map(|text| text.to_lowercase());
+    let after = asked.after.as_deref().unwrap_or_default();
+    let values = params![agent.as_str(), asked.collection.as_str(), after, search, limit + 1];
+    let read = |row: &Row<'_>| Ok((column(row, 0)?, from_json(column_text(row, 1)?)?, column_time(row, 2)?));
+    let mut rows = all(conn, sql::ROWS, values, read)?;
+    let next = cut(&mut rows, limit, |(id, ..): &(String, _, _)| id.clone());
+    Ok(RowPage { rows, next })
+}
+
+fn events(conn: &Connection, agent: &AgentId, after: Cursor, limit: u32) -> Result<EventRead, StoreError> {
+    let head = head(conn, agent)?;
+    if let Some(why) = refusal(head, after) {
+        return Ok(EventRead::Reset(why));
+    }
+    let asked = (agent.as_str(), to_i64(after.seq), limit.max(1));
+    let events: Vec<Event> = all(conn, sql::EVENTS_AFTER, asked, event)?;
+    let seq = events.last().map_or(after.seq, |last| last.seq);
+    Ok(EventRead::Batch { from: after, to: Cursor { seq, ..after }, events })
+}
+
+fn snapshot(conn: &Connection, agent: &AgentId, finished: u32) -> Result<Snapshot, StoreError> {
+    let head = head(conn, agent)?;
+    let mut operations: Vec<OperationRecord> = all(conn, sql::ALL_UNFINISHED, [agent.as_str()], doc)?;
+    operations.extend(all(conn, sql::LAST_FINISHED, (agent.as_str(), finished), doc::<OperationRecord>)?);
+    let pending_orders = pending_orders::shown(conn, agent, finished)?;
+    operations.sort_by_key(|record| std::cmp::Reverse(record.operation.position));
+    let cursor = Cursor { epoch: head.epoch, seq: head.head };
+    Ok(Snapshot { cursor, operations, pending_orders })
+}
+
+fn paused(conn: &Connection) -> Result<Vec<Pause>, StoreError> {
+    all(conn, sql::PAUSED, [], pause)
+}
+
+fn pause(row: &Row<'_>) -> Result<Pause, StoreError> {
+    let scope = match column(row, 0)? {
+        true => parsed::<AgentId>(row, 1)?.into(),
+        false => pause_scope(column_text(row, 1)?)?,
     };
     Ok(Pause { scope, why: column(row, 2)?, drains: column(row, 3)?, since: column_time(row, 4)? })
 }
 
 /// The scope of a row in `pauses`, by its name.
-pub(crate) fn pause_scope(kind: String) -> Result<PauseScope, StoreError> {
+pub(crate) fn pause_scope(kind: &str) -> Result<PauseScope, StoreError> {
     match kind.is_empty() {
         true => Ok(PauseScope::Everything),
-        false => Ok(parsed::<OperationKind>(kind)?.into()),
+        false => Ok(parsed_text::<OperationKind>(kind)?.into()),
     }
 }
 
-async fn head(conn: &mut SqliteConnection, agent: &AgentId) -> Result<Head, StoreError> {
-    let query = sqlx::query(sql::HEAD).bind(agent.as_str());
-    let row = query.fetch_one(conn).await.map_err(failed)?;
-    Ok(Head { epoch: parsed(column(&row, 0)?)?, head: column_u64(&row, 1)?, floor: column_u64(&row, 2)? })
+fn head(conn: &Connection, agent: &AgentId) -> Result<Head, StoreError> {
+    required(conn, sql::HEAD, [agent.as_str()], |row| {
+        Ok(Head { epoch: parsed(row, 0)?, head: column_u64(row, 1)?, floor: column_u64(row, 2)? })
+    })
 }
 
 fn refusal(head: Head, after: Cursor) -> Option<ResetReason> {
@@ -266,30 +308,30 @@ fn refusal(head: Head, after: Cursor) -> Option<ResetReason> {
     }
 }
 
-fn event(row: &SqliteRow) -> Result<Event, StoreError> {
+fn event(row: &Row<'_>) -> Result<Event, StoreError> {
     let (seq, at) = (column_u64(row, 0)?, column_time(row, 1)?);
-    Ok(Event { seq, at, event: from_json(column(row, 2)?)? })
+    Ok(Event { seq, at, event: from_json(column_text(row, 2)?)? })
 }
 
-fn ticket(row: &SqliteRow) -> Result<Ticket, StoreError> {
+fn ticket(row: &Row<'_>) -> Result<Ticket, StoreError> {
     let target: Option<String> = column(row, 4)?;
     Ok(Ticket {
         position: column_u64(row, 0)?,
-        operation: parsed(column(row, 1)?)?,
-        agent: parsed(column(row, 2)?)?,
-        kind: parsed(column(row, 8)?)?,
-        class: named(column(row, 3)?)?,
-        target: target.map(parsed::<Target>).transpose()?,
+        operation: parsed(row, 1)?,
+        agent: parsed(row, 2)?,
+        kind: parsed(row, 8)?,
+        class: named(row, 3)?,
+        target: target.as_deref().map(parsed_text::<Target>).transpose()?,
         at: column_time(row, 5)?,
-        step: named(column(row, 6)?)?,
+        step: named(row, 6)?,
         preemptions: column(row, 7)?,
     })
 }
 
 /// A unit variant by its name on the wire.
-fn named<T: serde::de::DeserializeOwned>(name: String) -> Result<T, StoreError> {
-    let value = serde_json::Value::String(name);
-    serde_json::from_value(value).map_err(|error| StoreError::damaged("a stored name", error))
+fn named<T: serde::de::DeserializeOwned>(row: &Row<'_>, n: usize) -> Result<T, StoreError> {
+    let name = BorrowedStrDeserializer::<serde_json::Error>::new(column_text(row, n)?);
+    T::deserialize(name).map_err(|error| StoreError::damaged("a stored name", error))
 }
 
 fn page_size(limit: u32) -> u32 {

@@ -1,5 +1,5 @@
 //! Every statement, in one place. The index that serves a query is named beside it where it is not the
-//! primary key.
+//! primary key, and within it where SQLite would take another.
 
 /// `application_id` of our files: "Arch".
 pub(crate) const APPLICATION_ID: i64 = 0x4172_6368;
@@ -15,6 +15,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
 ];
 
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
+/// For readers: what was committed before the first answer, and nothing after it.
+pub(crate) const BEGIN_MOMENT: &str = "BEGIN";
 pub(crate) const COMMIT: &str = "COMMIT";
 pub(crate) const ROLLBACK: &str = "ROLLBACK";
 pub(crate) const SAVEPOINT: &str = "SAVEPOINT request";
@@ -92,9 +94,9 @@ pub(crate) const BY_KEY: &str = "SELECT doc FROM operations WHERE agent = ?1 AND
 // operations_waiting_of_kind
 pub(crate) const WAITING_OF_KIND: &str = "SELECT doc FROM operations
     WHERE agent = ?1 AND state = 'available' AND kind = ?2 ORDER BY position LIMIT 1";
-// operations_unfinished; counts no further than the limit
-pub(crate) const UNFINISHED: &str = "SELECT count(*) FROM
-    (SELECT 1 FROM operations WHERE agent = ?1 AND unfinished = 1 LIMIT ?2)";
+// counts no further than the limit
+pub(crate) const UNFINISHED: &str = "SELECT count(*) FROM (SELECT 1 FROM operations
+    INDEXED BY operations_unfinished WHERE agent = ?1 AND unfinished = 1 LIMIT ?2)";
 // operations_unfinished
 pub(crate) const EARLIER_ON_TARGET: &str = "SELECT id FROM operations
     WHERE agent = ?1 AND target = ?2 AND unfinished = 1 AND position < ?3 ORDER BY position LIMIT 1";
@@ -112,22 +114,24 @@ pub(crate) const INSERT_OPERATION: &str = "INSERT INTO operations
 pub(crate) const UPDATE_OPERATION: &str = "UPDATE operations
     SET state = ?2, unfinished = ?3, at = ?4, step = ?5, preemptions = ?6, finished_at = ?7, doc = ?8
     WHERE position = ?1";
+pub(crate) const UPDATE_STATE: &str =
+    "UPDATE operations SET state = ?2, at = ?3, step = ?4, preemptions = ?5, doc = ?6 WHERE position = ?1";
+pub(crate) const UPDATE_DOC: &str = "UPDATE operations SET doc = ?2 WHERE position = ?1";
 
 // operations_of_agent
 pub(crate) const LIST: &str = "SELECT doc FROM operations WHERE agent = ?1 AND position < ?2
     AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR kind = ?4) ORDER BY position DESC LIMIT ?5";
-// operations_of_target
-pub(crate) const LIST_OF_TARGET: &str = "SELECT doc FROM operations WHERE agent = ?1 AND position < ?2
-    AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR kind = ?4) AND target = ?6
+// Few have the same target: they are sorted.
+pub(crate) const LIST_OF_TARGET: &str = "SELECT doc FROM operations INDEXED BY operations_of_target
+    WHERE agent = ?1 AND position < ?2 AND (?3 IS NULL OR state = ?3) AND (?4 IS NULL OR kind = ?4) AND target = ?6
     ORDER BY position DESC LIMIT ?5";
-// operations_front, twice: the rest of one class, and then the other
-pub(crate) const WAITING: &str = "SELECT * FROM
-    (SELECT position, id, agent, class, target, at, step, preemptions, kind FROM operations
-        WHERE agent = ?1 AND state = 'available' AND class = ?2 AND position > ?3 ORDER BY position LIMIT ?4)
-    UNION ALL SELECT * FROM
-    (SELECT position, id, agent, class, target, at, step, preemptions, kind FROM operations
-        WHERE agent = ?1 AND state = 'available' AND class < ?2 ORDER BY class DESC, position LIMIT ?4)
-    ORDER BY class DESC, position LIMIT ?4";
+// operations_front: the rest of a class, and what comes after the class
+pub(crate) const WAITING_OF_CLASS: &str =
+    "SELECT position, id, agent, class, target, at, step, preemptions, kind FROM operations
+    WHERE agent = ?1 AND state = 'available' AND class = ?2 AND position > ?3 ORDER BY position LIMIT ?4";
+pub(crate) const WAITING_BEHIND_CLASS: &str =
+    "SELECT position, id, agent, class, target, at, step, preemptions, kind FROM operations
+    WHERE agent = ?1 AND state = 'available' AND class < ?2 ORDER BY class DESC, position LIMIT ?3";
 // operations_front
 pub(crate) const FRONT: &str = "SELECT position, id, agent, class, target, at, step, preemptions, kind
     FROM operations WHERE agent = ?1 AND state = 'available' ORDER BY class DESC, position LIMIT ?2";
@@ -138,8 +142,8 @@ pub(crate) const BUSY_AGENTS: &str = "WITH RECURSIVE busy (agent) AS (
     SELECT (SELECT o.agent FROM operations o WHERE o.state = 'available' AND o.agent > busy.agent
         ORDER BY o.agent LIMIT 1) FROM busy WHERE busy.agent IS NOT NULL
     LIMIT ?2) SELECT agent FROM busy WHERE agent IS NOT NULL";
-// operations_unfinished
-pub(crate) const ALL_UNFINISHED: &str = "SELECT doc FROM operations WHERE agent = ?1 AND unfinished = 1";
+pub(crate) const ALL_UNFINISHED: &str =
+    "SELECT doc FROM operations INDEXED BY operations_unfinished WHERE agent = ?1 AND unfinished = 1";
 // operations_finished
 pub(crate) const LAST_FINISHED: &str = "SELECT doc FROM operations WHERE agent = ?1 AND unfinished = 0
     ORDER BY finished_at DESC, position DESC LIMIT ?2";
@@ -179,3 +183,50 @@ pub(crate) const UPDATE_PENDING_ORDER: &str =
 pub(crate) const DELETE_PENDING_ORDER: &str = "DELETE FROM pending_orders WHERE id = ?1";
 // pending_orders_of_operation
 pub(crate) const FORGET_PENDING_ORDER: &str = "DELETE FROM pending_orders WHERE submitted_by = ?1";
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    /// How SQLite goes about a statement, one step a line.
+    fn plan(conn: &Connection, sql: &str) -> String {
+        let mut steps = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let nothing = vec![None::<i64>; steps.parameter_count()];
+        let read = steps.query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3));
+        read.unwrap().collect::<Result<Vec<_>, _>>().unwrap().join("\n")
+    }
+
+    #[test]
+    fn what_has_an_index_is_found_by_it_and_not_among_all_that_an_agent_ever_had() {
+        let conn = Connection::open_in_memory().unwrap();
+        MIGRATIONS.iter().for_each(|script| conn.execute_batch(script).unwrap());
+        for (statement, index) in [
+            (LEASES_OVER, "agents_leased"),
+            (IS_LEASE_OVER, "agents_leased"),
+            (WAITING_OF_KIND, "operations_waiting_of_kind"),
+            (UNFINISHED, "operations_unfinished"),
+            (ALL_UNFINISHED, "operations_unfinished"),
+            (EARLIER_ON_TARGET, "operations_unfinished"),
+            (HOLDER_OF_TARGET, "operations_of_target"),
+            (OLD_OPERATIONS, "operations_old"),
+            (LIST, "operations_of_agent"),
+            (LIST_OF_TARGET, "operations_of_target"),
+            (WAITING_OF_CLASS, "operations_front"),
+            (WAITING_BEHIND_CLASS, "operations_front"),
+            (FRONT, "operations_front"),
+            (BUSY_AGENTS, "operations_front"),
+            (LAST_FINISHED, "operations_finished"),
+            (OPEN_PENDING_ORDERS, "pending_orders_open"),
+            (PENDING_ORDERS, "pending_orders_of_agent"),
+            (PENDING_ORDERS_SHOWN, "pending_orders_submitted"),
+            (FORGET_PENDING_ORDER, "pending_orders_of_operation"),
+        ] {
+            let plan = plan(&conn, statement);
+            assert!(plan.contains(&format!("INDEX {index} ")), "{statement}\n{plan}");
+            let sorts = plan.contains("TEMP B-TREE") && statement != LIST_OF_TARGET;
+            assert!(!sorts, "{statement}\n{plan}");
+        }
+    }
+}

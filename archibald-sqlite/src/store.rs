@@ -5,7 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use archibald_core::error::StoreError;
 use archibald_core::port::Clock;
 use archibald_core::time::Timestamp;
-use futures::future::BoxFuture;
 
 use crate::hub::Hub;
 use crate::open::{self, OpenError};
@@ -66,9 +65,9 @@ impl SqliteStore {
     /// [`OpenError`] names the file and what is wrong with it.
     ///
     /// # Cancel safety
-    /// Cancel safe: a dropped call leaves a file that opens.
+    /// Cancel safe: a dropped call leaves a file that opens, as soon as what it had begun is over.
     pub async fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, OpenError> {
-        open::open(path.as_ref(), options).await
+        open::open(path.as_ref().to_owned(), options).await
     }
 
     /// Finishes what was asked for, ends all wake-ups and lets go of the file. Later calls are refused as
@@ -102,7 +101,7 @@ impl SqliteStore {
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T, E> + Send + 'static,
     {
         self.writer.write(change).await
     }

@@ -1,20 +1,21 @@
-//! The one task that writes: it takes what waits, commits it together, and answers.
+//! The one thread that writes: it takes what waits, commits it together, and answers.
 
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use archibald_core::error::StoreError;
 use archibald_core::port::Clock;
-use futures::future::BoxFuture;
-use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
 
 use crate::code::primary_code;
 use crate::hub::Hub;
 use crate::open::FileLock;
 use crate::place::PlaceFile;
+use crate::queue::{Queue, Served, Taken};
 use crate::sql;
 use crate::tx::{Effects, Tx};
 
@@ -25,10 +26,9 @@ const QUEUE: usize = 1024;
 /// Without a request for this long, the log is moved into the database.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// Hands requests to the task that writes.
+/// Hands requests to the thread that writes.
 pub(crate) struct Writer {
-    requests: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
-    task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    thread: Served<Box<dyn Job>>,
     status: Arc<Status>,
 }
 
@@ -38,7 +38,7 @@ struct Status {
     commits: AtomicU64,
 }
 
-/// What the task that writes owns.
+/// What the thread that writes owns.
 pub(crate) struct Owned {
     pub(crate) tx: Tx,
     pub(crate) clock: Arc<dyn Clock>,
@@ -48,36 +48,27 @@ pub(crate) struct Owned {
 }
 
 impl Writer {
-    pub(crate) fn start(owned: Owned) -> Self {
-        let (requests, waiting) = mpsc::channel(QUEUE);
+    pub(crate) fn start(owned: Owned) -> io::Result<Self> {
         let status = Arc::new(Status::default());
-        let task = tokio::spawn(run(owned, waiting, status.clone()));
-        Self { requests: Mutex::new(Some(requests)), task: tokio::sync::Mutex::new(Some(task)), status }
+        let told = status.clone();
+        let serve = move |queue: &Queue<Box<dyn Job>>| run(owned, queue, &told);
+        Ok(Self { thread: Served::start("archibald-write", QUEUE, [serve])?, status })
     }
 
     pub(crate) async fn write<T, E, F>(&self, change: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T, E> + Send + 'static,
     {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let requests = requests.ok_or_else(|| stopped("it is closed"))?;
         let (reply, answer) = oneshot::channel();
         let request = Request { change: Some(change), outcome: None, reply };
-        requests.send(Box::new(request)).await.map_err(|_| stopped("its writer ended"))?;
+        self.thread.put(Box::new(request)).await.map_err(|_| stopped("it is closed"))?;
         answer.await.unwrap_or_else(|_| Err(stopped("its writer ended").into()))
     }
 
     pub(crate) async fn close(&self) {
-        drop(self.requests.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let mut task = self.task.lock().await;
-        if let Some(running) = task.as_mut() {
-            if let Err(error) = running.await {
-                tracing::error!(%error, "the writer ended badly");
-            }
-            *task = None;
-        }
+        self.thread.close().await;
     }
 
     pub(crate) fn failure(&self) -> Option<String> {
@@ -92,7 +83,7 @@ impl Writer {
 /// A request that waits for its transaction.
 trait Job: Send {
     /// Makes the change; `true` if it is to be kept.
-    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, bool>;
+    fn run(&mut self, tx: &mut Tx) -> bool;
     /// Tells the caller, if it is still there: the outcome, or why there is none.
     fn answer(self: Box<Self>, failed: Option<&str>);
 }
@@ -107,16 +98,21 @@ impl<T, E, F> Job for Request<T, E, F>
 where
     T: Send,
     E: From<StoreError> + Send,
-    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send,
+    F: FnOnce(&mut Tx) -> Result<T, E> + Send,
 {
-    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, bool> {
-        Box::pin(async move {
-            let Some(change) = self.change.take() else { return false };
-            let outcome = change(tx).await;
-            let keep = outcome.is_ok();
-            self.outcome = Some(outcome);
-            keep
-        })
+    fn run(&mut self, tx: &mut Tx) -> bool {
+        let Some(change) = self.change.take() else { return false };
+        // A panic costs its own request alone: what it wrote is undone, and what it was to bring about is
+        // dropped, like that of any request that failed.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let done = change(tx)?;
+            tx.write_events()?;
+            Ok(done)
+        }));
+        let outcome = outcome.unwrap_or_else(|_| Err(stopped("the request panicked").into()));
+        let keep = outcome.is_ok();
+        self.outcome = Some(outcome);
+        keep
     }
 
     fn answer(self: Box<Self>, failed: Option<&str>) {
@@ -138,29 +134,23 @@ enum Failed {
     Unknown(String),
 }
 
-async fn run(mut owned: Owned, mut waiting: mpsc::Receiver<Box<dyn Job>>, status: Arc<Status>) {
+fn run(mut owned: Owned, requests: &Queue<Box<dyn Job>>, status: &Status) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut idle = true;
     loop {
-        let taken = if idle {
-            waiting.recv_many(&mut batch, BATCH).await
-        } else {
-            match tokio::time::timeout(IDLE, waiting.recv_many(&mut batch, BATCH)).await {
-                Ok(taken) => taken,
-                Err(_) => {
-                    checkpoint(&mut owned.tx.conn).await;
-                    idle = true;
-                    continue;
-                }
+        match requests.take(&mut batch, BATCH, (!idle).then_some(IDLE)) {
+            Taken::Some => {
+                serve(&mut owned, &mut batch, status);
+                idle = false;
             }
-        };
-        if taken == 0 {
-            break;
+            Taken::Nothing => {
+                checkpoint(&owned.tx.conn);
+                idle = true;
+            }
+            Taken::End => break,
         }
-        idle = false;
-        serve(&mut owned, &mut batch, &status).await;
     }
-    if let Err(error) = owned.tx.conn.close().await {
+    if let Err((_, error)) = owned.tx.conn.close() {
         tracing::warn!(%error, "the database did not close cleanly");
     }
     drop(owned.lock);
@@ -168,17 +158,19 @@ async fn run(mut owned: Owned, mut waiting: mpsc::Receiver<Box<dyn Job>>, status
 
 /// One batch: run, commit, note the place, wake, answer; in this order, so that nobody hears of what is
 /// not on disk.
-async fn serve(owned: &mut Owned, batch: &mut Vec<Box<dyn Job>>, status: &Status) {
+fn serve(owned: &mut Owned, batch: &mut Vec<Box<dyn Job>>, status: &Status) {
     if let Some(why) = status.failure.get() {
         batch.drain(..).for_each(|job| job.answer(Some(why)));
         return;
     }
     owned.tx.now = owned.clock.now();
-    match transact(&mut owned.tx, batch).await {
+    match transact(&mut owned.tx, batch) {
         Ok(effects) => {
-            status.commits.fetch_add(1, Ordering::Relaxed);
-            owned.place.advance(&effects);
-            owned.hub.tell(effects);
+            if let Some(effects) = effects {
+                status.commits.fetch_add(1, Ordering::Relaxed);
+                owned.place.advance(&effects);
+                owned.hub.tell(effects);
+            }
             batch.drain(..).for_each(|job| job.answer(None));
         }
         Err(Failed::Undone(why)) => {
@@ -194,58 +186,86 @@ async fn serve(owned: &mut Owned, batch: &mut Vec<Box<dyn Job>>, status: &Status
     }
 }
 
-async fn transact(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> Result<Effects, Failed> {
-    statement(&mut tx.conn, sql::BEGIN).await.map_err(|error| Failed::Undone(error.to_string()))?;
-    match run_all(tx, batch).await {
-        Ok(effects) => commit(&mut tx.conn).await.map(|()| effects),
-        Err(error) => undo(&mut tx.conn, error).await,
+/// What the transaction brought about; `None` where there was nothing to commit.
+fn transact(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> Result<Option<Effects>, Failed> {
+    statement(&tx.conn, sql::BEGIN).map_err(|error| Failed::Undone(error.to_string()))?;
+    let ran = match batch {
+        [alone] => run_alone(tx, alone.as_mut()),
+        many => run_all(tx, many).map(Some),
+    };
+    match ran {
+        Ok(Some(effects)) => commit(&tx.conn).map(|()| Some(effects)),
+        Ok(None) => Ok(None),
+        Err(error) => undo(&tx.conn, error),
     }
+}
+
+/// A request that shares its transaction with nobody needs no savepoint: it is undone with the transaction.
+fn run_alone(tx: &mut Tx, job: &mut dyn Job) -> Result<Option<Effects>, rusqlite::Error> {
+    let keep = job.run(tx);
+    let effects = tx.take_effects();
+    if keep {
+        return Ok(Some(effects));
+    }
+    // Where SQLite rolled back by itself there is nothing left to roll back.
+    if !tx.conn.is_autocommit() {
+        statement(&tx.conn, sql::ROLLBACK)?;
+    }
+    Ok(None)
 }
 
 /// Runs each request in a savepoint of its own: one that fails is undone alone. An error here means that
 /// SQLite gave up the whole transaction, as it does when the disk is full.
-async fn run_all(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> Result<Effects, sqlx::Error> {
+fn run_all(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> Result<Effects, rusqlite::Error> {
     let mut effects = Effects::default();
     for job in batch {
-        statement(&mut tx.conn, sql::SAVEPOINT).await?;
-        if job.run(tx).await {
-            effects.add(tx.take_effects());
+        statement(&tx.conn, sql::SAVEPOINT)?;
+        let keep = job.run(tx);
+        let of_request = tx.take_effects();
+        if keep {
+            effects.add(of_request);
         } else {
-            tx.take_effects();
-            statement(&mut tx.conn, sql::UNDO).await?;
+            statement(&tx.conn, sql::UNDO)?;
         }
-        statement(&mut tx.conn, sql::KEEP).await?;
+        statement(&tx.conn, sql::KEEP)?;
     }
     Ok(effects)
 }
 
-async fn commit(conn: &mut SqliteConnection) -> Result<(), Failed> {
-    let Err(error) = statement(conn, sql::COMMIT).await else { return Ok(()) };
+fn commit(conn: &Connection) -> Result<(), Failed> {
+    if conn.is_autocommit() {
+        return Err(Failed::Undone("SQLite gave the transaction up".to_owned()));
+    }
+    let Err(error) = statement(conn, sql::COMMIT) else { return Ok(()) };
     // Busy and full are refused before anything counts as written; of all else nothing is known.
     if matches!(primary_code(&error), Some(SQLITE_BUSY | SQLITE_FULL)) {
-        return undo(conn, error).await;
+        return undo(conn, error);
     }
     Err(Failed::Unknown(error.to_string()))
 }
 
-async fn undo<T>(conn: &mut SqliteConnection, error: sqlx::Error) -> Result<T, Failed> {
+fn undo<T>(conn: &Connection, error: rusqlite::Error) -> Result<T, Failed> {
     // Where SQLite rolled back by itself there is nothing left to roll back.
-    statement(conn, sql::ROLLBACK).await.ok();
+    statement(conn, sql::ROLLBACK).ok();
     Err(Failed::Undone(error.to_string()))
 }
 
-async fn checkpoint(conn: &mut SqliteConnection) {
-    if let Err(error) = statement(conn, sql::CHECKPOINT).await {
+fn checkpoint(conn: &Connection) {
+    if let Err(error) = statement(conn, sql::CHECKPOINT) {
         tracing::warn!(%error, "the log could not be moved into the database");
     }
 }
 
-async fn statement(conn: &mut SqliteConnection, sql: &'static str) -> Result<(), sqlx::Error> {
-    sqlx::query(sql).execute(conn).await.map(drop)
+/// Runs a statement whose rows, if it has any, nobody needs.
+fn statement(conn: &Connection, sql: &'static str) -> Result<(), rusqlite::Error> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
-const SQLITE_BUSY: u32 = 5;
-const SQLITE_FULL: u32 = 13;
+const SQLITE_BUSY: i32 = 5;
+const SQLITE_FULL: i32 = 13;
 
 fn stopped(why: &str) -> StoreError {
     StoreError::unavailable("writing to the SQLite file", why)
@@ -265,10 +285,9 @@ mod tests {
     async fn write_then(store: &SqliteStore, agent: &AgentId, n: usize) -> Result<(), StoreError> {
         let agent = agent.clone();
         let change = store.write(move |tx| {
-            Box::pin(async move {
-                tx.append(&agent, vec![NewEvent::plain("test", json!({ "n": n }))]).await?;
-                if n.is_multiple_of(2) { Ok(()) } else { Err(stopped("it failed after it wrote")) }
-            })
+            tx.append(&agent, vec![NewEvent::plain("test", json!({ "n": n }))]);
+            tx.write_events()?;
+            if n.is_multiple_of(2) { Ok(()) } else { Err(stopped("it failed after it wrote")) }
         });
         change.await
     }
@@ -297,6 +316,29 @@ mod tests {
         let written: Vec<_> = events.iter().map(|event| event.event.data["n"].clone()).collect();
         assert_eq!(written, (0..20).step_by(2).map(|n| json!(n)).collect::<Vec<_>>());
         assert_eq!(store.head(&andrew).await.unwrap().head, 0);
+        store.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_request_that_panics_is_undone_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("archibald.db");
+        let store = SqliteStore::open(path, SqliteOptions::default()).await.unwrap();
+        let nancy = AgentId::new("nancy").unwrap();
+        let of = nancy.clone();
+        let panics = store.write(move |tx| -> Result<(), StoreError> {
+            tx.append(&of, vec![NewEvent::plain("test", json!({}))]);
+            tx.write_events()?;
+            panic!("on purpose")
+        });
+        let (panicked, before, after) =
+            futures::join!(panics, write_then(&store, &nancy, 0), write_then(&store, &nancy, 2));
+        let StoreError::Unavailable { cause: Some(cause), .. } = panicked.unwrap_err() else { panic!() };
+        assert!(cause.to_string().contains("panicked"), "{cause}");
+        before.unwrap();
+        after.unwrap();
+        assert_eq!(store.head(&nancy).await.unwrap().head, 2, "what it wrote before is undone");
+        assert_eq!(store.failure(), None);
         store.close().await;
     }
 }

@@ -13,7 +13,7 @@ use archibald_core::id::AgentId;
 use archibald_core::port::{EventBus, EventRead, OperationStore, PendingOrderStore, ResetReason};
 use archibald_sqlite::{OpenError, SqliteOptions, SqliteStore};
 use archibald_testing::conformance::StoreUnderTest;
-use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
+use rusqlite::Connection;
 
 use child::{Child, enqueue};
 use common::{OnDisk, fresh};
@@ -29,12 +29,8 @@ async fn refused(path: &Path) -> OpenError {
     }
 }
 
-async fn sqlite(path: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
-}
-
-async fn run(path: &Path, script: &'static str) {
-    sqlx::raw_sql(script).execute(&mut sqlite(path).await).await.unwrap();
+fn run(path: &Path, script: &str) {
+    Connection::open(path).unwrap().execute_batch(script).unwrap();
 }
 
 #[tokio::test]
@@ -66,7 +62,7 @@ async fn files_of_others_are_left_as_they_are() {
     assert_eq!(fs::read(&text).unwrap(), b"dear diary");
 
     let foreign = folder.path().join("photos.db");
-    run(&foreign, "CREATE TABLE photos (name TEXT)").await;
+    run(&foreign, "CREATE TABLE photos (name TEXT)");
     let before = fs::read(&foreign).unwrap();
     assert!(matches!(refused(&foreign).await, OpenError::Foreign { .. }));
     assert_eq!(fs::read(&foreign).unwrap(), before);
@@ -76,7 +72,7 @@ async fn files_of_others_are_left_as_they_are() {
 async fn a_newer_schema() {
     let mut disk = fresh().await;
     disk.finish().await;
-    run(&disk.path(), "PRAGMA user_version = 99").await;
+    run(&disk.path(), "PRAGMA user_version = 99");
     let error = refused(&disk.path()).await;
     assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
 }
@@ -86,7 +82,7 @@ async fn a_schema_of_before_is_brought_up_to_date() {
     let mut disk = fresh().await;
     enqueue(&disk.store, "nancy", "before").await;
     disk.finish().await;
-    run(&disk.path(), "DROP TABLE pending_orders; PRAGMA user_version = 5").await;
+    run(&disk.path(), "DROP TABLE pending_orders; PRAGMA user_version = 5");
     disk.reopen().await;
     let nancy = AgentId::new("nancy").unwrap();
     assert_eq!(disk.store.waiting(&nancy, None, 10).await.unwrap().len(), 1);
@@ -150,6 +146,33 @@ async fn calls_after_the_end_are_refused() {
     assert!(disk.store.pause(&nancy.into(), "late", false).await.is_err());
     assert!(disk.store.paused().await.is_err());
     assert!(wakes.changed().await.is_err());
+}
+
+/// The store's threads are its own: what was handed over is done though the runtime of the caller has ended,
+/// and the file is let go of when the store is dropped.
+#[test]
+fn a_runtime_that_ends_takes_nothing_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archibald.db");
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let store = first.block_on(SqliteStore::open(&path, SqliteOptions::default())).unwrap();
+    first.block_on(async {
+        let mut call = store.enqueue(child::new_operation("nancy", "handed over"));
+        assert!(futures::poll!(&mut call).is_pending(), "one poll hands the request over");
+    });
+    drop(first);
+    let second = runtime();
+    second.block_on(async {
+        assert!(store.enqueue(child::new_operation("nancy", "handed over")).await.unwrap().replayed);
+        drop(store);
+        let mut opened = SqliteStore::open(&path, SqliteOptions::default()).await;
+        while matches!(opened, Err(OpenError::InUse { .. })) {
+            tokio::task::yield_now().await;
+            opened = SqliteStore::open(&path, SqliteOptions::default()).await;
+        }
+        opened.unwrap().close().await;
+    });
 }
 
 /// Puts a backup in the place of the database, as a person does.

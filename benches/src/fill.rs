@@ -10,9 +10,9 @@ use archibald_core::id::{AgentId, OperationKey, Target};
 use archibald_core::operation::Class;
 use archibald_core::port::LeaseRequest;
 use archibald_core::record::{Disposition, OperationRecord};
+use rusqlite::Connection;
 use serde_json::json;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::Failure;
 use crate::store::{At, Opened};
@@ -76,10 +76,9 @@ pub async fn fill(mut opened: Opened, backlog: &Backlog) -> Result<Opened, Failu
         }
         At::Sqlite(path) => {
             let reopen = opened.shut().await;
-            let mut file = SqliteConnectOptions::new().filename(path).connect().await?;
             let sql = Copying { backlog, template: &template, schema: "main", dialect: Dialect::Sqlite };
-            fill_sqlite(&mut file, &sql).await?;
-            file.close().await?;
+            // Nobody else has anything to do meanwhile.
+            fill_sqlite(&Connection::open(path)?, &sql)?;
             reopen.open().await
         }
         At::Memory(_) => {
@@ -293,15 +292,13 @@ async fn fill_postgres(database: &mut PgConnection, sql: &Copying<'_>, last: u64
     Ok(())
 }
 
-async fn fill_sqlite(file: &mut SqliteConnection, sql: &Copying<'_>) -> Result<(), Failure> {
-    let columns = "select name from pragma_table_info('operations')";
-    let columns: Vec<String> = sqlx::query_scalar(columns).fetch_all(&mut *file).await?;
+fn fill_sqlite(file: &Connection, sql: &Copying<'_>) -> Result<(), Failure> {
+    let mut columns = file.prepare("select name from pragma_table_info('operations')")?;
+    let columns: Vec<String> = columns.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for (from, to) in sql.chunks() {
-        sqlx::raw_sql(AssertSqlSafe(sql.operations("operations", &columns, from, to)))
-            .execute(&mut *file)
-            .await?;
+        file.execute_batch(&sql.operations("operations", &columns, from, to))?;
     }
-    sqlx::raw_sql(AssertSqlSafe(sql.agents("agents", ""))).execute(&mut *file).await?;
-    sqlx::raw_sql("pragma wal_checkpoint(truncate)").execute(&mut *file).await?;
+    file.execute_batch(&sql.agents("agents", ""))?;
+    file.execute_batch("pragma wal_checkpoint(truncate)")?;
     Ok(())
 }

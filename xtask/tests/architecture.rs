@@ -19,19 +19,20 @@ const XTASK: &str = "xtask";
 
 /// Who alone may name these crates (and those that begin like them). The benches ask the database itself what it
 /// had to do.
-const ONLY_IN: [(&str, &[&str]); 2] = [
+const ONLY_IN: [(&str, &[&str]); 3] = [
     ("chromiumoxide", &["archibald-browser"]),
-    ("sqlx", &["archibald-sqlite", "archibald-pg", "archibald-benches"]),
+    ("sqlx", &["archibald-pg", "archibald-benches"]),
+    ("rusqlite", &["archibald-sqlite", "archibald-benches"]),
 ];
 
 /// What must not be in the build of a crate, by whatever way.
 const OUT_OF_REACH: [(&str, &[&str]); 6] = [
-    (CORE, &["tokio", "sqlx", "axum", "hyper", "chromiumoxide", "rand"]),
-    ("archibald-runtime", &["sqlx", "axum", "chromiumoxide"]),
-    ("archibald-sqlite", &["axum", "chromiumoxide"]),
-    ("archibald-pg", &["axum", "chromiumoxide"]),
-    ("archibald-http", &["sqlx", "chromiumoxide"]),
-    (TESTING, &["sqlx", "chromiumoxide"]),
+    (CORE, &["tokio", "sqlx", "rusqlite", "axum", "hyper", "chromiumoxide", "rand"]),
+    ("archibald-runtime", &["sqlx", "rusqlite", "axum", "chromiumoxide"]),
+    ("archibald-sqlite", &["sqlx", "axum", "chromiumoxide"]),
+    ("archibald-pg", &["rusqlite", "axum", "chromiumoxide"]),
+    ("archibald-http", &["sqlx", "rusqlite", "chromiumoxide"]),
+    (TESTING, &["sqlx", "rusqlite", "chromiumoxide"]),
 ];
 
 #[test]
@@ -183,7 +184,7 @@ fn each_forbidden_arrow_is_named() {
         (&[(XTASK, CORE)], "xtask -> archibald-core ("),
         (
             &[("archibald-http", "sqlx")],
-            "archibald-http -> sqlx: only archibald-sqlite and archibald-pg and archibald-benches may",
+            "archibald-http -> sqlx: only archibald-pg and archibald-benches may",
         ),
         (&[("archibald-examples", "chromiumoxide_cdp")], "archibald-examples -> chromiumoxide_cdp: only"),
         (&[("archibald-new", CORE)], "archibald-new: has no place yet"),
