@@ -26,7 +26,7 @@ pub use self::event_bus::{
 };
 pub use self::operation_store::{
     AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, RowPage, RowQuery,
-    Survey, SurveyRequest,
+    Survey, SurveyRequest, TakenUp,
 };
 pub use self::operations::{EnqueueRequest, NotPreempted, Operations, Overview, Why};
 pub use self::pending_orders::{

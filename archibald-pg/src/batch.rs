@@ -132,11 +132,12 @@ impl Seen {
         needs.operation.is_none_or(|id| self.operations.contains_key(&(agent.clone(), id)))
     }
 
-    /// What is unfinished of the agent is counted where there may be too much for a new one: what runs is not in
-    /// the queue.
-    fn count_up_to(&self, new: &NewOperation) -> Option<i64> {
+    /// What is unfinished of the agent is counted for who asks, and where there may be too much for a new one: what
+    /// runs is not in the queue.
+    fn count_up_to(&self, new: &NewOperation, counts: bool) -> Option<i64> {
         let queued = self.streams.get(&new.agent).map_or(0, |place| place.queued);
-        (queued + 1 >= new.queue_limit).then(|| to_i64(new.queue_limit))
+        let may_be_none = counts && queued == 0;
+        (may_be_none || queued + 1 >= new.queue_limit).then(|| to_i64(new.queue_limit))
     }
 
     /// Everything of one call; `None` where it is left out.
@@ -198,6 +199,20 @@ impl Batch<'_> {
         if agents.is_empty() {
             return Ok(());
         }
+        self.try_lock_agents(&agents, seen).await?;
+        // What is not there is known of what was waited for alone.
+        let is_new = |agent: &AgentId, needs: &Needs<'_>| {
+            self.locks == Locks::Waited && needs.accept.is_some() && !seen.agents.contains_key(agent)
+        };
+        let new = names(all.iter().filter(|(agent, needs)| needs.agent && is_new(agent, needs)));
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.sql.agent_make.query().bind(&new).execute(&mut *self.tx).await?;
+        self.try_lock_agents(&new, seen).await
+    }
+
+    async fn try_lock_agents(&mut self, agents: &[String], seen: &mut Seen) -> Result<(), TxError> {
         let text = self.choose(&self.sql.group_agents, &self.sql.group_agents_waited);
         for row in text.query().bind(agents).fetch_all(&mut *self.tx).await? {
             let (name, mut agent) = (named(row.try_get("agent")?)?, agent_row(&row)?);
@@ -281,10 +296,12 @@ impl Batch<'_> {
         all: &[(AgentId, Needs<'_>)],
         seen: &mut Seen,
     ) -> Result<(), TxError> {
-        let new: Vec<_> = all.iter().filter_map(|(_, needs)| needs.accept).collect();
+        let (new, counts): (Vec<_>, Vec<_>) =
+            all.iter().filter_map(|(_, needs)| Some((needs.accept?, needs.counts))).unzip();
         if new.is_empty() {
             return Ok(());
         }
+        let counted = new.iter().zip(counts).map(|(new, counts)| seen.count_up_to(new, counts));
         let query = self
             .sql
             .group_standing
@@ -295,7 +312,7 @@ impl Batch<'_> {
             .bind(new.iter().map(|new| new.kind.to_string()).collect::<Vec<_>>())
             .bind(new.iter().map(|new| new.claim().map(ToString::to_string)).collect::<Vec<_>>())
             .bind(new.iter().map(|new| new.class == Class::Background).collect::<Vec<_>>())
-            .bind(new.iter().map(|new| seen.count_up_to(new)).collect::<Vec<_>>());
+            .bind(counted.collect::<Vec<_>>());
         for row in query.fetch_all(&mut *self.tx).await? {
             let standing = Standing {
                 of_key: decode_of(&row, "key_payload", "key_record")?,

@@ -28,6 +28,8 @@ pub(crate) struct Needs<'a> {
     pub(crate) stream: bool,
     /// What may stand in the way of a new operation.
     pub(crate) accept: Option<&'a NewOperation>,
+    /// What is unfinished of the agent is counted too.
+    pub(crate) counts: bool,
     /// What is where these rows are to be.
     pub(crate) rows: &'a [LocalRow],
     /// This pending order.

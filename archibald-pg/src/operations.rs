@@ -1,15 +1,16 @@
 use std::mem;
+use std::time::Duration;
 
 use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, FieldError, StoreError};
 use archibald_core::event::NewEvent;
-use archibald_core::id::{AgentId, EffectName, OperationId};
+use archibald_core::id::{AgentId, EffectName, OperationId, WorkerId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, NewOperation};
 use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
     AdminError, Enqueued, HandedOn, LeaseRequest, OperationFilter, OperationPage, OperationStore, RowPage,
-    RowQuery, Survey, SurveyRequest,
+    RowQuery, Survey, SurveyRequest, TakenUp,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -34,6 +35,17 @@ impl OperationStore for PgStore {
     async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
         let agent = new.agent.clone();
         self.call(How::repeatable("accepting an operation"), &agent, enqueuing(new, false)?).await
+    }
+
+    async fn enqueue_and_lease(
+        &self,
+        new: NewOperation,
+        worker: &WorkerId,
+        ttl: Duration,
+    ) -> Result<TakenUp, EnqueueError> {
+        let agent = new.agent.clone();
+        let ask = enqueuing_and_leasing(new, worker.clone(), ttl)?;
+        self.call(How::repeatable("accepting an operation"), &agent, ask).await
     }
 
     async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
@@ -274,9 +286,7 @@ pub(crate) fn enqueuing(
     new: NewOperation,
     needs_pending_order: bool,
 ) -> Result<Ask<(NewOperation, bool), Enqueued, EnqueueError>, EnqueueError> {
-    if let Some((pointer, detail)) = unstorable(&new.payload) {
-        return Err(EnqueueError::Invalid(vec![FieldError::new(pointer, detail)]));
-    }
+    check(&new)?;
     Ok(Ask {
         arguments: (new, needs_pending_order),
         needs: |(new, _)| Needs {
@@ -287,6 +297,32 @@ pub(crate) fn enqueuing(
         },
         decide: enqueue,
     })
+}
+
+fn enqueuing_and_leasing(
+    new: NewOperation,
+    worker: WorkerId,
+    ttl: Duration,
+) -> Result<Ask<(NewOperation, LeaseRequest), TakenUp, EnqueueError>, EnqueueError> {
+    check(&new)?;
+    let request = LeaseRequest { agent: new.agent.clone(), operation: new.id, worker, ttl };
+    Ok(Ask {
+        arguments: (new, request),
+        needs: |(new, _)| Needs {
+            agent: true,
+            stream: true,
+            accept: Some(new),
+            counts: true,
+            pending_order: new.pending_order(),
+            ..Needs::default()
+        },
+        decide: enqueue_and_lease,
+    })
+}
+
+fn check(new: &NewOperation) -> Result<(), EnqueueError> {
+    let Some((pointer, detail)) = unstorable(&new.payload) else { return Ok(()) };
+    Err(EnqueueError::Invalid(vec![FieldError::new(pointer, detail)]))
 }
 
 pub(crate) fn settling(
@@ -360,6 +396,34 @@ fn enqueue(
     (new, needs_pending_order): &(NewOperation, bool),
     mut found: Found,
 ) -> Result<(Enqueued, Writes), EnqueueError> {
+    accept(new, *needs_pending_order, &mut found)
+}
+
+/// The agent is locked too: what is free and has nothing else to do stays so.
+fn enqueue_and_lease(
+    (new, request): &(NewOperation, LeaseRequest),
+    mut found: Found,
+) -> Result<(TakenUp, Writes), EnqueueError> {
+    let has_nothing = found.standing.unfinished == Some(0);
+    let (enqueued, mut writes) = accept(new, false, &mut found)?;
+    let agent = found.agent.take().filter(|agent| agent.operation.is_none() && has_nothing);
+    let granted = agent.zip(writes.accepted.clone()).and_then(|(agent, record)| {
+        grant(request, agent, Some(Candidate { record, blocker: None }), found.now).ok()
+    });
+    let Some((leased, events)) = granted else { return Ok((TakenUp { enqueued, leased: None }, writes)) };
+    writes.accepted = Some(leased.record.clone());
+    writes.agent = Some(Holder::Is(leased.lease.clone()));
+    writes.runs = Some(Runs::Started(request.operation));
+    writes.wakes_workers = false;
+    writes.events.extend(events);
+    Ok((TakenUp { enqueued, leased: Some(leased) }, writes))
+}
+
+fn accept(
+    new: &NewOperation,
+    needs_pending_order: bool,
+    found: &mut Found,
+) -> Result<(Enqueued, Writes), EnqueueError> {
     let Standing { unfinished, position, .. } = found.standing;
     if let Some(record) = existing(new, mem::take(&mut found.standing))? {
         let replayed = !(found.maybe_done_before && record.operation.id == new.id);
@@ -368,7 +432,7 @@ fn enqueue(
     if unfinished.is_some_and(|unfinished| unfinished >= new.queue_limit) {
         return Err(EnqueueError::QueueFull { agent: new.agent.clone(), limit: new.queue_limit });
     }
-    let (pending_order, taken) = found.take_pending_order(new, *needs_pending_order)?;
+    let (pending_order, taken) = found.take_pending_order(new, needs_pending_order)?;
     let (record, mut events) = OperationRecord::accept(new.clone(), position, found.now);
     events.extend(taken);
     let accepted = Some(record.clone());

@@ -233,7 +233,10 @@ impl Writes {
         if let Some(record) = self.accepted {
             let operation = record.operation.clone();
             let (columns, payload) = Columns::of(record)?;
-            encoded.queued.push(Entry::of(&operation, &columns));
+            let entry = Entry::of(&operation, &columns);
+            if entry.is_queued {
+                encoded.queued.push(entry);
+            }
             encoded.accepted = Some((operation, columns, to_json("a payload", &payload)?));
         }
         for ((collection, id), doc) in self.rows.0 {

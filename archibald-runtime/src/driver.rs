@@ -5,20 +5,22 @@ mod reading;
 mod run;
 mod spread;
 mod sweeping;
+mod taking_up;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use archibald_core::id::{AgentId, OperationId};
+use archibald_core::id::{AgentId, OperationId, OperationKind};
 use archibald_core::lease::Lease;
+use archibald_core::operation::Class;
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
     AgentLock, BrowserPool, EventBus, OperationStore, PendingOrderStore, Why, WorkerWake, WorkerWakeups,
 };
 use archibald_core::schedule::Schedule;
-use archibald_core::scheduler::{Command, Input, Refusal, Scheduler, SchedulerCounts};
+use archibald_core::scheduler::{Command, Input, Refusal, Scheduler, SchedulerCounts, Ticket};
 use archibald_core::time::Timestamp;
 use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +34,8 @@ use self::reading::{Front, Reading};
 use self::run::{Ended, STORE_PAUSE};
 use self::spread::Spread;
 use self::sweeping::{Sweeping, Swept, say_goodbye};
+use self::taking_up::Promises;
+pub(crate) use self::taking_up::{Promise, take_up};
 use crate::calm::caught;
 use crate::clock::StoreClock;
 use crate::config::RuntimeConfig;
@@ -118,6 +122,19 @@ pub(crate) enum Message {
         operation: OperationId,
         answer: oneshot::Sender<Option<OperationId>>,
     },
+    /// Whether a new operation of an agent of whom nothing else waits would start at once.
+    WouldStart {
+        agent: AgentId,
+        kind: OperationKind,
+        class: Class,
+        answer: oneshot::Sender<Option<Promise>>,
+    },
+    /// It was accepted, and leased with that.
+    TakenUp {
+        ticket: Ticket,
+        fresh: Box<Fresh>,
+        promise: Promise,
+    },
     /// What was read of agents of whom something was heard.
     Read(Vec<Front>),
     /// A page of a sweep; none where it could not be read.
@@ -162,6 +179,7 @@ impl Worker {
             running: BTreeMap::new(),
             blockers: BTreeMap::new(),
             handed_on: BTreeMap::new(),
+            promises: Promises::default(),
             paused: BTreeMap::new(),
             forgets_at: Some(Instant::now()),
             reading: Reading::default(),
@@ -210,6 +228,7 @@ struct Driver {
     blockers: BTreeMap<AgentId, BTreeSet<OperationId>>,
     /// Leases that agents were handed on with, until the scheduler has decided.
     handed_on: BTreeMap<AgentId, Fresh>,
+    promises: Promises,
     /// What is paused, why, and whether that drains, as far as the scheduler was told.
     paused: BTreeMap<PauseScope, (String, bool)>,
     /// When it is looked for old operations again; `None` while it is.
@@ -254,8 +273,10 @@ impl Driver {
         inbox.close();
         let mut left = vec![];
         while let Some(message) = inbox.recv().await {
-            if let Message::Ended { ended, .. } = message {
-                left.extend(ended.next);
+            match message {
+                Message::Ended { ended, .. } => left.extend(ended.next),
+                Message::TakenUp { fresh, .. } => left.push(*fresh),
+                _ => {}
             }
         }
         let given_back = join_all(left.into_iter().map(|fresh| fresh.give_back(&self.shared)));
@@ -277,6 +298,10 @@ impl Driver {
                 let next = self.scheduler.goes_on_with(self.now(), &agent, operation);
                 let _ = answer.send(next.filter(|next| !self.is_beyond_what_is_known(&agent, *next)));
             }
+            Message::WouldStart { agent, kind, class, answer } => {
+                let _ = answer.send(self.would_start(&agent, &kind, class));
+            }
+            Message::TakenUp { ticket, fresh, promise } => self.taken_up(ticket, *fresh, promise),
             Message::Read(fronts) => self.read(fronts),
             Message::Swept(swept) => self.swept(swept.map(|swept| *swept)),
             Message::Forgotten { is_all } => self.forgotten(is_all),

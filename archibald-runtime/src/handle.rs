@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use archibald_core::error::{EnqueueError, StoreError};
 use archibald_core::id::{AgentId, OperationId, OperationKind, ScheduleName};
+use archibald_core::operation::NewOperation;
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
     AdminError, AgentLock, BrowserPool, Clock, CredentialProvider, EnqueueRequest, Enqueued, EventBus,
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use crate::behind;
 use crate::clock::{StoreClock, SystemClock};
 use crate::config::{ConfigError, RuntimeConfig};
-use crate::driver::{Message, Shared, Worker};
+use crate::driver::{Message, Shared, Worker, take_up};
 use crate::failpoint::{Failpoints, NoFailpoints};
 use crate::registry::{Action, Registry};
 use crate::renewal::Holdings;
@@ -205,6 +206,15 @@ impl Archibald {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// Has an operation stored, and started where that can be at once.
+    pub(crate) async fn take_in(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
+        let promise = if self.works.load(Relaxed) { self.shared.promise(&new).await } else { None };
+        match promise {
+            Some(promise) => take_up(self.shared.clone(), new, promise).await,
+            None => self.shared.store.enqueue(new).await,
+        }
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {

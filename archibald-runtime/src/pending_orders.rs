@@ -140,7 +140,7 @@ impl Archibald {
         let (kind, action) = self.action(&request)?;
         let Some((kept, id)) = self.to_submit(action, &request.payload) else {
             let new = self.checked(kind, action, request).await?;
-            return self.shared().store.enqueue(new).await;
+            return self.take_in(new).await;
         };
         let is_alone = request.payload.as_object().is_some_and(|fields| fields.len() == 1);
         let mut reading = 1;
@@ -161,7 +161,7 @@ impl Archibald {
             let accepted = match found {
                 Some(_) => kept.submit(new).await,
                 // A draft that somebody else keeps.
-                None => self.shared().store.enqueue(new).await,
+                None => self.take_in(new).await,
             };
             match accepted {
                 Err(EnqueueError::PendingOrderChanged(_)) if is_alone && reading < READINGS => reading += 1,

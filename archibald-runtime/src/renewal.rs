@@ -25,6 +25,10 @@ impl Holdings {
         self.held().remove(&(guard.lease.agent.clone(), guard.lease.token));
     }
 
+    pub(crate) fn has(&self, agent: &AgentId, token: FencingToken) -> bool {
+        self.held().contains_key(&(agent.clone(), token))
+    }
+
     fn all(&self) -> Vec<Arc<LeaseGuard>> {
         self.held().values().cloned().collect()
     }

@@ -72,7 +72,7 @@ pub(crate) fn held(tx: &mut Tx, lease: &Lease) -> Result<OperationRecord, FenceE
     record.ok_or(FenceError::Superseded)
 }
 
-fn lease(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseError> {
+pub(crate) fn lease(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseError> {
     let agent = tx.agent(&request.agent)?;
     grant(tx, request, agent)
 }
@@ -82,6 +82,15 @@ fn lease(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseError> {
 pub(crate) fn lease_next(tx: &mut Tx, request: LeaseRequest) -> Result<Leased, LeaseError> {
     let agent = tx.agent(&request.agent)?.map(|agent| AgentRow { held: None, ..agent });
     grant(tx, request, agent)
+}
+
+/// The lease, if it was granted: a refusal is no error of what it is part of.
+pub(crate) fn granted(lease: Result<Leased, LeaseError>) -> Result<Option<Leased>, StoreError> {
+    match lease {
+        Ok(leased) => Ok(Some(leased)),
+        Err(LeaseError::Store(error)) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 fn grant(tx: &mut Tx, request: LeaseRequest, agent: Option<AgentRow>) -> Result<Leased, LeaseError> {

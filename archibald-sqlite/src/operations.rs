@@ -1,13 +1,15 @@
+use std::time::Duration;
+
 use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, StoreError};
 use archibald_core::event::NewEvent;
-use archibald_core::id::{AgentId, EffectName, OperationId};
+use archibald_core::id::{AgentId, EffectName, OperationId, WorkerId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, NewOperation};
 use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
-    AdminError, Enqueued, HandedOn, LeaseError, LeaseRequest, OperationFilter, OperationPage, OperationStore,
-    RowPage, RowQuery, Survey, SurveyRequest,
+    AdminError, Enqueued, HandedOn, LeaseRequest, OperationFilter, OperationPage, OperationStore, RowPage,
+    RowQuery, Survey, SurveyRequest, TakenUp,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -16,7 +18,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::SqliteStore;
-use crate::lock::{held, lease_next};
+use crate::lock::{granted, held, lease, lease_next};
 use crate::pending_orders::Unfollowed;
 use crate::tx::Tx;
 
@@ -24,6 +26,17 @@ use crate::tx::Tx;
 impl OperationStore for SqliteStore {
     async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
         self.write(move |tx| enqueue(tx, new, false)).await
+    }
+
+    async fn enqueue_and_lease(
+        &self,
+        new: NewOperation,
+        worker: &WorkerId,
+        ttl: Duration,
+    ) -> Result<TakenUp, EnqueueError> {
+        let (agent, operation, worker) = (new.agent.clone(), new.id, worker.clone());
+        let request = LeaseRequest { agent, operation, worker, ttl };
+        self.write(move |tx| enqueue_and_lease(tx, new, request)).await
     }
 
     async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
@@ -254,6 +267,17 @@ pub(crate) fn enqueue(
     Ok(Enqueued { record, replayed: false })
 }
 
+fn enqueue_and_lease(tx: &mut Tx, new: NewOperation, request: LeaseRequest) -> Result<TakenUp, EnqueueError> {
+    let is_first = tx.unfinished(&new.agent, 1)? == 0;
+    let enqueued = enqueue(tx, new, false)?;
+    if !is_first || enqueued.replayed {
+        return Ok(TakenUp { enqueued, leased: None });
+    }
+    // Of whom nothing was known has a row from the first event on.
+    tx.write_events()?;
+    Ok(TakenUp { enqueued, leased: granted(lease(tx, request))? })
+}
+
 /// The operation that answers the request already.
 fn existing(tx: &mut Tx, new: &NewOperation) -> Result<Option<OperationRecord>, EnqueueError> {
     if let Some(record) = tx.by_key(&new.agent, new.key.as_str())? {
@@ -306,11 +330,7 @@ fn hand_on(
     next: OperationId,
 ) -> Result<HandedOn, FenceError> {
     let record = settle(tx, &held, settlement)?;
-    let next = match lease_next(tx, LeaseRequest::after(&held, next)) {
-        Ok(leased) => Some(leased),
-        Err(LeaseError::Store(error)) => return Err(error.into()),
-        Err(_) => None,
-    };
+    let next = granted(lease_next(tx, LeaseRequest::after(&held, next)))?;
     if next.is_none() {
         tx.end_lease(&held.agent)?;
     }

@@ -1,17 +1,17 @@
 //! A store whose surveys are noted: every page of a worker's sweeps is one.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, StoreError};
-use archibald_core::id::{AgentId, EffectName, OperationId};
+use archibald_core::id::{AgentId, EffectName, OperationId, WorkerId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, NewOperation};
 use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
     AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, RowPage, RowQuery,
-    Survey, SurveyRequest,
+    Survey, SurveyRequest, TakenUp,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -56,6 +56,15 @@ impl OperationStore for Noted {
 
     async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
         self.store.enqueue(new).await
+    }
+
+    async fn enqueue_and_lease(
+        &self,
+        new: NewOperation,
+        worker: &WorkerId,
+        ttl: Duration,
+    ) -> Result<TakenUp, EnqueueError> {
+        self.store.enqueue_and_lease(new, worker, ttl).await
     }
 
     async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {

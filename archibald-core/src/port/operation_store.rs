@@ -1,10 +1,12 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
 use super::Leased;
 use crate::effect::{Intent, IntentRequest, Receipt, Released};
 use crate::error::{EnqueueError, FenceError, FieldError, StoreError};
-use crate::id::{AgentId, Collection, EffectName, OperationId, OperationKind, Target};
+use crate::id::{AgentId, Collection, EffectName, OperationId, OperationKind, Target, WorkerId};
 use crate::lease::Lease;
 use crate::operation::{Class, IllegalChange, NewOperation};
 use crate::pause::{Pause, PauseScope};
@@ -21,6 +23,15 @@ pub struct Enqueued {
     /// Whether it existed before: the same key and payload, the same payload for a target that may have one
     /// such operation only, or a background operation of a kind of which one waits already.
     pub replayed: bool,
+}
+
+/// An accepted operation that may run already.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TakenUp {
+    /// As it was accepted, before it was leased.
+    pub enqueued: Enqueued,
+    /// Its lease; `None` where it has to wait, and for one that existed before.
+    pub leased: Option<Leased>,
 }
 
 /// Which operations of an agent to list, newest first.
@@ -151,6 +162,22 @@ pub trait OperationStore: Send + Sync {
     /// # Cancel safety
     /// A dropped call may have stored it; the same key again tells.
     async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError>;
+
+    /// As [`enqueue`](Self::enqueue), and in the same transaction the operation is leased to this worker for so long,
+    /// as [`AgentLock::lease`](super::AgentLock::lease) would, where it is new and due, its agent is free and nothing
+    /// else of the agent waits.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue).
+    ///
+    /// # Cancel safety
+    /// A dropped call may have stored and leased it; the lease ends by its time.
+    async fn enqueue_and_lease(
+        &self,
+        new: NewOperation,
+        worker: &WorkerId,
+        ttl: Duration,
+    ) -> Result<TakenUp, EnqueueError>;
 
     /// One operation of an agent; `None` also when it is another agent's.
     ///

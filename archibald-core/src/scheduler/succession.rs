@@ -2,7 +2,7 @@ use super::kept::Kept;
 use super::lane::{Lane, Run};
 use super::slab::{Key, NONE};
 use super::{Scheduler, Slots, stands};
-use crate::id::{AgentId, OperationId};
+use crate::id::{AgentId, OperationId, OperationKind};
 use crate::operation::{Class, Step};
 use crate::time::Timestamp;
 
@@ -33,6 +33,20 @@ impl Scheduler {
             && self.would_have_a_slot(run, class)
             && self.would_be_first(key, class, now);
         may.then_some(next)
+    }
+
+    /// Whether an operation that is due and the only one of its agent would start if it came now and so many others,
+    /// of which the same was said, have yet to come: then a store can lease it in the transaction that accepts it.
+    ///
+    /// A guess that changes nothing, as [`goes_on_with`](Self::goes_on_with).
+    #[must_use]
+    pub fn would_start(&self, agent: &AgentId, kind: &OperationKind, class: Class, others: usize) -> bool {
+        let is_free = |lane: Key| self.lanes[lane].is_idle() && !self.lanes[lane].is_parked();
+        !self.draining
+            && self.halted.is_none()
+            && !self.backlog.halts().any(|(paused, _)| paused == kind)
+            && self.lane_of(agent).is_none_or(is_free)
+            && self.slots.would_have_room_beside(others, class)
     }
 
     /// Class and position of what of the agent goes next, once what it runs is done: of what is known here, the
@@ -78,6 +92,13 @@ impl Scheduler {
 }
 
 impl Slots {
+    /// Whether a class had room if so many slots more of it were taken.
+    fn would_have_room_beside(&self, others: usize, class: Class) -> bool {
+        let mut then = self.clone();
+        (0..others.min(self.total())).for_each(|_| then.take(class));
+        then.has_room(class)
+    }
+
     /// Whether a class had room if a slot of another were free.
     fn would_have_room(&self, freed: Option<Class>, class: Class) -> bool {
         let mut then = self.clone();

@@ -4,7 +4,7 @@
 use archibald_core::id::{AgentId, OperationId};
 use archibald_core::operation::{Class, Step};
 use archibald_core::port::Why;
-use archibald_core::scheduler::{Command, Input, Scheduler, SchedulerConfig, SchedulerCounts};
+use archibald_core::scheduler::{Command, Input, Scheduler, SchedulerConfig, SchedulerCounts, Ticket};
 use archibald_core::time::Timestamp;
 
 use crate::model::Model;
@@ -28,7 +28,7 @@ impl Checked {
 
     /// Hands the input on and checks what comes of it.
     pub(crate) fn handle(&mut self, now: Timestamp, input: &Input) -> Result<Vec<Command>, String> {
-        let goes_on = self.goes_on(now, input);
+        let goes_on = self.goes_on(now, input).or_else(|| self.starts_alone(now, input));
         self.scheduler.handle(now, input.clone());
         let Some(model) = &mut self.model else {
             return Ok(std::iter::from_fn(|| self.scheduler.poll_command()).collect());
@@ -46,7 +46,7 @@ impl Checked {
             commands.iter().any(is_next)
         };
         if let Some(next) = goes_on.filter(|next| !starts(*next)) {
-            return Err(format!("the agent was to go on with {next}"));
+            return Err(format!("{next} was to start"));
         }
         self.check_counts()?;
         self.check_timeout(now)?;
@@ -59,6 +59,18 @@ impl Checked {
         let rings = self.scheduler.poll_timeout().is_some_and(|at| at <= now);
         let unblocks = self.model.as_ref().is_none_or(|model| model.blocks(agent, *operation));
         self.goes_on_with(now, agent, *operation).filter(|_| !rings && !unblocks)
+    }
+
+    /// What starts at once with this input, where no alarm changes that.
+    fn starts_alone(&self, now: Timestamp, input: &Input) -> Option<OperationId> {
+        let Input::Waiting(ticket) = input else { return None };
+        let rings = self.scheduler.poll_timeout().is_some_and(|at| at <= now);
+        let starts = self.would_start(ticket, 0) && ticket.at <= now && !rings;
+        starts.then_some(ticket.operation)
+    }
+
+    pub(crate) fn would_start(&self, ticket: &Ticket, others: usize) -> bool {
+        self.scheduler.would_start(&ticket.agent, &ticket.kind, ticket.class, others)
     }
 
     pub(crate) fn goes_on_with(

@@ -79,6 +79,27 @@ fn an_agent_goes_on_with_what_would_start_at_its_end() {
     story.settles(&running).starts(&third);
 }
 
+/// Its store may lease it while it accepts it.
+#[test]
+fn what_comes_alone_would_start_where_its_agent_and_a_slot_are_free() {
+    let mut story = slots(2);
+    let (first, second) = (order("nancy", 0), order("nancy", 1));
+    let other = order("andrew", 2);
+    assert!(story.would_start(&first, 1) && !story.would_start(&first, 2), "two slots");
+    story.comes(&first).starts(&first);
+    assert!(!story.would_start(&second, 0), "its agent is taken");
+    assert!(story.would_start(&other, 0) && !story.would_start(&other, 1), "a slot is left");
+    story.comes(&second.clone().due(9)).nothing();
+    story.settles(&first).nothing();
+    assert!(!story.would_start(&second, 0), "something of its agent waits");
+    story.pause("andrew", "locked").nothing();
+    assert!(!story.would_start(&other, 0), "paused");
+    story.resume("andrew").nothing();
+    assert!(story.would_start(&other, 0));
+    story.says(Input::Drain).nothing();
+    assert!(!story.would_start(&other, 0), "nothing starts any more");
+}
+
 /// Whether it would have a slot, or its agent is paused, is another question.
 #[test]
 fn what_goes_next_of_an_agent_is_the_first_that_is_due() {

@@ -135,6 +135,11 @@ impl Story {
         self.checked.goes_on_with(self.now, &running.agent, running.operation)
     }
 
+    /// Whether it would start if it came now, and so many others that were told so.
+    pub(crate) fn would_start(&self, ticket: &Ticket, others: usize) -> bool {
+        self.checked.would_start(ticket, others)
+    }
+
     /// The place of what goes next of the agent.
     pub(crate) fn goes_next(&self, agent: &str) -> Option<(Class, u64)> {
         self.checked.goes_next(self.now, &AgentId::new(agent).unwrap())

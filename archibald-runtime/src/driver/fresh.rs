@@ -43,7 +43,7 @@ impl Fresh {
 }
 
 /// Again and again until the store takes it, or it is somebody else's.
-async fn give_back(shared: &Shared, lease: &Lease) {
+pub(super) async fn give_back(shared: &Shared, lease: &Lease) {
     loop {
         match calm("handing back a lease", shared.lock.hand_back(lease)).await {
             Ok(()) | Err(FenceError::Superseded) => return,

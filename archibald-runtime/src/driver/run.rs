@@ -79,11 +79,16 @@ impl Driver {
         }
         self.input(ended.input);
         self.obey();
-        if let Some(fresh) = self.handed_on.remove(&agent) {
+        self.give_back_what_is_left(&agent);
+        self.look_further(agent);
+    }
+
+    /// A lease that the scheduler did not ask for after all.
+    pub(super) fn give_back_what_is_left(&mut self, agent: &AgentId) {
+        if let Some(fresh) = self.handed_on.remove(agent) {
             let shared = self.shared.clone();
             self.attempts.spawn(async move { fresh.give_back(&shared).await });
         }
-        self.look_further(agent);
     }
 }
 

@@ -27,7 +27,7 @@ impl Spread {
     }
 
     /// Whether the agent is this worker's, as far as anybody's.
-    fn is_own(&self, agent: &AgentId, worker: &WorkerId) -> bool {
+    pub(super) fn is_own(&self, agent: &AgentId, worker: &WorkerId) -> bool {
         owner_of(agent, &self.workers).is_none_or(|owner| owner == worker)
     }
 

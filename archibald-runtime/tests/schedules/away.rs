@@ -1,16 +1,17 @@
 //! A store that can be away: what is asked for then is answered when it is back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, StoreError};
-use archibald_core::id::{AgentId, EffectName, OperationId};
+use archibald_core::id::{AgentId, EffectName, OperationId, WorkerId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, NewOperation};
 use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
     AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, RowPage, RowQuery,
-    Survey, SurveyRequest,
+    Survey, SurveyRequest, TakenUp,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -37,6 +38,16 @@ impl OperationStore for Away {
     async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
         self.be_back().await;
         self.inner.enqueue(new).await
+    }
+
+    async fn enqueue_and_lease(
+        &self,
+        new: NewOperation,
+        worker: &WorkerId,
+        ttl: Duration,
+    ) -> Result<TakenUp, EnqueueError> {
+        self.be_back().await;
+        self.inner.enqueue_and_lease(new, worker, ttl).await
     }
 
     async fn list(&self, agent: &AgentId, filter: &OperationFilter) -> Result<OperationPage, StoreError> {

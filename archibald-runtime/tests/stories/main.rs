@@ -13,6 +13,7 @@ mod submit_order;
 mod succession;
 mod support;
 mod syncs;
+mod taking_up;
 mod update_customer;
 mod verb;
 mod window;

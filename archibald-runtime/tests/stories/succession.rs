@@ -15,7 +15,11 @@ async fn paused(house: &House) {
     house.archibald.pause(&agent("nancy").into(), "until all of it is there", false).await.unwrap();
 }
 
-async fn resumed(house: &House) {
+/// Once its worker knows of all that waits, which is so much.
+async fn resumed(house: &House, waiting: u64) {
+    while house.archibald.overview().await.unwrap().waiting.values().sum::<u64>() < waiting {
+        tokio::task::yield_now().await;
+    }
     house.archibald.resume(&agent("nancy").into()).await.unwrap();
 }
 
@@ -25,7 +29,7 @@ async fn the_end_of_one_and_the_start_of_the_next_are_one_moment() {
     paused(&house).await;
     let orders = [house.submit("nancy", "k1").await, house.submit("nancy", "k2").await];
     let sync = house.enqueue("nancy", "sync-customers", "k3", json!({})).await;
-    resumed(&house).await;
+    resumed(&house, 3).await;
     let mut last: Option<archibald_core::time::Timestamp> = None;
     for id in orders.into_iter().chain([sync]) {
         let record = house.finished("nancy", id).await;
@@ -45,7 +49,7 @@ async fn a_hand_on_whose_answer_is_lost_costs_nobody_anything() {
         let house = House::with_point(&Failpoint::armed(point.parse().unwrap(), file.clone()));
         paused(&house).await;
         let orders = [house.submit("nancy", "k1").await, house.submit("nancy", "k2").await];
-        resumed(&house).await;
+        resumed(&house, 2).await;
         for id in orders {
             let operation = house.finished("nancy", id).await.operation;
             assert_eq!((operation.state.name(), operation.attempts), ("completed", 1), "{point}");
@@ -72,7 +76,7 @@ impl Held {
         paused(&house).await;
         let order = house.submit("nancy", "k1").await;
         let sync = house.enqueue("nancy", "sync-customers", "k2", json!({})).await;
-        resumed(&house).await;
+        resumed(&house, 2).await;
         house.saw("nancy", sync, "operation.started").await;
         while !file.exists() {
             tokio::task::yield_now().await;

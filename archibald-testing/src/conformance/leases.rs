@@ -1,6 +1,8 @@
+use std::slice;
 use std::time::Duration;
 
 use archibald_core::error::FenceError;
+use archibald_core::id::WorkerId;
 use archibald_core::operation::{NewOperation, OperationState, Step};
 use archibald_core::pause::PauseScope;
 use archibald_core::port::LeaseError;
@@ -39,6 +41,71 @@ pub async fn one_lease_an_agent(under: &mut dyn StoreUnderTest) {
         assert_eq!(won[0].lease.expires_at, won[0].now + LONG);
         assert_eq!(won[0].record, ports.get(&won[0].record).await, "the record as of the lease");
     }
+}
+
+/// Accepted and leased are one commit, told in that order; the lease is like any other.
+pub async fn what_comes_alone_is_leased_as_it_is_accepted(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let worker = WorkerId::new("w").unwrap();
+    let mut last = None;
+    for key in ["1", "2"] {
+        let place = ports.head(&nancy).await;
+        let new = on_target(submit(&nancy, key), "order:7");
+        let taken = ports.store.enqueue_and_lease(new.clone(), &worker, LONG).await.unwrap();
+        let leased = taken.leased.expect("nothing stands in its way");
+        assert_eq!(available(&taken.enqueued.record), Some(Step::Act), "as it was accepted");
+        assert!(!taken.enqueued.replayed);
+        assert_eq!(leased.record, ports.get(&taken.enqueued.record).await);
+        assert_eq!(leased.record.operation.state.name(), "running");
+        assert!(last < Some(leased.lease.token), "a new token for every start");
+        assert_eq!((&leased.lease.worker, leased.lease.expires_at), (&worker, leased.now + LONG));
+        let events = ports.events_after(&nancy, place, 10).await;
+        assert_eq!(kinds(&events), ["operation.queued", "operation.started"]);
+        assert_eq!(ports.store.waiting(&nancy, None, 10).await.unwrap(), []);
+        let again = ports.store.enqueue_and_lease(new, &worker, LONG).await.unwrap();
+        assert_eq!((again.enqueued.replayed, again.leased), (true, None), "once");
+        assert_eq!(ports.lock.renew(slice::from_ref(&leased.lease)).await.unwrap().len(), 1);
+        ports.settle(&leased.lease, completed()).await;
+        last = Some(leased.lease.token);
+    }
+}
+
+/// What it would be refused for does not keep it from being accepted.
+pub async fn what_cannot_start_is_accepted_and_waits(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let worker = WorkerId::new("w").unwrap();
+    let waits = async |new: NewOperation, why: &str| {
+        let taken = ports.store.enqueue_and_lease(new, &worker, LONG).await.unwrap();
+        assert_eq!(taken.leased, None, "{why}");
+        assert_eq!(taken.enqueued.record, ports.get(&taken.enqueued.record).await);
+        taken.enqueued.record
+    };
+    let (first, lease) = ports.running(submit(&nancy, "1"), LONG).await;
+    let second = waits(submit(&nancy, "2"), "the agent is held").await;
+    ports.settle(&lease, completed()).await;
+    let third = waits(submit(&nancy, "3"), "something waits before it").await;
+    let tickets = ports.store.waiting(&nancy, None, 10).await.unwrap();
+    assert_eq!(
+        tickets.iter().map(|ticket| ticket.operation).collect::<Vec<_>>(),
+        [second.operation.id, third.operation.id]
+    );
+    for record in [second, third] {
+        let lease = ports.lease(&record, LONG).await;
+        ports.settle(&lease, completed()).await;
+    }
+    let run_at = Some(first.operation.created_at + LONG);
+    let later = waits(NewOperation { run_at, ..submit(&nancy, "4") }, "it is not due").await;
+    ports.store.cancel(&nancy, later.operation.id, "nancy").await.unwrap();
+    for scope in
+        [PauseScope::from(nancy.clone()), first.operation.kind.clone().into(), PauseScope::Everything]
+    {
+        ports.store.pause(&scope, "to look at it", false).await.unwrap();
+        let paused = waits(submit(&nancy, &format!("{scope:?}")), "it is paused").await;
+        ports.store.resume(&scope).await.unwrap();
+        ports.store.cancel(&nancy, paused.operation.id, "nancy").await.unwrap();
+    }
+    let free = ports.store.enqueue_and_lease(submit(&nancy, "5"), &worker, LONG).await.unwrap();
+    assert!(free.leased.is_some(), "nothing is left");
 }
 
 /// Every start takes a higher token, however the last one ended.

@@ -1,14 +1,15 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, StoreError};
-use archibald_core::id::{AgentId, EffectName, OperationId};
+use archibald_core::id::{AgentId, EffectName, OperationId, WorkerId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, NewOperation};
 use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
     AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, RowPage, RowQuery,
-    Survey, SurveyRequest,
+    Survey, SurveyRequest, TakenUp,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -32,6 +33,25 @@ impl OperationStore for Pointed {
             let enqueued = self.inner.enqueue(new).await;
             self.point.note_work(&agent);
             enqueued
+        };
+        self.point.around("store.enqueue", Some(&agent), call).await
+    }
+
+    /// With its lease only where the point is on this way: others lie on the longer one.
+    async fn enqueue_and_lease(
+        &self,
+        new: NewOperation,
+        worker: &WorkerId,
+        ttl: Duration,
+    ) -> Result<TakenUp, EnqueueError> {
+        if !self.point.is_of("store.enqueue") {
+            return Ok(TakenUp { enqueued: self.enqueue(new).await?, leased: None });
+        }
+        let agent = new.agent.clone();
+        let call = async {
+            let taken = self.inner.enqueue_and_lease(new, worker, ttl).await;
+            self.point.note_work(&agent);
+            taken
         };
         self.point.around("store.enqueue", Some(&agent), call).await
     }

@@ -1,15 +1,16 @@
 use std::ops::Bound;
+use std::time::Duration;
 
 use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
 use archibald_core::error::{EnqueueError, FenceError, StoreError};
 use archibald_core::event::NewEvent;
-use archibald_core::id::{AgentId, EffectName, OperationId};
+use archibald_core::id::{AgentId, EffectName, OperationId, WorkerId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, NewOperation};
 use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
     AdminError, Enqueued, HandedOn, LeaseError, LeaseRequest, OperationFilter, OperationPage, OperationStore,
-    RowPage, RowQuery, Survey, SurveyRequest,
+    RowPage, RowQuery, Survey, SurveyRequest, TakenUp,
 };
 use archibald_core::record::{Evidence, LocalRow, OperationRecord, Resolution, Settlement};
 use archibald_core::scheduler::Ticket;
@@ -24,6 +25,26 @@ use super::{Agent, MemoryStore, State};
 impl OperationStore for MemoryStore {
     async fn enqueue(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
         self.write(|state, now| enqueue(state, new, false, now))
+    }
+
+    async fn enqueue_and_lease(
+        &self,
+        new: NewOperation,
+        worker: &WorkerId,
+        ttl: Duration,
+    ) -> Result<TakenUp, EnqueueError> {
+        self.write(|state, now| {
+            let agent = state.agent(&new.agent);
+            let is_first = agent.held.is_none() && agent.waiting.is_empty();
+            let enqueued = enqueue(state, new, false, now)?;
+            if enqueued.replayed || !is_first {
+                return Ok(TakenUp { enqueued, leased: None });
+            }
+            let operation = &enqueued.record.operation;
+            let (agent, worker) = (operation.agent.clone(), worker.clone());
+            let request = LeaseRequest { agent, operation: operation.id, worker, ttl };
+            Ok(TakenUp { leased: lease(state, &request, now).ok(), enqueued })
+        })
     }
 
     async fn get(&self, agent: &AgentId, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {

@@ -163,7 +163,10 @@ impl House {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, story).await.unwrap_or_else(|_| panic!("no {kind} of {id}"))
+        match tokio::time::timeout(PATIENCE, story).await {
+            Ok(event) => event,
+            Err(_) => panic!("no {kind} of {id} among {:#?}", self.events(who).await),
+        }
     }
 
     pub(crate) async fn events(&self, who: &str) -> Vec<Event> {
