@@ -164,9 +164,10 @@ impl Reader {
                 }
             };
             self.stage = match (self.stage, &frame) {
-                (Stage::Greet | Stage::Wait, _) => Stage::Read,
+                // After a word of progress too, or who reports without a pause would keep all else back.
+                (Stage::Greet | Stage::Wait, _) | (Stage::Told, Some(_)) => Stage::Read,
                 (Stage::Read, Some(Frame::Batch { events, .. })) if self.fills_a_batch(events) => Stage::Read,
-                (Stage::Read, _) | (Stage::Told, Some(_)) => Stage::Told,
+                (Stage::Read, _) => Stage::Told,
                 (Stage::Told, None) => Stage::Wait,
             };
             if let Some(frame) = frame {
