@@ -129,7 +129,7 @@ impl Plan {
             strikes: 12,
             bug: None,
             bound: Duration::from_secs(30),
-            heartbeat: if seed % 3 == 2 { Duration::from_millis(150) } else { SELDOM },
+            heartbeat: if seed % 2 == 1 { Duration::from_millis(150) } else { SELDOM },
             program: None,
         }
     }
@@ -213,7 +213,9 @@ impl<'a> Run<'a> {
         let stage = Arc::new(Stage::new(agents.clone(), ledger, faults.clone(), apart));
         let (heartbeat, program) = (plan.heartbeat, plan.program.clone());
         let setting = Setting { home: plan.home(), agents, heartbeat, faults, program };
-        let trouble = Trouble::start(stage.clone(), setting, floors.clone(), plan.chance(TROUBLE)).await?;
+        let trouble =
+            Trouble::start(stage.clone(), setting, floors.clone(), plan.chance(TROUBLE), plan.changes)
+                .await?;
         let quiet = CancellationToken::new();
         let mut run = Self { plan, stage, trouble, devices: vec![], following: vec![], quiet, book };
         (0..plan.devices).for_each(|number| run.employ(number, &floors));

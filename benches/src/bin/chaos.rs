@@ -38,7 +38,7 @@ struct Options {
     /// Be a server of this database instead
     #[arg(long, hide = true)]
     serve: Option<String>,
-    #[arg(long, hide = true, default_value_t = 15_000)]
+    #[arg(long, hide = true, default_value_t = 3_600_000)]
     heartbeat_ms: u64,
 }
 

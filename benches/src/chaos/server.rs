@@ -176,12 +176,18 @@ impl Server {
 
     /// Everything stops where it stands: connections, statements, the listener.
     pub(crate) async fn kill(mut self) -> Result<(), Failure> {
-        self.up.hands = None;
+        let hands = self.up.hands.take();
         match &mut self.body {
-            Body::Threads(runtime) => match runtime.take() {
-                Some(runtime) => Ok(spawn_blocking(move || runtime.shutdown_timeout(LET_GO)).await?),
-                None => Ok(()),
-            },
+            Body::Threads(runtime) => {
+                if let Some(runtime) = runtime.take() {
+                    spawn_blocking(move || runtime.shutdown_timeout(LET_GO)).await?;
+                }
+                // Its threads are its own, and whoever still has it in hand would keep the file.
+                if let Some(Hands { open: Open::Sqlite(store), .. }) = hands {
+                    store.close().await;
+                }
+                Ok(())
+            }
             Body::Process(process) => Ok(process.kill().await?),
         }
     }

@@ -82,6 +82,8 @@ pub(crate) struct Trouble {
     pub(crate) chance: Chance,
     pub(crate) server: Option<Server>,
     pub(crate) struck: BTreeMap<&'static str, u64>,
+    /// So many changes are made.
+    until: u64,
     backups: u64,
 }
 
@@ -91,9 +93,10 @@ impl Trouble {
         setting: Setting,
         floors: Arc<Floors>,
         chance: Chance,
+        until: u64,
     ) -> Result<Self, Failure> {
         let struck = BTreeMap::new();
-        let mut trouble = Self { stage, setting, floors, chance, server: None, struck, backups: 0 };
+        let mut trouble = Self { stage, setting, floors, chance, server: None, struck, until, backups: 0 };
         trouble.serve().await?;
         Ok(trouble)
     }
@@ -196,7 +199,8 @@ impl Trouble {
         }
         // Some more is written that the backup does not have.
         let done = *stage.done.borrow();
-        stage.done.subscribe().wait_for(|now| *now >= done + 20).await?;
+        let enough = (done + 20).min(self.until);
+        stage.done.subscribe().wait_for(|now| *now >= enough).await?;
         let _gate = stage.gate.write().await;
         audit(&stage).await?;
         self.end().await?;
