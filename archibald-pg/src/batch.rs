@@ -195,25 +195,22 @@ impl Batch<'_> {
     }
 
     async fn lock_agents(&mut self, all: &[(AgentId, Needs<'_>)], seen: &mut Seen) -> Result<(), TxError> {
-        let agents = names(all.iter().filter(|(_, needs)| needs.agent));
+        let needed = names(all.iter().filter(|(_, needs)| needs.agent));
+        let text = self.choose(&self.sql.group_agents, &self.sql.group_agents_waited);
+        self.lock_agents_by(text, needed, seen).await?;
+        let wanted = names(all.iter().filter(|(_, needs)| needs.agent_if_free));
+        self.lock_agents_by(&self.sql.group_agents, wanted, seen).await
+    }
+
+    async fn lock_agents_by(
+        &mut self,
+        text: &Statement,
+        agents: Vec<String>,
+        seen: &mut Seen,
+    ) -> Result<(), TxError> {
         if agents.is_empty() {
             return Ok(());
         }
-        self.try_lock_agents(&agents, seen).await?;
-        // What is not there is known of what was waited for alone.
-        let is_new = |agent: &AgentId, needs: &Needs<'_>| {
-            self.locks == Locks::Waited && needs.accept.is_some() && !seen.agents.contains_key(agent)
-        };
-        let new = names(all.iter().filter(|(agent, needs)| needs.agent && is_new(agent, needs)));
-        if new.is_empty() {
-            return Ok(());
-        }
-        self.sql.agent_make.query().bind(&new).execute(&mut *self.tx).await?;
-        self.try_lock_agents(&new, seen).await
-    }
-
-    async fn try_lock_agents(&mut self, agents: &[String], seen: &mut Seen) -> Result<(), TxError> {
-        let text = self.choose(&self.sql.group_agents, &self.sql.group_agents_waited);
         for row in text.query().bind(agents).fetch_all(&mut *self.tx).await? {
             let (name, mut agent) = (named(row.try_get("agent")?)?, agent_row(&row)?);
             if agent.ends.is_some_and(|ends| ends <= agent.now) {
@@ -271,9 +268,15 @@ impl Batch<'_> {
             return Ok(());
         }
         // In the order of locks: who has a counter has a lease row.
-        for statement in [&self.sql.agent_make, &self.sql.stream_make] {
-            statement.query().bind(&new).execute(&mut *self.tx).await?;
-        }
+        self.sql.agent_make.query().bind(&new).execute(&mut *self.tx).await?;
+        let is_wanted = |agent: &AgentId, needs: &Needs<'_>| {
+            needs.agent_if_free
+                && !seen.agents.contains_key(agent)
+                && new.iter().any(|new| *new == agent.as_str())
+        };
+        let wanted = names(all.iter().filter(|(agent, needs)| is_wanted(agent, needs)));
+        self.lock_agents_by(&self.sql.group_agents, wanted, seen).await?;
+        self.sql.stream_make.query().bind(&new).execute(&mut *self.tx).await?;
         self.try_lock_streams(&new, seen).await
     }
 

@@ -18,6 +18,8 @@ use crate::writes::{Encoded, Found, Writes};
 pub(crate) struct Needs<'a> {
     /// The agent's lease row.
     pub(crate) agent: bool,
+    /// The same if nobody else has locked it.
+    pub(crate) agent_if_free: bool,
     /// This operation.
     pub(crate) operation: Option<OperationId>,
     /// Who goes before that one on its target.

@@ -24,6 +24,8 @@ pub(crate) struct Hub {
     pub(crate) untold: Notify,
     /// What other processes tell is heard.
     pub(crate) listening: AtomicBool,
+    /// A heartbeat was told since anything was heard.
+    pub(crate) unheard: AtomicBool,
 }
 
 impl Default for Hub {
@@ -33,6 +35,7 @@ impl Default for Hub {
             state: Mutex::default(),
             untold: Notify::new(),
             listening: AtomicBool::new(false),
+            unheard: AtomicBool::new(false),
         }
     }
 }

@@ -1,4 +1,5 @@
 use std::mem;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
@@ -83,6 +84,9 @@ impl OperationStore for PgStore {
     async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
         let told =
             request.beat.as_ref().and_then(|_| of_heartbeat(&self.inner.hub, &self.inner.options.schema));
+        if told.is_some() {
+            self.inner.hub.unheard.store(true, Ordering::Relaxed);
+        }
         let (how, asked) = (Reads::within(UNANSWERED), (request.clone(), told));
         let read = self.read_as(how, "a survey", asked, |conn, sql, (request, told)| {
             read::survey(conn, sql, request, told.as_ref()).boxed()
@@ -309,7 +313,7 @@ fn enqueuing_and_leasing(
     Ok(Ask {
         arguments: (new, request),
         needs: |(new, _)| Needs {
-            agent: true,
+            agent_if_free: true,
             stream: true,
             accept: Some(new),
             counts: true,
@@ -399,7 +403,7 @@ fn enqueue(
     accept(new, *needs_pending_order, &mut found)
 }
 
-/// The agent is locked too: what is free and has nothing else to do stays so.
+/// The agent is locked too, if nobody else has it: what is free and has nothing else to do stays so.
 fn enqueue_and_lease(
     (new, request): &(NewOperation, LeaseRequest),
     mut found: Found,

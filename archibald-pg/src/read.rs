@@ -91,8 +91,7 @@ fn tickets(texts: Vec<String>) -> Result<Vec<Ticket>, StoreError> {
     texts.iter().map(|text| from_json("a ticket", text)).collect()
 }
 
-/// All in one statement.
-/// A page of a survey; `told` is what it notifies of on which channel.
+/// A page of a survey, all in one statement; `told` is what it notifies of on which channel.
 pub(crate) async fn survey(
     conn: &mut PgConnection,
     sql: &Sql,

@@ -2,7 +2,7 @@
 //!
 //! A notification is a hint and carries no data: who is woken reads the log. It is sent after the commit and
 //! outside its transaction, several commits in one, because a commit with a notification takes a lock that
-//! the whole database shares.
+//! the whole database shares. A worker's heartbeat alone, one statement every half a minute, is one itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -168,9 +168,14 @@ impl Ear {
             // The other ways to receive hide that the connection was lost.
             match timeout(QUIET, listener.try_recv()).await {
                 Ok(received) => match received? {
-                    Some(notification) => heard(&self.hub, notification.payload()),
+                    Some(notification) => {
+                        self.hub.unheard.store(false, Ordering::Relaxed);
+                        heard(&self.hub, notification.payload());
+                    }
                     None => return Ok(()),
                 },
+                // A heartbeat was told and not heard: what is listened to here is not what is told any more.
+                Err(_) if self.hub.unheard.swap(false, Ordering::Relaxed) => return Ok(()),
                 // A network that forgot the connection tells nobody.
                 Err(_) => answered(listener.execute("select 1")).await.map(|_| ())?,
             }
@@ -179,7 +184,7 @@ impl Ear {
 
     /// Whether what is told on another connection is heard on this one.
     async fn try_out(&self, listener: &mut PgListener) -> Result<(), Deaf> {
-        let test = format!("{}{}", to_ourselves(&self.hub), Uuid::now_v7().simple());
+        let test = format!("{} {TEST}{}", self.hub.id.simple(), Uuid::now_v7().simple());
         let notify = self.sql.notify.query().bind(self.channel.clone()).bind(vec![test.clone()]);
         alone(&self.pool, &self.sql, UNANSWERED, notify).await?;
         let heard_it = async {
@@ -254,13 +259,11 @@ fn place(row: &PgRow) -> Option<(Uuid, i64)> {
     Some((row.try_get("epoch").ok()?, row.try_get("head").ok()?))
 }
 
-/// What a heartbeat says on which channel, where we listen: then it is known that we are still told.
+/// What a heartbeat says on which channel, where we listen: by whom it is, and nothing to anybody. Where it is not heard
+/// here either, we are not told any more.
 pub(crate) fn of_heartbeat(hub: &Hub, schema: &str) -> Option<(String, String)> {
-    hub.listening.load(Ordering::Relaxed).then(|| (channel(schema), to_ourselves(hub)))
-}
-
-fn to_ourselves(hub: &Hub) -> String {
-    format!("{} {TEST}", hub.id.simple())
+    let listens = hub.listening.load(Ordering::Relaxed);
+    listens.then(|| (channel(schema), hub.id.simple().to_string()))
 }
 
 /// As the schema, so that stores in different schemas do not wake each other.
@@ -334,7 +337,8 @@ mod tests {
         here.committed_survey();
         payloads(&here.take_news(), here.id).iter().for_each(|payload| heard(&there, payload));
         assert_eq!(worker.next().now_or_never(), Some(Ok(WorkerWake::Survey)));
-        heard(&there, &to_ourselves(&here));
+        heard(&there, &here.id.simple().to_string());
+        heard(&there, &format!("{} {TEST}", here.id.simple()));
         assert_eq!(worker.next().now_or_never(), None);
     }
 }

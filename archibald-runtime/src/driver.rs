@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     pub(crate) holdings: Arc<Holdings>,
     pub(crate) draining: AtomicBool,
+    /// Operations that are being accepted and leased.
+    pub(crate) accepting: TaskTracker,
     pub(crate) inbox: mpsc::UnboundedSender<Message>,
 }
 
@@ -106,7 +108,7 @@ impl Shared {
 }
 
 /// What the driver loop is told. The channel is bounded by what sends into it: attempts (slots), one
-/// reader, one sweep, and people.
+/// reader, one sweep, and whoever asks from outside, who waits for the answer.
 pub(crate) enum Message {
     Input(Input),
     EffectOpen(Lease),
@@ -200,14 +202,23 @@ impl Worker {
         self.shared.draining.store(true, Relaxed);
         self.shared.tell(Input::Drain);
         self.attempts.close();
+        self.shared.accepting.close();
         self.recurring.end().await;
         let until = Instant::now() + limit;
-        let whole = timeout_at(until, self.attempts.wait()).await.is_ok();
+        let under_way = async {
+            self.shared.accepting.wait().await;
+            self.attempts.wait().await;
+        };
+        let whole = timeout_at(until, under_way).await.is_ok();
         self.stop.cancel();
         let _ = self.renewal.await;
         // What the last attempts were handed on to is given back.
         let _ = timeout_at(until, self.driver).await;
-        whole && timeout_at(until, self.attempts.wait()).await.is_ok()
+        let given_back = async {
+            self.attempts.wait().await;
+            self.shared.accepting.wait().await;
+        };
+        whole && timeout_at(until, given_back).await.is_ok()
     }
 
     /// Stops at once, as a crash would: nothing is settled, no lease is renewed or given back. For tests.
@@ -298,6 +309,7 @@ impl Driver {
                 let next = self.scheduler.goes_on_with(self.now(), &agent, operation);
                 let _ = answer.send(next.filter(|next| !self.is_beyond_what_is_known(&agent, *next)));
             }
+            Message::WouldStart { answer, .. } if answer.is_closed() => {}
             Message::WouldStart { agent, kind, class, answer } => {
                 let _ = answer.send(self.would_start(&agent, &kind, class));
             }

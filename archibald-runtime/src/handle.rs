@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use archibald_core::error::{EnqueueError, StoreError};
@@ -15,8 +15,10 @@ use archibald_core::record::{Evidence, OperationRecord, Resolution};
 use archibald_core::schedule::Schedule;
 use archibald_core::scheduler::{Input, Scheduler, SchedulerConfig};
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use crate::behind;
 use crate::clock::{StoreClock, SystemClock};
@@ -62,7 +64,8 @@ pub struct Archibald {
     shared: Arc<Shared>,
     credentials: Arc<dyn CredentialProvider>,
     inbox: Arc<Mutex<Option<mpsc::UnboundedReceiver<Message>>>>,
-    works: Arc<AtomicBool>,
+    /// Where the worker runs, once it does.
+    works: Arc<OnceLock<Handle>>,
 }
 
 /// Puts an [`Archibald`] together.
@@ -159,13 +162,14 @@ impl Builder {
             stats: Stats::default(),
             holdings: Arc::new(Holdings::default()),
             draining: AtomicBool::new(false),
+            accepting: TaskTracker::new(),
             inbox: sender,
         };
         Ok(Archibald {
             shared: Arc::new(shared),
             credentials: self.ports.credentials,
             inbox: Arc::new(Mutex::new(Some(receiver))),
-            works: Arc::new(AtomicBool::new(false)),
+            works: Arc::default(),
         })
     }
 }
@@ -199,7 +203,7 @@ impl Archibald {
     pub fn start(&self) -> Option<Worker> {
         let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let scheduler = Scheduler::new(scheduler_config(&self.shared.config)).ok()?;
-        self.works.store(true, Relaxed);
+        self.works.set(Handle::current()).ok();
         let recurring = Recurring::start(self.clone());
         Some(Worker::start(self.shared.clone(), scheduler, inbox, recurring))
     }
@@ -210,24 +214,23 @@ impl Archibald {
 
     /// Has an operation stored, and started where that can be at once.
     pub(crate) async fn take_in(&self, new: NewOperation) -> Result<Enqueued, EnqueueError> {
-        let promise = if self.works.load(Relaxed) { self.shared.promise(&new).await } else { None };
-        match promise {
-            Some(promise) => take_up(self.shared.clone(), new, promise).await,
-            None => self.shared.store.enqueue(new).await,
+        if let Some(worker) = self.works.get()
+            && let Some(promise) = self.shared.promise(&new).await
+        {
+            return take_up(self.shared.clone(), worker, new, promise).await;
         }
+        self.shared.store.enqueue(new).await
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
-        if !self.works.load(Relaxed) {
-            return None;
-        }
+        self.works.get()?;
         let (answer, answered) = oneshot::channel();
         self.shared.inbox.send(question(answer)).ok()?;
         answered.await.ok()
     }
 
     fn tell(&self, input: Input) {
-        if self.works.load(Relaxed) {
+        if self.works.get().is_some() {
             self.shared.tell(input);
         }
     }

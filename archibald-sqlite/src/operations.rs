@@ -253,6 +253,19 @@ pub(crate) fn enqueue(
     new: NewOperation,
     needs_pending_order: bool,
 ) -> Result<Enqueued, EnqueueError> {
+    let enqueued = accept(tx, new, needs_pending_order)?;
+    wake_for(tx, &enqueued);
+    Ok(enqueued)
+}
+
+/// What is new may run.
+fn wake_for(tx: &mut Tx, enqueued: &Enqueued) {
+    if !enqueued.replayed {
+        tx.wake_workers(&enqueued.record.operation.agent);
+    }
+}
+
+fn accept(tx: &mut Tx, new: NewOperation, needs_pending_order: bool) -> Result<Enqueued, EnqueueError> {
     if let Some(record) = existing(tx, &new)? {
         return Ok(Enqueued { record, replayed: true });
     }
@@ -263,19 +276,22 @@ pub(crate) fn enqueue(
     let (record, mut events) = OperationRecord::accept(new, tx.next_position(), tx.now);
     events.extend(taken);
     tx.insert(&record, events)?;
-    tx.wake_workers(&record.operation.agent);
     Ok(Enqueued { record, replayed: false })
 }
 
 fn enqueue_and_lease(tx: &mut Tx, new: NewOperation, request: LeaseRequest) -> Result<TakenUp, EnqueueError> {
     let is_first = tx.unfinished(&new.agent, 1)? == 0;
-    let enqueued = enqueue(tx, new, false)?;
-    if !is_first || enqueued.replayed {
-        return Ok(TakenUp { enqueued, leased: None });
+    let enqueued = accept(tx, new, false)?;
+    let mut leased = None;
+    if is_first && !enqueued.replayed {
+        // Of whom nothing was known has a row from the first event on.
+        tx.write_events()?;
+        leased = granted(lease(tx, request))?;
     }
-    // Of whom nothing was known has a row from the first event on.
-    tx.write_events()?;
-    Ok(TakenUp { enqueued, leased: granted(lease(tx, request))? })
+    if leased.is_none() {
+        wake_for(tx, &enqueued);
+    }
+    Ok(TakenUp { enqueued, leased })
 }
 
 /// The operation that answers the request already.

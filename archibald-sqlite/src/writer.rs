@@ -247,7 +247,11 @@ fn commit(conn: &Connection) -> Result<(), Failed> {
 fn undo<T>(conn: &Connection, error: rusqlite::Error) -> Result<T, Failed> {
     // Where SQLite rolled back by itself there is nothing left to roll back.
     statement(conn, sql::ROLLBACK).ok();
-    Err(Failed::Undone(error.to_string()))
+    match conn.is_autocommit() {
+        true => Err(Failed::Undone(error.to_string())),
+        // No transaction could begin on it any more.
+        false => Err(Failed::Unknown(error.to_string())),
+    }
 }
 
 fn checkpoint(conn: &Connection) {

@@ -156,12 +156,12 @@ impl Failpoint {
         }
     }
 
-    /// Whether this is the point, for this agent, for the first time. Says so in the file.
     /// Whether this call has the point that is armed.
     fn is_of(&self, call: &str) -> bool {
         self.spec.point.name.strip_prefix(call).is_some_and(|side| side.starts_with('.'))
     }
 
+    /// Whether this is the point, for this agent, for the first time. Says so in the file.
     fn strikes(&self, name: &str, agent: Option<&AgentId>) -> bool {
         let ours = self.is_watched(agent) && self.spec.point.name == name;
         if !ours || self.struck.swap(true, SeqCst) {

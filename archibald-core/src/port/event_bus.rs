@@ -117,7 +117,7 @@ pub trait EventBus: Send + Sync {
     /// Cancel safe: it only reads.
     async fn head(&self, agent: &AgentId) -> Result<Head, StoreError>;
 
-    /// What follows a place, at most `limit` events. Never a partial replay.
+    /// What follows a place, at most `limit` events; fewer only up to the end of the log. Never a partial replay.
     ///
     /// # Errors
     /// [`StoreError`].

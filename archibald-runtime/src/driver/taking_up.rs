@@ -1,25 +1,23 @@
 //! New operations that start at once: leased in the transaction that accepts them.
 
-use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use archibald_core::error::{EnqueueError, StoreError};
-use archibald_core::id::{AgentId, OperationId, OperationKind};
+use archibald_core::id::{AgentId, FencingToken, OperationId, OperationKind};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, NewOperation, OperationState};
 use archibald_core::port::{Enqueued, TakenUp};
+use archibald_core::record::OperationRecord;
 use archibald_core::scheduler::{Input, Ticket};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::fresh::{Fresh, give_back};
+use super::run::STORE_PAUSE;
 use super::{Driver, Message, SUCCESSION, Shared};
 use crate::calm::calm;
-
-/// How long an acceptance goes on after who asked for it has left.
-const UNDER_WAY: Duration = Duration::from_secs(5);
 
 /// Room for an operation that is being accepted. It counts until it is dropped.
 pub(crate) struct Promise {
@@ -51,39 +49,39 @@ impl Shared {
         self.inbox.send(Message::WouldStart { agent, kind, class, answer }).ok()?;
         timeout(SUCCESSION, promise).await.ok()?.ok()?
     }
+
+    /// The token under which an operation runs for this worker, without its knowledge.
+    fn holds_unknown(&self, record: &OperationRecord) -> Option<FencingToken> {
+        let OperationState::Running { token, worker, .. } = &record.operation.state else { return None };
+        let is_unknown = *worker == self.config.worker && !self.holdings.has(&record.operation.agent, *token);
+        is_unknown.then_some(*token)
+    }
 }
 
-/// Accepts an operation and leases it, if it may. Whatever becomes of the caller, what is leased is run or given back.
+/// Accepts an operation and leases it, if it may, in a task of the worker's: whatever becomes of the caller, what is
+/// leased is run or given back.
 pub(crate) async fn take_up(
     shared: Arc<Shared>,
+    worker: &Handle,
     new: NewOperation,
     promise: Promise,
 ) -> Result<Enqueued, EnqueueError> {
-    let (answer, answered) = oneshot::channel();
-    tokio::spawn(async move {
-        let mut answer = answer;
-        let taken = accept(&shared, new, promise, &mut answer).await;
-        // Who left does not need it.
-        answer.send(taken).ok();
-    });
-    answered.await.unwrap_or_else(|ended| Err(unavailable(ended)))
+    let accepting = shared.accepting.clone();
+    let accepted = accepting.spawn_on(async move { accept(&shared, new, promise).await }, worker);
+    let ended = |ended| Err(StoreError::unavailable("accepting an operation", ended).into());
+    accepted.await.unwrap_or_else(ended)
 }
 
-async fn accept(
-    shared: &Arc<Shared>,
-    new: NewOperation,
-    promise: Promise,
-    answer: &mut Answer,
-) -> Result<Enqueued, EnqueueError> {
+async fn accept(shared: &Arc<Shared>, new: NewOperation, promise: Promise) -> Result<Enqueued, EnqueueError> {
     let (agent, operation, asked) = (new.agent.clone(), new.id, Instant::now());
     let config = &shared.config;
-    let taken = tokio::select! {
-        taken = shared.store.enqueue_and_lease(new, &config.worker, config.lease) => taken,
-        () = has_left(answer) => Err(unavailable("who asked for it has left")),
-    };
+    let taken = shared.store.enqueue_and_lease(new, &config.worker, config.lease);
+    let taken = calm("accepting an operation", taken).await;
     if is_unknown(&taken) {
-        let shared = shared.clone();
-        tokio::spawn(async move { give_back_what_was_taken(&shared, &agent, operation).await });
+        let asking = shared.clone();
+        shared.accepting.spawn(async move {
+            let _ = timeout(asking.config.lease, give_back_what_was_taken(&asking, &agent, operation)).await;
+        });
     }
     let TakenUp { enqueued, leased } = taken?;
     let Some((leased, ticket)) = leased.zip(enqueued.record.ticket()) else { return Ok(enqueued) };
@@ -91,22 +89,9 @@ async fn accept(
     let told = shared.inbox.send(Message::TakenUp { ticket, fresh, promise });
     if let Err(SendError(Message::TakenUp { fresh, .. })) = told {
         // Nobody is left to run it.
-        let shared = shared.clone();
-        tokio::spawn(async move { fresh.give_back(&shared).await });
+        fresh.give_back(shared).await;
     }
     Ok(enqueued)
-}
-
-type Answer = oneshot::Sender<Result<Enqueued, EnqueueError>>;
-
-/// What is under way has a while to end when nobody waits for it any more.
-async fn has_left(answer: &mut Answer) {
-    answer.closed().await;
-    sleep(UNDER_WAY).await;
-}
-
-fn unavailable(why: impl Into<Box<dyn Error + Send + Sync>>) -> EnqueueError {
-    StoreError::unavailable("accepting an operation", why).into()
 }
 
 /// Whether it may have been leased without an answer that says so.
@@ -121,21 +106,22 @@ fn is_unknown(taken: &Result<TakenUp, EnqueueError>) -> bool {
     }
 }
 
-/// What this worker holds without knowing of it.
+/// What this worker holds without knowing of it. It is asked for until the store answers, and again a moment later:
+/// a lease that is being taken just now is known of then.
 async fn give_back_what_was_taken(shared: &Shared, agent: &AgentId, operation: OperationId) {
-    let Ok(Some(record)) = calm("reading an operation", shared.store.get(agent, operation)).await else {
-        return;
-    };
-    let (worker, ttl) = (shared.config.worker.clone(), shared.config.lease);
-    match &record.operation.state {
-        OperationState::Running { token, worker: by, .. }
-            if *by == worker && !shared.holdings.has(agent, *token) =>
-        {
+    let mut seen = None;
+    loop {
+        let Ok(found) = calm("reading an operation", shared.store.get(agent, operation)).await else {
+            sleep(STORE_PAUSE).await;
+            continue;
+        };
+        let Some(token) = found.and_then(|record| shared.holds_unknown(&record)) else { return };
+        if seen.replace(token) == Some(token) {
+            let (agent, worker, ttl) = (agent.clone(), shared.config.worker.clone(), shared.config.lease);
             let expires_at = shared.clock.now() + ttl;
-            let lease = Lease { agent: agent.clone(), operation, token: *token, worker, expires_at, ttl };
-            let _ = timeout(ttl, give_back(shared, &lease)).await;
+            return give_back(shared, &Lease { agent, operation, token, worker, expires_at, ttl }).await;
         }
-        _ => {}
+        sleep(STORE_PAUSE).await;
     }
 }
 

@@ -20,6 +20,10 @@ use archibald_testing::memory::MemoryStore;
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// How long it takes what it was asked to accept and lease.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Away for those who enqueue and those who list; nothing else is asked for by schedules.
 pub(crate) struct Away {
@@ -46,7 +50,8 @@ impl OperationStore for Away {
         worker: &WorkerId,
         ttl: Duration,
     ) -> Result<TakenUp, EnqueueError> {
-        self.be_back().await;
+        let back = timeout(PATIENCE, self.be_back()).await;
+        back.map_err(|elapsed| StoreError::unavailable("accepting an operation", elapsed))?;
         self.inner.enqueue_and_lease(new, worker, ttl).await
     }
 

@@ -36,14 +36,16 @@ impl OperationStore for MemoryStore {
         self.write(|state, now| {
             let agent = state.agent(&new.agent);
             let is_first = agent.held.is_none() && agent.waiting.is_empty();
-            let enqueued = enqueue(state, new, false, now)?;
-            if enqueued.replayed || !is_first {
-                return Ok(TakenUp { enqueued, leased: None });
-            }
+            let enqueued = accept(state, new, false, now)?;
             let operation = &enqueued.record.operation;
             let (agent, worker) = (operation.agent.clone(), worker.clone());
             let request = LeaseRequest { agent, operation: operation.id, worker, ttl };
-            Ok(TakenUp { leased: lease(state, &request, now).ok(), enqueued })
+            let may = is_first && !enqueued.replayed;
+            let leased = may.then(|| lease(state, &request, now).ok()).flatten();
+            if leased.is_none() {
+                wake_for(state, &enqueued);
+            }
+            Ok(TakenUp { enqueued, leased })
         })
     }
 
@@ -287,6 +289,24 @@ pub(super) fn enqueue(
     needs_pending_order: bool,
     now: Timestamp,
 ) -> Result<Enqueued, EnqueueError> {
+    let enqueued = accept(state, new, needs_pending_order, now)?;
+    wake_for(state, &enqueued);
+    Ok(enqueued)
+}
+
+/// What is new may run.
+fn wake_for(state: &mut State, enqueued: &Enqueued) {
+    if !enqueued.replayed {
+        state.wake_workers(&enqueued.record.operation.agent);
+    }
+}
+
+fn accept(
+    state: &mut State,
+    new: NewOperation,
+    needs_pending_order: bool,
+    now: Timestamp,
+) -> Result<Enqueued, EnqueueError> {
     if let Some(record) = existing(state.agent(&new.agent), &new)? {
         return Ok(Enqueued { record, replayed: true });
     }
@@ -295,7 +315,6 @@ pub(super) fn enqueue(
     let (record, mut events) = OperationRecord::accept(new, state.next_position(), now);
     events.extend(taken);
     state.write(record.clone(), events, now);
-    state.wake_workers(&agent);
     Ok(Enqueued { record, replayed: false })
 }
 
