@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use archibald_core::event::Progress;
+use archibald_core::id::{AgentId, OperationId};
 use archibald_core::port::EventBus;
 use archibald_http::{Frame, StreamConfig, Subscription};
 use archibald_testing::memory::MemoryStore;
@@ -101,6 +102,33 @@ async fn more_than_a_frame_takes_is_told_frame_by_frame_without_a_wake_up() {
     assert_eq!(sizes, [3, 3, 1]);
 }
 
+fn reading(agent: &AgentId, operation: OperationId, done: u64) -> Progress {
+    let (step, text) = ("reading".to_owned(), String::new());
+    Progress { agent: agent.clone(), operation, step, done, total: 1000, text }
+}
+
+/// A device that takes longer for a frame than until the next word of progress is due.
+#[tokio::test(start_paused = true)]
+async fn reports_without_a_pause_keep_nothing_back() {
+    let door = Door::default();
+    let bus = Bus::of(&door.store);
+    let nancy = agent("nancy");
+    let id = door.submit(&nancy, "k").await;
+    door.start(&nancy, id).await;
+    let mut subscription = follow(&bus);
+    assert_eq!(names(&mut subscription, 2).await, ["hello", "snapshot"]);
+    let mut told = vec![];
+    for done in 1..10 {
+        bus.publish_progress(reading(&nancy, id, done));
+        if done == 5 {
+            door.submit(&nancy, "another").await;
+        }
+        told.extend(names(&mut subscription, 1).await);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert_eq!(told.iter().position(|name| *name == "batch"), Some(4), "{told:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn progress_is_thinned_to_four_a_second_and_ends_with_the_latest() {
     let door = Door::default();
@@ -112,15 +140,7 @@ async fn progress_is_thinned_to_four_a_second_and_ends_with_the_latest() {
     assert_eq!(names(&mut subscription, 2).await, ["hello", "snapshot"]);
     let publisher = tokio::spawn(async move {
         for done in 1..=1000 {
-            let (step, text) = ("reading".to_owned(), String::new());
-            bus.publish_progress(Progress {
-                agent: nancy.clone(),
-                operation: id,
-                step,
-                done,
-                total: 1000,
-                text,
-            });
+            bus.publish_progress(reading(&nancy, id, done));
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     });
