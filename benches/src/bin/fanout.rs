@@ -93,6 +93,8 @@ struct Live {
     most_events_per_s: f64,
     most_deliveries_per_s: f64,
     most_p99_ms: Option<f64>,
+    /// Of the idle ones; `null` where that part was left out, or was of another store.
+    bytes_per_connection: Option<u64>,
     load: f64,
 }
 
@@ -151,15 +153,15 @@ async fn run(options: &Options) -> Result<(), Failure> {
     for (number, store) in options.store.iter().enumerate() {
         let place = Place::find(store)?;
         for transport in options.transports.iter().copied() {
-            let run = Run { options, place: &place, transport };
+            let mut run = Run { options, place: &place, transport, bytes_per_connection: None };
+            if options.parts.contains(&Part::Idle) && number == 0 {
+                run.bytes_per_connection = Some(run.idle(most).await?);
+            }
             if options.parts.contains(&Part::Live) {
                 run.live(false).await?;
                 if matches!(place, Place::Private(_) | Place::Given(_)) {
                     run.live(true).await?;
                 }
-            }
-            if options.parts.contains(&Part::Idle) && number == 0 {
-                run.idle(most).await?;
             }
             if options.parts.contains(&Part::Stalled) && number == 0 {
                 run.stalled().await?;
@@ -174,6 +176,8 @@ struct Run<'a> {
     options: &'a Options,
     place: &'a Place,
     transport: Transport,
+    /// Of those that are idle, where that was asked for.
+    bytes_per_connection: Option<u64>,
 }
 
 impl Run<'_> {
@@ -186,7 +190,7 @@ impl Run<'_> {
     }
 
     async fn live(&self, across: bool) -> Result<(), Failure> {
-        let Self { options, place, transport } = self;
+        let Self { options, place, transport, .. } = self;
         eprintln!("live: {transport:?} on {}, across processes: {across}", place.name());
         let mut stage = Stage::set(place, options.agents, self.devices(), across).await?;
         // Connections are made and statements prepared before it counts.
@@ -235,12 +239,14 @@ impl Run<'_> {
             most_events_per_s: a_second(most.committed.len() as f64, most),
             most_deliveries_per_s: a_second(most.deliveries() as f64, most),
             most_p99_ms: most.delays(all, |event| event.at).percentile(99),
+            bytes_per_connection: self.bytes_per_connection,
             load: rounded(load),
         }
     }
 
-    async fn idle(&self, most: usize) -> Result<(), Failure> {
-        let Self { options, place, transport } = self;
+    /// What a connection costs, in bytes.
+    async fn idle(&self, most: usize) -> Result<u64, Failure> {
+        let Self { options, place, transport, .. } = self;
         let wanted = options.connections;
         let devices = wanted.min(most);
         if devices < wanted {
@@ -260,6 +266,7 @@ impl Run<'_> {
         let used = stage.used().await?.since(&before);
         let load = busy.of_others(used.all);
         stage.strike().await?;
+        let bytes_per_connection = grown.saturating_sub(memory) / (devices - first).max(1) as u64;
         let line = Idle {
             part: "idle",
             store: place.name(),
@@ -268,16 +275,16 @@ impl Run<'_> {
             devices,
             devices_wanted: wanted,
             server_mb: rounded(grown as f64 / 1e6),
-            bytes_per_connection: grown.saturating_sub(memory) / (devices - first).max(1) as u64,
+            bytes_per_connection,
             server_cpu_percent: rounded(used.server * 100.0 / options.seconds.max(1) as f64),
             load: rounded(load),
         };
         println!("{}", serde_json::to_string(&line)?);
-        Ok(())
+        Ok(bytes_per_connection)
     }
 
     async fn stalled(&self) -> Result<(), Failure> {
-        let Self { options, place, transport } = self;
+        let Self { options, place, transport, .. } = self;
         eprintln!("stalled: {transport:?} on {}", place.name());
         let mut stage = Stage::set(place, options.agents, self.devices() + options.stalled, false).await?;
         stage.connect(*transport, options.agents, self.devices(), false).await?;
