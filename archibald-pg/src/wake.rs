@@ -30,7 +30,7 @@ const GATHER: Duration = Duration::from_millis(5);
 const RECONNECT: Duration = Duration::from_millis(200);
 /// After how long without a notification it is seen whether any could come: a worker's heartbeats are heard by itself,
 /// so that where one works as it does by default nobody has to ask.
-const QUIET: Duration = Duration::from_secs(75);
+const QUIET: Duration = Duration::from_secs(40);
 /// How long a new listener waits for what it told itself.
 const DEAF: Duration = Duration::from_secs(10);
 /// Who listens to nothing looks for pauses and other workers with every so manieth look at the logs.

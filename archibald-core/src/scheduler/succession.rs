@@ -46,7 +46,7 @@ impl Scheduler {
             && self.halted.is_none()
             && !self.backlog.halts().any(|(paused, _)| paused == kind)
             && self.lane_of(agent).is_none_or(is_free)
-            && self.slots.would_have_room_beside(others, class)
+            && self.slots.would_have_room(None, others, class)
     }
 
     /// Class and position of what of the agent goes next, once what it runs is done: of what is known here, the
@@ -76,7 +76,7 @@ impl Scheduler {
     /// Whether there is room once the run has given its slot back.
     fn would_have_a_slot(&self, run: &Run, next: Class) -> bool {
         let freed = (run.step != Step::Commit).then_some(run.class);
-        self.slots.would_have_room(freed, next)
+        self.slots.would_have_room(freed, 0, next)
     }
 
     /// Whether nobody stands before the lane, with the turn that it would have. One in its second half may be over
@@ -92,19 +92,13 @@ impl Scheduler {
 }
 
 impl Slots {
-    /// Whether a class had room if so many slots more of it were taken.
-    fn would_have_room_beside(&self, others: usize, class: Class) -> bool {
-        let mut then = self.clone();
-        (0..others.min(self.total())).for_each(|_| then.take(class));
-        then.has_room(class)
-    }
-
-    /// Whether a class had room if a slot of another were free.
-    fn would_have_room(&self, freed: Option<Class>, class: Class) -> bool {
+    /// Whether a class had room if a slot of another were free, and so many more of it were taken.
+    fn would_have_room(&self, freed: Option<Class>, others: usize, class: Class) -> bool {
         let mut then = self.clone();
         if let Some(freed) = freed {
             then.give_back(freed);
         }
+        (0..others.min(self.total())).for_each(|_| then.take(class));
         then.has_room(class)
     }
 }
