@@ -225,21 +225,18 @@ impl Scene {
 impl Device {
     fn hear(&mut self, event: &Event) {
         let (Some(id), Some(state)) = (event.event.operation, text(event, "state")) else { return };
-        let place = self.operations.iter().position(|listed| listed.id == id);
-        let mut listed = place.and_then(|place| self.operations.remove(place)).unwrap_or_else(|| Listed {
-            id,
-            kind: text(event, "kind").unwrap_or_default(),
-            state: String::new(),
-            step: None,
-            order: None,
-        });
+        // By their age and not by when they were heard of: one device may have come later than the other.
+        let place = self.operations.partition_point(|listed| listed.id > id);
+        if self.operations.get(place).is_none_or(|listed| listed.id != id) {
+            let kind = text(event, "kind").unwrap_or_default();
+            self.operations.insert(place, Listed { id, kind, state: String::new(), step: None, order: None });
+        }
+        let listed = &mut self.operations[place];
         listed.step = text(event, "step").filter(|_| state == "running");
         listed.state = state;
         if let Some(order) = event.event.data.get("result").and_then(|result| result["order"].as_str()) {
             listed.order = Some(order.to_owned());
         }
-        let place = place.unwrap_or(0).min(self.operations.len());
-        self.operations.insert(place, listed);
         self.operations.truncate(LISTED);
     }
 }
@@ -300,6 +297,19 @@ mod tests {
         let seat = &value["agents"]["nancy"];
         assert_eq!((&seat["waiting"], &seat["done"], &seat["running"]), (&json!(1), &json!(1), &Value::Null));
         assert!(scene.is_busy());
+    }
+
+    #[test]
+    fn a_device_that_came_later_lists_the_same() {
+        let events = [(1, "available"), (2, "available"), (1, "running")];
+        let mut scene = scene();
+        for (device, from) in [(TABLET, 0), (PHONE, 1)] {
+            for (number, state) in &events[from..] {
+                scene.hear(heard(device, *number, state, json!({ "kind": "submit-order", "state": state })));
+            }
+        }
+        let value = serde_json::to_value(&scene).unwrap();
+        assert_eq!(value["devices"]["tablet"], value["devices"]["phone"]);
     }
 
     #[test]
