@@ -49,8 +49,8 @@ use crate::stats::Stats;
 const FORGET: u32 = 100;
 /// Logs that are pruned in one go.
 const PRUNE: u32 = 16;
-/// How long an attempt that ends waits for word of what its agent goes on with.
-const SUCCESSION: Duration = Duration::from_millis(20);
+/// How long is waited for a guess of the scheduler: of what an agent goes on with, or whether it would start something.
+const GUESS: Duration = Duration::from_millis(20);
 /// How often it is looked for old operations.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
@@ -95,10 +95,15 @@ impl Shared {
     /// What the agent may be handed on to at the end of this lease. Nothing waits long for it: without it the
     /// agent is freed, and leased again.
     pub(crate) async fn goes_on_with(&self, lease: &Lease) -> Option<OperationId> {
-        let (answer, next) = oneshot::channel();
         let (agent, operation) = (lease.agent.clone(), lease.operation);
-        self.inbox.send(Message::GoesOnWith { agent, operation, answer }).ok()?;
-        tokio::time::timeout(SUCCESSION, next).await.ok()?.ok()?
+        self.guess(|answer| Message::GoesOnWith { agent, operation, answer }).await
+    }
+
+    /// A guess of the scheduler; none where it does not come at once.
+    async fn guess<T>(&self, question: impl FnOnce(oneshot::Sender<Option<T>>) -> Message) -> Option<T> {
+        let (answer, guess) = oneshot::channel();
+        self.inbox.send(question(answer)).ok()?;
+        tokio::time::timeout(GUESS, guess).await.ok()?.ok()?
     }
 
     /// Tells the scheduler; without effect when no worker runs in this process.

@@ -5,6 +5,7 @@ use archibald_core::id::{FencingToken, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::OperationState;
 use archibald_core::port::{Guard, Leased};
+use archibald_core::record::OperationRecord;
 use tokio::time::Instant;
 
 use super::Shared;
@@ -62,11 +63,18 @@ pub(super) async fn give_back_what_followed(shared: &Shared, ended: &Lease, next
         return;
     };
     let followed = FencingToken(ended.token.0 + 1);
-    match &record.operation.state {
-        OperationState::Running { token, worker, .. } if *token == followed && *worker == ended.worker => {
-            let lease = Lease { operation: next, token: followed, ..ended.clone() };
-            let _ = tokio::time::timeout(ended.ttl, give_back(shared, &lease)).await;
+    if shared.token_in(&record) == Some(followed) {
+        let lease = Lease { operation: next, token: followed, ..ended.clone() };
+        let _ = tokio::time::timeout(ended.ttl, give_back(shared, &lease)).await;
+    }
+}
+
+impl Shared {
+    /// The token under which this worker runs an operation, as the store has it.
+    pub(super) fn token_in(&self, record: &OperationRecord) -> Option<FencingToken> {
+        match &record.operation.state {
+            OperationState::Running { token, worker, .. } if *worker == self.config.worker => Some(*token),
+            _ => None,
         }
-        _ => {}
     }
 }

@@ -74,17 +74,17 @@ impl Driver {
             self.reading.settled(operation);
             self.sweeping.settled(operation);
         }
-        if let Some(fresh) = ended.next {
-            self.handed_on.insert(agent.clone(), fresh);
-        }
-        self.input(ended.input);
-        self.obey();
-        self.give_back_what_is_left(&agent);
+        self.decide_with(&agent, ended.next, ended.input);
         self.look_further(agent);
     }
 
-    /// A lease that the scheduler did not ask for after all.
-    pub(super) fn give_back_what_is_left(&mut self, agent: &AgentId) {
+    /// The scheduler decides while a lease of the agent is at hand; one that it does not ask for is given back.
+    pub(super) fn decide_with(&mut self, agent: &AgentId, fresh: Option<Fresh>, input: Input) {
+        if let Some(fresh) = fresh {
+            self.handed_on.insert(agent.clone(), fresh);
+        }
+        self.input(input);
+        self.obey();
         if let Some(fresh) = self.handed_on.remove(agent) {
             let shared = self.shared.clone();
             self.attempts.spawn(async move { fresh.give_back(&shared).await });

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 
 use archibald_core::error::{EnqueueError, StoreError};
-use archibald_core::id::{AgentId, FencingToken, OperationId, OperationKind};
+use archibald_core::id::{AgentId, OperationId, OperationKind};
 use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, NewOperation, OperationState};
 use archibald_core::port::{Enqueued, TakenUp};
-use archibald_core::record::OperationRecord;
 use archibald_core::scheduler::{Input, Ticket};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::SendError;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::fresh::{Fresh, give_back};
 use super::run::STORE_PAUSE;
-use super::{Driver, Message, SUCCESSION, Shared};
+use super::{Driver, Message, Shared};
 use crate::calm::calm;
 
 /// Room for an operation that is being accepted. It counts until it is dropped.
@@ -44,17 +42,8 @@ impl Shared {
         if new.run_at.is_some() || self.is_draining() {
             return None;
         }
-        let (answer, promise) = oneshot::channel();
         let (agent, kind, class) = (new.agent.clone(), new.kind.clone(), new.class);
-        self.inbox.send(Message::WouldStart { agent, kind, class, answer }).ok()?;
-        timeout(SUCCESSION, promise).await.ok()?.ok()?
-    }
-
-    /// The token under which an operation runs for this worker, without its knowledge.
-    fn holds_unknown(&self, record: &OperationRecord) -> Option<FencingToken> {
-        let OperationState::Running { token, worker, .. } = &record.operation.state else { return None };
-        let is_unknown = *worker == self.config.worker && !self.holdings.has(&record.operation.agent, *token);
-        is_unknown.then_some(*token)
+        self.guess(|answer| Message::WouldStart { agent, kind, class, answer }).await
     }
 }
 
@@ -115,7 +104,8 @@ async fn give_back_what_was_taken(shared: &Shared, agent: &AgentId, operation: O
             sleep(STORE_PAUSE).await;
             continue;
         };
-        let Some(token) = found.and_then(|record| shared.holds_unknown(&record)) else { return };
+        let token = found.and_then(|record| shared.token_in(&record));
+        let Some(token) = token.filter(|token| !shared.holdings.has(agent, *token)) else { return };
         if seen.replace(token) == Some(token) {
             let (agent, worker, ttl) = (agent.clone(), shared.config.worker.clone(), shared.config.lease);
             let expires_at = shared.clock.now() + ttl;
@@ -136,9 +126,6 @@ impl Driver {
     pub(super) fn taken_up(&mut self, ticket: Ticket, fresh: Fresh, promise: Promise) {
         let agent = ticket.agent.clone();
         drop(promise);
-        self.handed_on.insert(agent.clone(), fresh);
-        self.input(Input::Waiting(ticket));
-        self.obey();
-        self.give_back_what_is_left(&agent);
+        self.decide_with(&agent, Some(fresh), Input::Waiting(ticket));
     }
 }
