@@ -132,11 +132,11 @@ impl Seen {
         needs.operation.is_none_or(|id| self.operations.contains_key(&(agent.clone(), id)))
     }
 
-    /// What is unfinished of the agent is counted for who asks, and where there may be too much for a new one: what
-    /// runs is not in the queue.
-    fn count_up_to(&self, new: &NewOperation, counts: bool) -> Option<i64> {
+    /// What is unfinished of the agent is counted where there may be too much for a new one, or nothing beside one that
+    /// is to be leased: what runs is not in the queue.
+    fn count_up_to(&self, new: &NewOperation, leases_new: bool) -> Option<i64> {
         let queued = self.streams.get(&new.agent).map_or(0, |place| place.queued);
-        let may_be_none = counts && queued == 0;
+        let may_be_none = leases_new && queued == 0;
         (may_be_none || queued + 1 >= new.queue_limit).then(|| to_i64(new.queue_limit))
     }
 
@@ -198,7 +198,7 @@ impl Batch<'_> {
         let needed = names(all.iter().filter(|(_, needs)| needs.agent));
         let text = self.choose(&self.sql.group_agents, &self.sql.group_agents_waited);
         self.lock_agents_by(text, needed, seen).await?;
-        let wanted = names(all.iter().filter(|(_, needs)| needs.agent_if_free));
+        let wanted = names(all.iter().filter(|(_, needs)| needs.leases_new));
         self.lock_agents_by(&self.sql.group_agents, wanted, seen).await
     }
 
@@ -263,19 +263,15 @@ impl Batch<'_> {
         self.try_lock_streams(&agents, seen).await?;
         let is_new = |needs: &Needs<'_>| needs.accept.is_some() || needs.creates.is_some();
         let new = all.iter().filter(|(agent, needs)| is_new(needs) && !seen.streams.contains_key(agent));
-        let new = names(new);
+        let (new, leased): (Vec<_>, Vec<_>) =
+            new.map(|(agent, needs)| (agent.to_string(), needs.leases_new)).unzip();
         if new.is_empty() {
             return Ok(());
         }
         // In the order of locks: who has a counter has a lease row.
         self.sql.agent_make.query().bind(&new).execute(&mut *self.tx).await?;
-        let is_wanted = |agent: &AgentId, needs: &Needs<'_>| {
-            needs.agent_if_free
-                && !seen.agents.contains_key(agent)
-                && new.iter().any(|new| *new == agent.as_str())
-        };
-        let wanted = names(all.iter().filter(|(agent, needs)| is_wanted(agent, needs)));
-        self.lock_agents_by(&self.sql.group_agents, wanted, seen).await?;
+        let wanted = new.iter().zip(leased).filter(|(_, leased)| *leased).map(|(agent, _)| agent.clone());
+        self.lock_agents_by(&self.sql.group_agents, wanted.collect(), seen).await?;
         self.sql.stream_make.query().bind(&new).execute(&mut *self.tx).await?;
         self.try_lock_streams(&new, seen).await
     }
@@ -299,12 +295,13 @@ impl Batch<'_> {
         all: &[(AgentId, Needs<'_>)],
         seen: &mut Seen,
     ) -> Result<(), TxError> {
-        let (new, counts): (Vec<_>, Vec<_>) =
-            all.iter().filter_map(|(_, needs)| Some((needs.accept?, needs.counts))).unzip();
+        let new: Vec<_> =
+            all.iter().filter_map(|(_, needs)| Some((needs.accept?, needs.leases_new))).collect();
         if new.is_empty() {
             return Ok(());
         }
-        let counted = new.iter().zip(counts).map(|(new, counts)| seen.count_up_to(new, counts));
+        let counted = new.iter().map(|(new, leases_new)| seen.count_up_to(new, *leases_new));
+        let new: Vec<_> = new.iter().map(|(new, _)| new).collect();
         let query = self
             .sql
             .group_standing

@@ -18,8 +18,6 @@ use crate::writes::{Encoded, Found, Writes};
 pub(crate) struct Needs<'a> {
     /// The agent's lease row.
     pub(crate) agent: bool,
-    /// The same if nobody else has locked it.
-    pub(crate) agent_if_free: bool,
     /// This operation.
     pub(crate) operation: Option<OperationId>,
     /// Who goes before that one on its target.
@@ -30,8 +28,9 @@ pub(crate) struct Needs<'a> {
     pub(crate) stream: bool,
     /// What may stand in the way of a new operation.
     pub(crate) accept: Option<&'a NewOperation>,
-    /// What is unfinished of the agent is counted too.
-    pub(crate) counts: bool,
+    /// The new operation is to be leased at once if that may be: the agent's lease row, unless somebody else has locked
+    /// it, and whether anything of the agent is unfinished.
+    pub(crate) leases_new: bool,
     /// What is where these rows are to be.
     pub(crate) rows: &'a [LocalRow],
     /// This pending order.
@@ -46,6 +45,13 @@ impl Needs<'_> {
     /// What every call under a lease needs.
     pub(crate) fn of(lease: &Lease) -> Self {
         Self { agent: true, operation: Some(lease.operation), ..Self::default() }
+    }
+}
+
+impl<'a> Needs<'a> {
+    /// What every call needs that accepts an operation.
+    pub(crate) fn to_accept(new: &'a NewOperation) -> Self {
+        Self { stream: true, accept: Some(new), pending_order: new.pending_order(), ..Self::default() }
     }
 }
 

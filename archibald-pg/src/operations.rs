@@ -1,5 +1,4 @@
 use std::mem;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use archibald_core::effect::{Intent, IntentRequest, Receipt, Released};
@@ -84,9 +83,6 @@ impl OperationStore for PgStore {
     async fn survey(&self, request: &SurveyRequest) -> Result<Survey, StoreError> {
         let told =
             request.beat.as_ref().and_then(|_| of_heartbeat(&self.inner.hub, &self.inner.options.schema));
-        if told.is_some() {
-            self.inner.hub.unheard.store(true, Ordering::Relaxed);
-        }
         let (how, asked) = (Reads::within(UNANSWERED), (request.clone(), told));
         let read = self.read_as(how, "a survey", asked, |conn, sql, (request, told)| {
             read::survey(conn, sql, request, told.as_ref()).boxed()
@@ -293,12 +289,7 @@ pub(crate) fn enqueuing(
     check(&new)?;
     Ok(Ask {
         arguments: (new, needs_pending_order),
-        needs: |(new, _)| Needs {
-            stream: true,
-            accept: Some(new),
-            pending_order: new.pending_order(),
-            ..Needs::default()
-        },
+        needs: |(new, _)| Needs::to_accept(new),
         decide: enqueue,
     })
 }
@@ -312,14 +303,7 @@ fn enqueuing_and_leasing(
     let request = LeaseRequest { agent: new.agent.clone(), operation: new.id, worker, ttl };
     Ok(Ask {
         arguments: (new, request),
-        needs: |(new, _)| Needs {
-            agent_if_free: true,
-            stream: true,
-            accept: Some(new),
-            counts: true,
-            pending_order: new.pending_order(),
-            ..Needs::default()
-        },
+        needs: |(new, _)| Needs { leases_new: true, ..Needs::to_accept(new) },
         decide: enqueue_and_lease,
     })
 }

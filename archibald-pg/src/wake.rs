@@ -262,8 +262,11 @@ fn place(row: &PgRow) -> Option<(Uuid, i64)> {
 /// What a heartbeat says on which channel, where we listen: by whom it is, and nothing to anybody. Where it is not heard
 /// here either, we are not told any more.
 pub(crate) fn of_heartbeat(hub: &Hub, schema: &str) -> Option<(String, String)> {
-    let listens = hub.listening.load(Ordering::Relaxed);
-    listens.then(|| (channel(schema), hub.id.simple().to_string()))
+    if !hub.listening.load(Ordering::Relaxed) {
+        return None;
+    }
+    hub.unheard.store(true, Ordering::Relaxed);
+    Some((channel(schema), hub.id.simple().to_string()))
 }
 
 /// As the schema, so that stores in different schemas do not wake each other.
