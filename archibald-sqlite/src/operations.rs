@@ -253,7 +253,7 @@ pub(crate) fn enqueue(
     new: NewOperation,
     needs_pending_order: bool,
 ) -> Result<Enqueued, EnqueueError> {
-    let enqueued = accept(tx, new, needs_pending_order)?;
+    let (enqueued, _) = accept(tx, new, needs_pending_order)?;
     wake_for(tx, &enqueued);
     Ok(enqueued)
 }
@@ -265,25 +265,30 @@ fn wake_for(tx: &mut Tx, enqueued: &Enqueued) {
     }
 }
 
-fn accept(tx: &mut Tx, new: NewOperation, needs_pending_order: bool) -> Result<Enqueued, EnqueueError> {
+/// And whether it is new and the only one of its agent that is unfinished.
+fn accept(
+    tx: &mut Tx,
+    new: NewOperation,
+    needs_pending_order: bool,
+) -> Result<(Enqueued, bool), EnqueueError> {
     if let Some(record) = existing(tx, &new)? {
-        return Ok(Enqueued { record, replayed: true });
+        return Ok((Enqueued { record, replayed: true }, false));
     }
-    if tx.unfinished(&new.agent, new.queue_limit)? >= new.queue_limit {
+    let unfinished = tx.unfinished(&new.agent, new.queue_limit)?;
+    if unfinished >= new.queue_limit {
         return Err(EnqueueError::QueueFull { agent: new.agent, limit: new.queue_limit });
     }
     let taken = tx.take_pending_order(&new, needs_pending_order)?;
     let (record, mut events) = OperationRecord::accept(new, tx.next_position(), tx.now);
     events.extend(taken);
     tx.insert(&record, events)?;
-    Ok(Enqueued { record, replayed: false })
+    Ok((Enqueued { record, replayed: false }, unfinished == 0))
 }
 
 fn enqueue_and_lease(tx: &mut Tx, new: NewOperation, request: LeaseRequest) -> Result<TakenUp, EnqueueError> {
-    let is_first = tx.unfinished(&new.agent, 1)? == 0;
-    let enqueued = accept(tx, new, false)?;
+    let (enqueued, is_alone) = accept(tx, new, false)?;
     let mut leased = None;
-    if is_first && !enqueued.replayed {
+    if is_alone {
         // Of whom nothing was known has a row from the first event on.
         tx.write_events()?;
         leased = granted(lease(tx, request))?;

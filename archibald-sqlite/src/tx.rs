@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use archibald_core::error::StoreError;
 use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
-use archibald_core::operation::OperationState;
+use archibald_core::operation::{OperationState, Step};
 use archibald_core::pause::PauseScope;
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::scheduler::Ticket;
@@ -406,7 +406,7 @@ struct Mirror {
     name: &'static str,
     unfinished: bool,
     at: Option<i64>,
-    step: Option<archibald_core::operation::Step>,
+    step: Option<Step>,
     preemptions: u32,
     finished_at: Option<i64>,
 }

@@ -207,10 +207,7 @@ fn run_alone(tx: &mut Tx, job: &mut dyn Job) -> Result<Option<Effects>, rusqlite
     if keep {
         return Ok(Some(effects));
     }
-    // Where SQLite rolled back by itself there is nothing left to roll back.
-    if !tx.conn.is_autocommit() {
-        statement(&tx.conn, sql::ROLLBACK)?;
-    }
+    roll_back(&tx.conn)?;
     Ok(None)
 }
 
@@ -245,13 +242,17 @@ fn commit(conn: &Connection) -> Result<(), Failed> {
 }
 
 fn undo<T>(conn: &Connection, error: rusqlite::Error) -> Result<T, Failed> {
-    // Where SQLite rolled back by itself there is nothing left to roll back.
-    statement(conn, sql::ROLLBACK).ok();
-    match conn.is_autocommit() {
-        true => Err(Failed::Undone(error.to_string())),
+    match roll_back(conn) {
+        Ok(()) => Err(Failed::Undone(error.to_string())),
         // No transaction could begin on it any more.
-        false => Err(Failed::Unknown(error.to_string())),
+        Err(_) => Err(Failed::Unknown(error.to_string())),
     }
+}
+
+/// Where SQLite rolled back by itself there is nothing left to roll back.
+fn roll_back(conn: &Connection) -> Result<(), rusqlite::Error> {
+    let done = if conn.is_autocommit() { Ok(()) } else { statement(conn, sql::ROLLBACK) };
+    done.or_else(|error| if conn.is_autocommit() { Ok(()) } else { Err(error) })
 }
 
 fn checkpoint(conn: &Connection) {
