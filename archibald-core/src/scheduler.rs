@@ -204,7 +204,7 @@ impl Scheduler {
     pub fn is_paused(&self, scope: &PauseScope) -> bool {
         match scope {
             PauseScope::Everything => self.halted.is_some(),
-            PauseScope::Kind { kind } => self.backlog.halts().any(|(paused, _)| paused == kind),
+            PauseScope::Kind { kind } => self.backlog.is_halted(kind),
             PauseScope::Agent { agent } => {
                 self.lane_of(agent).is_some_and(|lane| self.lanes[lane].halt().is_some())
             }

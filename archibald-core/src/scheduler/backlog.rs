@@ -169,6 +169,10 @@ impl Backlog {
         self.kinds.iter().filter_map(|kind| Some((&kind.name, kind.halt.as_ref()?)))
     }
 
+    pub(super) fn is_halted(&self, kind: &OperationKind) -> bool {
+        self.halts().any(|(paused, _)| paused == kind)
+    }
+
     /// When something [rings](Self::ring).
     pub(super) fn next_alarm(&self) -> Option<Timestamp> {
         self.timers.next()

@@ -44,7 +44,7 @@ impl Scheduler {
         let is_free = |lane: Key| self.lanes[lane].is_idle() && !self.lanes[lane].is_parked();
         !self.draining
             && self.halted.is_none()
-            && !self.backlog.halts().any(|(paused, _)| paused == kind)
+            && !self.backlog.is_halted(kind)
             && self.lane_of(agent).is_none_or(is_free)
             && self.slots.would_have_room(None, others, class)
     }
