@@ -15,7 +15,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 pub use amount::{AmountError, Cents, Percent};
-pub(crate) use dice::{Dice, mix};
+pub(crate) use dice::Dice;
+pub use dice::mix;
 pub use generate::Generator;
 pub use northwind::DataError;
 

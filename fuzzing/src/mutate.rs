@@ -1,17 +1,20 @@
 //! Bytes made of other bytes, always the same for the same seed.
 
+use archibald_testing::data::mix;
+
 /// The most that is made.
 const LONGEST: usize = 8 * 1024;
 
-/// A sequence of numbers that look like chance (SplitMix64).
-struct Dice(u64);
+/// A sequence of numbers that look like chance.
+struct Dice {
+    seed: u64,
+    thrown: u64,
+}
 
 impl Dice {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
+        self.thrown += 1;
+        mix(self.seed, self.thrown - 1)
     }
 
     /// Below the bound, which is not 0.
@@ -27,7 +30,7 @@ impl Dice {
 /// One of the corpus, changed in a few places: bytes and words put in, taken out or turned over, and pieces of others.
 #[must_use]
 pub fn mutated(corpus: &[Vec<u8>], words: &[&str], seed: u64) -> Vec<u8> {
-    let mut dice = Dice(seed);
+    let mut dice = Dice { seed, thrown: 0 };
     let mut bytes = dice.one_of(corpus).cloned().unwrap_or_default();
     for _ in 0..=dice.below(4) {
         let at = dice.below(bytes.len() + 1);

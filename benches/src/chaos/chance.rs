@@ -3,24 +3,25 @@
 use std::ops::Range;
 use std::time::Duration;
 
-/// SplitMix64: small, and the same everywhere.
+use archibald_testing::data::mix;
+
+/// Draws that are the same everywhere.
 #[derive(Debug, Clone)]
-pub(crate) struct Chance(u64);
+pub(crate) struct Chance {
+    seed: u64,
+    drawn: u64,
+}
 
 impl Chance {
     /// One of many that a seed has: each who draws has one of its own, so that nobody's draws depend on who came
     /// first.
     pub(crate) fn of(seed: u64, who: u64) -> Self {
-        let mut mixed = Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d).wrapping_add(who));
-        Self(mixed.next())
+        Self { seed: mix(seed.wrapping_mul(0x2545_f491_4f6c_dd1d).wrapping_add(who), 0), drawn: 0 }
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.drawn += 1;
+        mix(self.seed, self.drawn - 1)
     }
 
     pub(crate) fn below(&mut self, n: u64) -> u64 {
