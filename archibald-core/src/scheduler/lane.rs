@@ -40,6 +40,8 @@ struct Turns {
     /// How often it may still start. Spent, the turn may be had again before its quantum is over.
     left: u32,
     has_begun: bool,
+    /// A store may be handing the agent on within it: it is not over before that one has started.
+    is_kept: bool,
     /// When the first of this turn started.
     began: Timestamp,
 }
@@ -143,6 +145,11 @@ impl Lane {
         turns.now().or_else(|| turns.again(now, quantum))
     }
 
+    /// The turn of a class, if it has one then, lasts for one start more, however long the store takes until that.
+    pub(super) fn keep_turn(&mut self, class: Class) {
+        self.turns_mut(class).is_kept = true;
+    }
+
     fn turns(&self, class: Class) -> &Turns {
         match class {
             Class::Interactive => &self.interactive_turn,
@@ -197,7 +204,8 @@ impl Lane {
 }
 
 impl Turns {
-    const NONE: Self = Self { turn: None, left: 0, has_begun: false, began: Timestamp::EPOCH };
+    const NONE: Self =
+        Self { turn: None, left: 0, has_begun: false, is_kept: false, began: Timestamp::EPOCH };
 
     fn now(&self) -> Option<Turn> {
         self.turn.filter(|_| self.left > 0)
@@ -205,13 +213,14 @@ impl Turns {
 
     /// The turn that is spent, unless it is over.
     fn again(&self, now: Timestamp, quantum: Duration) -> Option<Turn> {
-        let is_over = !self.has_begun || now < self.began || now.since(self.began) >= quantum;
-        self.turn.filter(|_| !is_over)
+        let lasts = self.has_begun && now >= self.began && now.since(self.began) < quantum;
+        self.turn.filter(|_| lasts || self.is_kept)
     }
 
     /// One start of it is spent.
     fn spend(&mut self, now: Timestamp) {
         self.left = self.left.saturating_sub(1);
+        self.is_kept = false;
         if !self.has_begun {
             (self.has_begun, self.began) = (true, now);
         }

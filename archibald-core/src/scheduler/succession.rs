@@ -11,8 +11,9 @@ impl Scheduler {
     /// on in the transaction of that end. `None` where nothing could start, others wait for the slot, or this
     /// operation itself is known to wait again.
     ///
-    /// A guess that changes nothing: `Settled` decides, and what comes in before it may change that. A lease that
-    /// was taken on the guess and is not asked for then has to be handed back.
+    /// A guess that starts nothing: `Settled` decides, and what comes in before it may change that; but a turn that
+    /// lasts now lasts until then. A lease that was taken on the guess and is not asked for then has to be handed
+    /// back.
     #[must_use]
     pub fn goes_on_with(
         &mut self,
@@ -32,13 +33,16 @@ impl Scheduler {
             && run.again.is_none()
             && self.would_have_a_slot(run, class)
             && self.would_be_first(key, class, now);
+        if may {
+            self.lanes[key].keep_turn(class);
+        }
         may.then_some(next)
     }
 
     /// Whether an operation that is due and the only one of its agent would start if it came now and so many others,
     /// of which the same was said, have yet to come: then a store can lease it in the transaction that accepts it.
     ///
-    /// A guess that changes nothing, as [`goes_on_with`](Self::goes_on_with).
+    /// A guess that changes nothing.
     #[must_use]
     pub fn would_start(&self, agent: &AgentId, kind: &OperationKind, class: Class, others: usize) -> bool {
         let is_free = |lane: Key| self.lanes[lane].is_idle() && !self.lanes[lane].is_parked();
@@ -79,10 +83,9 @@ impl Scheduler {
         self.slots.would_have_room(freed, 0, next)
     }
 
-    /// Whether nobody stands before the lane, with the turn that it would have. One in its second half may be over
-    /// by the time that the store has handed the agent on, and then that was in vain.
+    /// Whether nobody stands before the lane, with the turn that it would have.
     fn would_be_first(&mut self, lane: Key, class: Class, now: Timestamp) -> bool {
-        let turn = self.lanes[lane].turn_then(class, now, self.config.quantum / 2);
+        let turn = self.lanes[lane].turn_then(class, now, self.config.quantum);
         let first = self.ready.first(class, stands(&self.lanes));
         first.is_none_or(|(of, first)| {
             of == class

@@ -320,13 +320,31 @@ fn a_turn_lasts_for_its_quantum() {
     story.time_is(1);
     story.settles(&hot[1]).starts(&hot[2]);
     assert_eq!(story.goes_on_with(&hot[2]), Some(hot[3].operation));
-    story.time_is(2);
-    assert_eq!(story.goes_on_with(&hot[2]), None, "it may be over before the store has handed on");
     story.settles(&hot[2]).starts(&hot[3]);
     story.time_is(4);
     assert_eq!(story.goes_on_with(&hot[3]), None, "it is over and janet waits");
     story.settles(&hot[3]).starts(&janet);
     story.settles(&janet).starts(&hot[4]);
+}
+
+/// What the store was told while the turn lasted counts when the store has done it.
+#[test]
+fn a_turn_in_which_the_agent_is_handed_on_lasts_until_it_was() {
+    let mut story = story(SchedulerConfig { quantum: Duration::from_secs(4), ..one_slot() });
+    let hot: Vec<_> = (0..4).map(|n| order("nancy", n)).collect();
+    let janet = order("janet", 0);
+    story.comes(&hot[0]).starts(&hot[0]);
+    for ticket in hot[1..].iter().chain([&janet]) {
+        story.comes(ticket).nothing();
+    }
+    story.settles(&hot[0]).starts(&hot[1]);
+    story.time_is(3);
+    assert_eq!(story.goes_on_with(&hot[1]), Some(hot[2].operation));
+    story.time_is(9);
+    story.settles(&hot[1]).starts(&hot[2]);
+    assert_eq!(story.goes_on_with(&hot[2]), None, "once");
+    story.settles(&hot[2]).starts(&janet);
+    story.settles(&janet).starts(&hot[3]);
 }
 
 fn one_slot() -> SchedulerConfig {
