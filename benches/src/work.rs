@@ -57,6 +57,12 @@ pub fn operation(agent: AgentId, key: usize, takes: Duration) -> Result<NewOpera
     })
 }
 
+/// Takes exactly so long: tokio's own timer knows whole milliseconds alone, and would make one of 20 ms take 21 or 22.
+/// Cancel safe.
+pub async fn takes(duration: Duration) {
+    async_io::Timer::after(duration).await;
+}
+
 /// When operations were asked for.
 #[derive(Debug)]
 pub struct Asked {
@@ -244,7 +250,7 @@ impl ReadAction for Noted {
         self.0.start(&operation.agent, operation.id, operation.position);
         let micros = operation.payload["micros"].as_u64().unwrap_or(0);
         if micros > 0 {
-            tokio::time::sleep(Duration::from_micros(micros)).await;
+            takes(Duration::from_micros(micros)).await;
         }
         self.0.end(&operation.agent);
         Ok(Completion { result: json!({}), rows: vec![] })

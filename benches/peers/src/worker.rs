@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use archibald_benches::machine::{Busy, cpu_of_this_process};
 use archibald_benches::meter::Cost;
+use archibald_benches::work::takes;
 use chrono::{TimeDelta, Utc};
 use clap::Args;
 use graphile_worker::{
@@ -84,7 +85,7 @@ impl TaskHandler for Operation {
         };
         ledger.start(self.agent, self.number);
         if self.micros > 0 {
-            tokio::time::sleep(Duration::from_micros(self.micros)).await;
+            takes(Duration::from_micros(self.micros)).await;
         }
         ledger.end(self.agent);
         Ok(())
