@@ -1,5 +1,6 @@
 //! The driver loop: inputs to the pure scheduler, its commands to the world.
 
+mod forgetting;
 mod fresh;
 mod reading;
 mod run;
@@ -45,14 +46,8 @@ use crate::renewal::{Holdings, renew};
 use crate::schedules::Recurring;
 use crate::stats::Stats;
 
-/// Old operations forgotten in one go: few, since others wait for the store meanwhile.
-const FORGET: u32 = 100;
-/// Logs that are pruned in one go.
-const PRUNE: u32 = 16;
 /// How long is waited for a guess of the scheduler: of what an agent goes on with, or whether it would start something.
 const GUESS: Duration = Duration::from_millis(20);
-/// How often it is looked for old operations.
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// What every part of a worker works with.
 pub(crate) struct Shared {
@@ -146,9 +141,9 @@ pub(crate) enum Message {
     Read(Vec<Front>),
     /// A page of a sweep; none where it could not be read.
     Swept(Option<Box<Swept>>),
-    /// Old operations were forgotten, as far as one batch goes.
+    /// Old operations were forgotten, as far as one batch goes; the next one is due after this.
     Forgotten {
-        is_all: bool,
+        again: Duration,
     },
     Explain {
         agent: AgentId,
@@ -188,7 +183,7 @@ impl Worker {
             handed_on: BTreeMap::new(),
             promises: Promises::default(),
             paused: BTreeMap::new(),
-            forgets_at: Some(Instant::now()),
+            forgets_at: Some(Instant::now() + shared.config.sweep),
             reading: Reading::default(),
             sweeping: Sweeping::default(),
             spread: Spread::default(),
@@ -279,6 +274,7 @@ impl Driver {
                     }
                 },
                 () = self.alarm() => self.input(Input::Tick),
+                () = until(self.forgets_at) => self.forget(),
                 () = until(self.spread.next()) => self.look_at_others(),
             }
         }
@@ -321,7 +317,7 @@ impl Driver {
             Message::TakenUp { ticket, fresh, promise } => self.taken_up(ticket, *fresh, promise),
             Message::Read(fronts) => self.read(fronts),
             Message::Swept(swept) => self.swept(swept.map(|swept| *swept)),
-            Message::Forgotten { is_all } => self.forgotten(is_all),
+            Message::Forgotten { again } => self.forgets_at = Some(Instant::now() + again),
             Message::Explain { agent, operation, answer } => {
                 let _ = answer.send(self.scheduler.explain(self.now(), &agent, operation));
             }

@@ -9,12 +9,11 @@ use archibald_core::id::{AgentId, OperationId, OperationKind};
 use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{Survey, SurveyRequest};
 use archibald_core::scheduler::{Input, Refusal, Ticket};
-use archibald_core::time::Timestamp;
 use archibald_core::worker::Heartbeat;
 use tokio::time::Instant;
 
 use super::reading::could_start;
-use super::{Driver, FORGET, FORGET_EVERY, Message, PRUNE, Shared};
+use super::{Driver, Message, Shared};
 use crate::calm::calm;
 
 /// Agents of a page: with no more than these every sweep sees them all.
@@ -94,10 +93,9 @@ impl Driver {
         self.read_page();
     }
 
-    /// One page, and what is to be done now and then.
+    /// One page.
     pub(super) fn sweep(&mut self) {
         self.read_page();
-        self.forget();
     }
 
     /// Any page says what is paused and who works, and is this worker's own word.
@@ -203,24 +201,6 @@ impl Driver {
     pub(super) fn paused_kinds(&self) -> HashSet<OperationKind> {
         self.paused.keys().filter_map(|scope| scope.kind().cloned()).collect()
     }
-
-    /// What finished long ago goes, and what was told long ago or too often, a batch a sweep until there is no more, and then not for a while.
-    fn forget(&mut self) {
-        if self.forgets_at.is_none_or(|at| at > Instant::now()) {
-            return;
-        }
-        self.forgets_at = None;
-        let (shared, now) = (self.shared.clone(), self.now());
-        tokio::spawn(async move {
-            let is_all = forget_operations(&shared, now).await & prune_logs(&shared, now).await;
-            let _ = shared.inbox.send(Message::Forgotten { is_all });
-        });
-    }
-
-    pub(super) fn forgotten(&mut self, is_all: bool) {
-        let now = Instant::now();
-        self.forgets_at = Some(if is_all { now + FORGET_EVERY } else { now });
-    }
 }
 
 /// Leases that are over are ended only where there are any: a look is cheaper.
@@ -256,32 +236,6 @@ pub(super) async fn say_goodbye(shared: &Shared) {
     if let Err(error) = calm("the last heartbeat", shared.store.survey(&request)).await {
         tracing::debug!(%error, "the others find out by themselves");
     }
-}
-
-/// Whether there is no more to be forgotten.
-async fn forget_operations(shared: &Shared, now: Timestamp) -> bool {
-    let before = now - shared.config.keep_finished;
-    match calm("forgetting", shared.store.forget(before, FORGET)).await {
-        Ok(gone) => gone < u64::from(FORGET),
-        Err(error) => {
-            tracing::warn!(%error, "old operations could not be forgotten");
-            false
-        }
-    }
-}
-
-/// Whether there is no more to be pruned.
-async fn prune_logs(shared: &Shared, now: Timestamp) -> bool {
-    let (before, most) = (now - shared.config.keep_events, shared.config.keep_events_at_most);
-    let prunable = calm("looking for old events", shared.bus.prunable(before, most, PRUNE)).await;
-    let prunable = prunable.inspect_err(|error| tracing::warn!(%error, "no look at old events"));
-    let Ok(prunable) = prunable else { return false };
-    for (agent, up_to) in &prunable {
-        if let Err(error) = calm("pruning a log", shared.bus.prune(agent, *up_to)).await {
-            tracing::warn!(%agent, %error, "old events could not be pruned");
-        }
-    }
-    prunable.is_empty()
 }
 
 async fn reap(shared: &Shared) -> Vec<Ticket> {

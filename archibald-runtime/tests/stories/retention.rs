@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archibald_core::event::Cursor;
-use archibald_core::port::{EventBus, EventRead, ResetReason};
+use archibald_core::port::{EventBus, EventRead, OperationStore, ResetReason};
 use archibald_runtime::{NoFailpoints, RuntimeConfig};
+use futures::future::join_all;
+use tokio::time::{Instant, timeout};
 
 use crate::support::{House, agent, quick};
 
@@ -30,10 +32,43 @@ async fn a_log_is_pruned_to_what_is_kept() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let head = tokio::time::timeout(Duration::from_secs(30), pruned).await.expect("the log is pruned");
+    let head = timeout(Duration::from_secs(30), pruned).await.expect("the log is pruned");
     assert_eq!(head.floor, head.head - 2);
     let read = async |seq| house.store.read(&nancy, Cursor { epoch: head.epoch, seq }, 10).await.unwrap();
     assert_eq!(read(head.floor - 1).await, EventRead::Reset(ResetReason::Pruned));
     let EventRead::Batch { events, .. } = read(head.floor).await else { panic!("it is kept") };
     assert_eq!(events.len(), 2);
+}
+
+/// A worker that forgot once a sweep would never catch up with a busy service.
+#[tokio::test]
+async fn all_that_is_old_is_forgotten_without_waiting_for_the_next_sweep() {
+    let keep_all = RuntimeConfig { sweep: Duration::from_secs(2), ..quick() };
+    let mut house = House::with(keep_all.clone(), Arc::new(NoFailpoints));
+    let mut all = vec![];
+    for number in 0..250 {
+        all.push(house.submit("nancy", &format!("k{number}")).await);
+    }
+    for id in &all {
+        house.finished("nancy", *id).await;
+    }
+    house.restart_with(RuntimeConfig { keep_finished: Duration::ZERO, ..keep_all });
+    let nancy = agent("nancy");
+    let left = async || {
+        let kept = all.iter().map(|id| house.store.get(&nancy, *id));
+        join_all(kept).await.into_iter().filter(|kept| kept.as_ref().unwrap().is_some()).count()
+    };
+    let until = async |most: usize| {
+        while left().await > most {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Instant::now()
+    };
+    let begun = until(249).await;
+    let done = timeout(Duration::from_secs(60), until(0)).await.expect("all are forgotten");
+    assert!(
+        done - begun < Duration::from_secs(2),
+        "{:?}: less than from one sweep to the next",
+        done - begun
+    );
 }

@@ -86,6 +86,11 @@ impl House {
         Self { store, erp, archibald, worker, config }
     }
 
+    pub(crate) fn restart_with(&mut self, config: RuntimeConfig) {
+        self.config = config;
+        self.restart();
+    }
+
     /// The process is gone, and another one starts over the same store.
     pub(crate) fn restart(&mut self) {
         self.archibald = door(&self.store, &self.erp, &self.config, Arc::new(NoFailpoints));
