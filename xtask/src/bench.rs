@@ -110,6 +110,14 @@ const BENCHES: &[Bench] = &[
         short: &[&["--store", "postgres", "--seconds", "5", "--settle", "1"]],
     },
     Bench {
+        name: "growth",
+        about: "operations that come and go for --seconds N: rows, dead rows and size of the tables",
+        program: "growth",
+        build: MEASURED,
+        arguments: &[],
+        short: &[&["--seconds", "10", "--keep", "2", "--per-second", "50"]],
+    },
+    Bench {
         name: "backlog",
         about: "calls, sweeps and statements with --sizes N,N,… operations waiting: what grows with them",
         program: "backlog",

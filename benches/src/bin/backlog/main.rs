@@ -125,6 +125,7 @@ async fn run(options: &Options, place: &Place, shape: Shape, size: usize) -> Res
     let (began, busy, cpu) = (Instant::now(), Busy::now(), cpu_of_this_process());
     let mut opened = fill(place.open().await?, &shape.backlog(size)).await?;
     let filled = began.elapsed();
+    eprintln!("filled in {filled:.0?}");
     let cost = opened.cost().await?;
     let mut caller = Caller::of(&opened.ports)?;
     let calls = calls(&mut caller, shape, options.samples).await?;
