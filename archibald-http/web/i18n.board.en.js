@@ -129,6 +129,7 @@ export default {
   "why.leased_elsewhere": "Another worker has the agent; asked again by {at} at the latest.",
   "why.store_failed": "The store failed when it was to start; asked again at {at}.",
   "why.starting": "It is just being started.",
+  "step.type.at": "filling in line {done} of {total}",
   "step.act": "acts at the ERP",
   "step.probe": "asks the ERP what is there",
   "step.commit": "commits what is recorded",

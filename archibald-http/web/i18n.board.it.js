@@ -129,6 +129,7 @@ export default {
   "why.leased_elsewhere": "Un altro worker ha l'agente; si chiede di nuovo entro le {at}.",
   "why.store_failed": "Il database non ha risposto alla partenza; si riprova alle {at}.",
   "why.starting": "Sta partendo ora.",
+  "step.type.at": "compila riga {done} di {total}",
   "step.act": "agisce sull'ERP",
   "step.probe": "chiede all'ERP che cosa c'è",
   "step.commit": "salva l'esito registrato",

@@ -79,4 +79,8 @@ impl Guard for PointedGuard {
     fn should_yield(&self) -> bool {
         self.inner.should_yield()
     }
+
+    fn filling_line(&self, line: usize, of: usize) {
+        self.inner.filling_line(line, of);
+    }
 }
