@@ -73,6 +73,7 @@ export default {
   "worker.drains": "drains",
   "worker.load": "{runs} of {slots} running",
   "worker.since": "since {at}",
+  "picture.of": "What the session of {agent} shows just now",
   "pool.title": "Browsers of this process",
   "pool.use": "{in_use} of {capacity} contexts in use, {idle} idle and signed in, {browsers} browsers",
   "pool.since-start": "Since the start: {logins} logins, {evictions} evictions, {crashes} crashes, {probes} probes, {preemptions} preemptions",

@@ -73,6 +73,7 @@ export default {
   "worker.drains": "si svuota",
   "worker.load": "{runs} di {slots} in corso",
   "worker.since": "dalle {at}",
+  "picture.of": "Che cosa mostra ora la sessione di {agent}",
   "pool.title": "Browser di questo processo",
   "pool.use": "{in_use} di {capacity} contesti in uso, {idle} a riposo e connessi, {browsers} browser",
   "pool.since-start": "Dall'avvio: {logins} accessi, {evictions} sfratti, {crashes} crolli, {probes} verifiche, {preemptions} cessioni",

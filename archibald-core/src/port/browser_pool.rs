@@ -168,6 +168,18 @@ pub trait BrowserPool: Send + Sync {
     /// How full it is.
     fn occupancy(&self) -> PoolOccupancy;
 
+    /// A small picture, as JPEG, of what the agent's session shows that is in use, for an operator who looks on:
+    /// taken now or, where that was a moment ago or cannot be had, the last one of this use. `None` where no
+    /// session of the agent's is in use here, where it must not be shown, or where there are no pictures.
+    /// Whoever uses the session neither waits for it nor notices.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn picture(&self, agent: &AgentId) -> Option<Arc<[u8]>> {
+        let _ = agent;
+        None
+    }
+
     /// Ends all browsers and removes their profiles; waits for sessions in use as long as `grace`.
     ///
     /// # Cancel safety

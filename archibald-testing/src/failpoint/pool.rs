@@ -53,6 +53,10 @@ impl BrowserPool for Pointed {
         self.inner.occupancy()
     }
 
+    async fn picture(&self, agent: &AgentId) -> Option<Arc<[u8]>> {
+        self.inner.picture(agent).await
+    }
+
     async fn shutdown(&self, grace: Duration) {
         self.inner.shutdown(grace).await;
     }

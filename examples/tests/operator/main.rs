@@ -7,3 +7,4 @@ mod browser;
 mod demo;
 mod load;
 mod office;
+mod pictures;
