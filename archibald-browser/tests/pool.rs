@@ -634,7 +634,7 @@ fn size_of(jpeg: &[u8]) -> (u16, u16) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_sees_small_what_a_session_in_use_shows_and_the_page_does_not_notice() {
     let office = Office::open(1, 1).await;
-    assert_eq!(office.picture(0).await, None, "there is no session");
+    assert!(office.picture(0).await.is_none(), "there is no session");
     let lease = office.acquire(0).await.unwrap();
     let watch = "window.resized = 0; addEventListener('resize', () => window.resized++); innerWidth";
     let width = office.in_page(watch).await;
@@ -642,7 +642,7 @@ async fn an_operator_sees_small_what_a_session_in_use_shows_and_the_page_does_no
     assert!(picture.len() <= 32 * 1024, "{}", picture.len());
     let (wide, high) = size_of(&picture);
     assert_eq!((wide, high), (320, 200));
-    assert_eq!(office.picture(1).await, None, "that agent has none");
+    assert!(office.picture(1).await.is_none(), "that agent has none");
     assert!(Arc::ptr_eq(&picture, &office.picture(0).await.unwrap()), "the last one, at once");
     // Two frames later nothing would still be on its way.
     let told = "new Promise((told) => requestAnimationFrame(() => requestAnimationFrame(() =>
@@ -650,7 +650,7 @@ async fn an_operator_sees_small_what_a_session_in_use_shows_and_the_page_does_no
     assert_eq!(office.in_page(told).await, serde_json::json!([0, width]));
     lease.client().check_health().await.unwrap();
     lease.finish(Finish::Clean).await;
-    assert_eq!(office.picture(0).await, None, "nobody uses it");
+    assert!(office.picture(0).await.is_none(), "nobody uses it");
     office.close().await;
 }
 
@@ -663,7 +663,7 @@ async fn a_session_that_is_asked_for_its_password_shows_nothing() {
     assert!(matches!(error, ClientError::SessionExpired), "{error}");
     let login = "document.querySelectorAll('input[type=password]').length";
     assert_eq!(office.in_page(login).await, 1);
-    assert_eq!(office.picture(0).await, None);
+    assert!(office.picture(0).await.is_none());
     lease.finish(Finish::Dirty).await;
     office.close().await;
 }
@@ -676,10 +676,10 @@ async fn a_page_that_hangs_is_left_alone_and_goes_on_undisturbed() {
     assert!(!renderers.is_empty());
     renderers.iter().for_each(|pid| kill(*pid, Signal::SIGSTOP).unwrap());
     let asked = Instant::now();
-    assert_eq!(office.picture(0).await, None);
+    assert!(office.picture(0).await.is_none());
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     renderers.iter().for_each(|pid| kill(*pid, Signal::SIGCONT).unwrap());
-    assert_eq!(office.picture(0).await, None, "it is not asked again so soon");
+    assert!(office.picture(0).await.is_none(), "it is not asked again so soon");
     lease.client().check_health().await.unwrap();
     lease.finish(Finish::Clean).await;
     office.close().await;
