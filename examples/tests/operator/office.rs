@@ -20,9 +20,11 @@ pub struct Office {
     pub control: ErpControl,
     pub data: DataSet,
     client: Client,
-    _server: Running,
+    server: Option<Running>,
+    /// The server's.
+    args: Vec<String>,
     _erp: Running,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Killed when dropped.
@@ -40,7 +42,7 @@ impl Office {
         Self::open_with("direct").await
     }
 
-    /// With a browser between the server and the ERP.
+    /// With a browser between the server and the ERP, and sessions that are kept.
     pub async fn open_with_a_browser() -> Self {
         Self::open_with("chromium").await
     }
@@ -77,12 +79,22 @@ impl Office {
             args.extend([name.to_owned(), file.to_str().unwrap().to_owned()]);
         }
         if driver == "chromium" {
-            args.extend("--browsers 1 --contexts 3 --concurrency 2".split(' ').map(str::to_owned));
+            secret(&folder.path().join("session.key"), &"5e".repeat(32));
+            let kept = "--session-key session.key --session-dir sessions";
+            let few = "--browsers 1 --contexts 3 --concurrency 2";
+            args.extend([kept, few].join(" ").split(' ').map(str::to_owned));
         }
         let (server, url) = serve(&args, folder.path());
         let client = Client::builder().no_proxy().build().unwrap();
         let control = ErpControl::new(control).unwrap();
-        Self { url, control, data, client, _server: server, _erp: erp, _folder: folder }
+        Self { url, control, data, client, server: Some(server), args, _erp: erp, folder }
+    }
+
+    /// The server is killed, and another one starts over what it kept on disk, somewhere else.
+    pub fn restart_server(&mut self) {
+        drop(self.server.take());
+        let (server, url) = serve(&self.args, self.folder.path());
+        (self.server, self.url) = (Some(server), url);
     }
 
     pub fn board(&self) -> String {
