@@ -22,6 +22,7 @@ mod event;
 mod limit;
 mod link;
 mod page;
+mod peephole;
 mod script;
 mod targets;
 mod view;
@@ -34,6 +35,7 @@ pub use dialog::{Dialog, DialogKind};
 pub use error::{DriverError, ElementProblem, Gone};
 pub use limit::Limit;
 pub use page::{ExpectedQuestion, Field, Page, PageState};
+pub(crate) use peephole::{Looked, Peephole};
 
 /// The directives that a subscriber needs so that no session cookie gets into a log.
 pub const LOG_FILTER: &str =

@@ -10,6 +10,7 @@
 pub mod driver;
 pub mod erp;
 pub mod gate;
+mod glance;
 pub mod launch;
 pub mod page_map;
 mod pool;

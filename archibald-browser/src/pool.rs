@@ -29,6 +29,7 @@ use self::plan::{BrowserId, Command, How, Input, Plan, Refusal, Ticket, WaiterId
 use crate::driver::Browser;
 use crate::erp::Site;
 use crate::gate::{GateRules, RuleError};
+use crate::glance::Glances;
 use crate::launch::{Engine, LaunchError, LaunchOptions, sweep};
 use crate::session::{Came, OpenError, Opening, Session, Working};
 use crate::vault::SessionVault;
@@ -237,6 +238,15 @@ impl BrowserPool for ChromiumPool {
         self.occupancy.borrow().clone()
     }
 
+    /// Of one second at the most: of a page that does not answer by then there is none, and it is left alone for
+    /// ten seconds.
+    async fn picture(&self, agent: &AgentId) -> Option<Arc<[u8]>> {
+        let (reply, answer) = oneshot::channel();
+        self.inputs.send(Message::Look(agent.clone(), reply)).ok()?;
+        let glances = answer.await.ok()?;
+        glances.picture().await
+    }
+
     async fn shutdown(&self, grace: Duration) {
         let mut occupancy = self.occupancy.clone();
         if self.inputs.send(Message::Input(Input::Drain)).is_err() {
@@ -316,6 +326,7 @@ enum Message {
     Input(Input),
     BrowserUp(BrowserId, Browser),
     Opened(AgentId, Ticket, Session, Came),
+    Look(AgentId, oneshot::Sender<Arc<Glances>>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -368,6 +379,12 @@ impl Task {
                     self.close_all().await;
                     let _ = done.send(());
                     return;
+                }
+                Message::Look(agent, reply) => {
+                    if let Some(session) = self.sessions.get(&agent) {
+                        let _ = reply.send(session.glances());
+                    }
+                    continue;
                 }
                 Message::Ask(input, waiter, reply) => {
                     self.waiters.insert(waiter, reply);

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use archibald_core::id::AgentId;
 use archibald_core::port::{ClientError, Credentials, Guard, LoginError};
 
-use crate::driver::{Browser, Context, Cookie, DriverError, Limit, Page};
+use crate::driver::{Browser, Context, Cookie, DriverError, Limit, Page, Peephole};
 use crate::erp::{ErpClient, Site};
 use crate::gate::{Gate, GateRules};
+use crate::glance::Glances;
 use crate::vault::{SessionVault, Whose};
 
 /// What closing a page may take before its context is given up with it.
@@ -32,6 +33,7 @@ pub(crate) struct Session {
     kept: Mutex<Vec<Cookie>>,
     context: Arc<Context>,
     idle: Mutex<Idle>,
+    glances: Arc<Glances>,
 }
 
 /// What a session is made from.
@@ -80,7 +82,9 @@ impl Session {
         let gate = Gate::build(rules).await.map_err(|error| OpenError::Lost(error.to_string()))?;
         let context = Arc::new(browser.new_context(Some(gate)).await.map_err(lost)?);
         let idle = Mutex::new(Idle { page: None, since: Instant::now(), seen_alive: Some(Instant::now()) });
-        let session = Self { site, agent, who, vault, kept: Mutex::default(), context, idle };
+        let glances = Arc::new(Glances::at(site.base(), &site.map().login.path));
+        let kept = Mutex::default();
+        let session = Self { site, agent, who, vault, kept, context, idle, glances };
         let limit = Limit::budget(within);
         let page = session.page().await.map_err(lost)?;
         let came = match session.restore(&page, &limit).await {
@@ -165,10 +169,16 @@ impl Session {
     /// What drives the ERP in it, under one lease.
     pub(crate) async fn client(self: &Arc<Self>, guard: Arc<dyn Guard>) -> Result<Working, ClientError> {
         let page = self.page().await.map_err(page_lost)?.keep();
+        self.glances.begin(Peephole::into(&page));
         let context = Arc::clone(&self.context);
         let client = ErpClient::new(Arc::clone(&self.site), context, page, guard, self.who.user.clone())
             .hiding(self.who.password.clone());
         Ok(Working { session: Arc::clone(self), client: Some(client) })
+    }
+
+    /// What an operator may see of it.
+    pub(crate) fn glances(&self) -> Arc<Glances> {
+        Arc::clone(&self.glances)
     }
 
     /// The session was used without trouble until now.
@@ -283,6 +293,7 @@ impl Deref for Working {
 
 impl Drop for Working {
     fn drop(&mut self) {
+        self.session.glances.end();
         if let Some(client) = self.client.take() {
             self.session.put_back(client.into_page());
         }

@@ -3,9 +3,12 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use archibald_core::effect::{ActOutcome, NotSent};
 use archibald_core::erp::{Order, WantedOrder, differences};
-use archibald_core::port::{ArchibaldClient, ClientError};
+use archibald_core::port::{ArchibaldClient, ClientError, Guard, LeaseLost};
 use archibald_testing::erp::{EffectKind, Fault, OrderState};
 use common::office::{Office, told};
 
@@ -35,10 +38,44 @@ fn as_kept(wanted: &WantedOrder, reference: &str) -> serde_json::Value {
     wanted
 }
 
+/// Notes which lines it is told of.
+#[derive(Default)]
+struct Told(Mutex<Vec<(usize, usize)>>);
+
+impl Guard for Told {
+    fn check(&self) -> Result<Duration, LeaseLost> {
+        Ok(Duration::from_secs(600))
+    }
+
+    fn filling_line(&self, line: usize, of: usize) {
+        self.0.lock().unwrap().push((line, of));
+    }
+}
+
+impl Told {
+    fn take(&self) -> Vec<(usize, usize)> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn every_line_is_told_of_before_it_is_filled_in() {
+    let office = Office::open().await;
+    let told = Arc::new(Told::default());
+    let desk = office.desk_under(told.clone()).await;
+    let mut wanted = office.wanted(3);
+    wanted.lines[2].product = "NOTHING".into();
+    assert_eq!(common::office::told(&desk.create(1, &wanted).await.0), "refused");
+    assert_eq!((told.take(), office.posts(PAGE, "AddLine")), (vec![(1, 3), (2, 3), (3, 3)], 2));
+    drop(desk);
+    office.close().await;
+}
+
 #[tokio::test]
 async fn an_edit_changes_what_differs_over_all_pages_of_lines() {
     let office = Office::open().await;
-    let desk = office.desk().await;
+    let told = Arc::new(Told::default());
+    let desk = office.desk_under(told.clone()).await;
     let mut wanted = office.wanted(23);
     let number = office.put_order(&wanted, "Fiera ~OLD", OrderState::Open).await;
 
@@ -51,6 +88,7 @@ async fn an_edit_changes_what_differs_over_all_pages_of_lines() {
     assert_eq!(differences(&wanted, "Fiera ~NEW", &order), Vec::<String>::new());
     assert_eq!(office.posts(PAGE, "AddLine"), 6);
     assert_eq!(kept(&office, 0), as_kept(&wanted, "Fiera ~NEW"));
+    assert_eq!(told.take(), (20..=25).map(|line| (line, 25)).collect::<Vec<_>>());
     assert_eq!(desk.client.read_order(&number).await.unwrap(), Some(order));
 
     // Another header alone touches no line.
@@ -58,12 +96,14 @@ async fn an_edit_changes_what_differs_over_all_pages_of_lines() {
     done(desk.edit(&number, &wanted, "Fiera ~NEW").await);
     assert_eq!(office.posts(PAGE, "AddLine"), 6);
     assert_eq!(kept(&office, 1), as_kept(&wanted, "Fiera ~NEW"));
+    assert_eq!(told.take(), []);
 
     // Another first line: all go, and come in another number.
     wanted.lines.drain(..23);
     done(desk.edit(&number, &wanted, "Fiera ~NEW").await);
     assert_eq!(office.posts(PAGE, "AddLine"), 8);
     assert_eq!(kept(&office, 2), as_kept(&wanted, "Fiera ~NEW"));
+    assert_eq!(told.take(), [(1, 2), (2, 2)]);
 
     let kinds: Vec<_> = office.effects().iter().map(|entry| (entry.kind, entry.number.clone())).collect();
     assert_eq!(kinds, vec![(EffectKind::OrderEdited, number.clone()); 3]);

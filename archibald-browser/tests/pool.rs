@@ -151,6 +151,39 @@ impl Office {
         (contexts, pages)
     }
 
+    /// What an expression is worth in the one page that there is, asked by somebody else than the pool.
+    async fn in_page(&self, expression: &str) -> serde_json::Value {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(value) = self.try_in_page(expression).await {
+                return value;
+            }
+            assert!(Instant::now() < until, "the page never answered");
+        }
+    }
+
+    /// Now and then a second client is told of a page and then that it is not attached to it.
+    async fn try_in_page(&self, expression: &str) -> Option<serde_json::Value> {
+        let folder = self.profiles.path().read_dir().unwrap().next().unwrap().unwrap();
+        let port = std::fs::read_to_string(folder.path().join("profile/DevToolsActivePort")).unwrap();
+        let address = format!("ws://127.0.0.1:{}", port.trim().replacen('\n', "", 1));
+        let (mut browser, mut handler) = chromiumoxide::Browser::connect(address).await.unwrap();
+        let driven = tokio::spawn(async move { while handler.next().await.is_some() {} });
+        browser.fetch_targets().await.unwrap();
+        let until = Instant::now() + Duration::from_secs(2);
+        let mut page = None;
+        while page.is_none() && Instant::now() < until {
+            page = browser.pages().await.unwrap().into_iter().next();
+        }
+        let answer = page?.evaluate(expression).await;
+        driven.abort();
+        answer.ok().map(|answer| answer.value().cloned().unwrap_or_default())
+    }
+
+    async fn picture(&self, agent: usize) -> Option<Arc<[u8]>> {
+        self.pool.picture(&self.agents[agent]).await
+    }
+
     async fn close(self) {
         self.pool.shutdown(Duration::from_secs(20)).await;
         assert!(matches!(self.acquire(0).await, Err(AcquireError::Draining)));
@@ -582,4 +615,72 @@ async fn a_pool_that_cannot_serve_is_refused_at_the_start() {
     assert!(matches!(missing, PoolError::Engine(_)), "{missing}");
     let tls = start(PoolOptions::default(), "https://erp.test/");
     assert!(matches!(tls, PoolError::Rules(_)), "{tls}");
+}
+
+/// Width and height of a JPEG, by the header of its frame.
+fn size_of(jpeg: &[u8]) -> (u16, u16) {
+    assert!(jpeg.starts_with(b"\xff\xd8\xff"), "no JPEG: {:?}", &jpeg[..8]);
+    let mut at = 2;
+    loop {
+        let length = usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+        if (0xc0..=0xc2).contains(&jpeg[at + 1]) {
+            let number = |from: usize| u16::from_be_bytes([jpeg[at + from], jpeg[at + from + 1]]);
+            return (number(7), number(5));
+        }
+        at += 2 + length;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_small_what_a_session_in_use_shows_and_the_page_does_not_notice() {
+    let office = Office::open(1, 1).await;
+    assert!(office.picture(0).await.is_none(), "there is no session");
+    let lease = office.acquire(0).await.unwrap();
+    let watch = "window.resized = 0; addEventListener('resize', () => window.resized++); innerWidth";
+    let width = office.in_page(watch).await;
+    let picture = office.picture(0).await.unwrap();
+    assert!(picture.len() <= 32 * 1024, "{}", picture.len());
+    let (wide, high) = size_of(&picture);
+    assert_eq!((wide, high), (320, 200));
+    assert!(office.picture(1).await.is_none(), "that agent has none");
+    assert!(Arc::ptr_eq(&picture, &office.picture(0).await.unwrap()), "the last one, at once");
+    // Two frames later nothing would still be on its way.
+    let told = "new Promise((told) => requestAnimationFrame(() => requestAnimationFrame(() =>
+        told([window.resized, innerWidth]))))";
+    assert_eq!(office.in_page(told).await, serde_json::json!([0, width]));
+    lease.client().check_health().await.unwrap();
+    lease.finish(Finish::Clean).await;
+    assert!(office.picture(0).await.is_none(), "nobody uses it");
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_asked_for_its_password_shows_nothing() {
+    let office = Office::open(1, 1).await;
+    let lease = office.acquire(0).await.unwrap();
+    office.erp.expire(None);
+    let error = lease.client().read_customers(1).await.unwrap_err();
+    assert!(matches!(error, ClientError::SessionExpired), "{error}");
+    let login = "document.querySelectorAll('input[type=password]').length";
+    assert_eq!(office.in_page(login).await, 1);
+    assert!(office.picture(0).await.is_none());
+    lease.finish(Finish::Dirty).await;
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_hangs_is_left_alone_and_goes_on_undisturbed() {
+    let office = Office::open(1, 1).await;
+    let lease = office.acquire(0).await.unwrap();
+    let renderers = office.renderers();
+    assert!(!renderers.is_empty());
+    renderers.iter().for_each(|pid| kill(*pid, Signal::SIGSTOP).unwrap());
+    let asked = Instant::now();
+    assert!(office.picture(0).await.is_none());
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    renderers.iter().for_each(|pid| kill(*pid, Signal::SIGCONT).unwrap());
+    assert!(office.picture(0).await.is_none(), "it is not asked again so soon");
+    lease.client().check_health().await.unwrap();
+    lease.finish(Finish::Clean).await;
+    office.close().await;
 }

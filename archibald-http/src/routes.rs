@@ -105,6 +105,7 @@ fn of_operator(state: &ApiState) -> (Router<ApiState>, OpenApi) {
         .routes(routes!(admin::operations::doubts))
         .routes(routes!(admin::process::workers))
         .routes(routes!(admin::process::pool))
+        .routes(routes!(admin::process::picture))
         .routes(routes!(admin::process::end))
         .routes(routes!(admin::events::follow))
         .routes(routes!(admin::events::activity))

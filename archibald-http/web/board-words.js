@@ -84,7 +84,9 @@ function overTone(state) {
 
 /** A step by its name, in words where there are some. */
 export function stepWords(row) {
-  if (row.progress?.text) return row.progress.text;
+  const { step, done = 0, total = 0, text } = row.progress ?? {};
+  if (done > 0 && has(`step.${step}.at`)) return t(`step.${step}.at`, { done, total });
+  if (text) return text;
   const key = `step.${row.step}`;
   return row.step ? (has(key) ? t(key) : row.step) : "";
 }

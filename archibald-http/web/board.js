@@ -9,6 +9,7 @@ import { age, el, mark, say, time, tone } from "./board-dom.js";
 import { follow } from "./board-feed.js";
 import { Filter } from "./board-filter.js";
 import { List } from "./board-list.js";
+import { Pictures } from "./board-pictures.js";
 import { kindWords, stepWords } from "./board-words.js";
 import { addMessages, languageChoice, t, translate } from "./i18n.js";
 import { signInForm, signOut, whoAmI } from "./session.js";
@@ -32,6 +33,7 @@ const filter = new Filter({ form: $("filter"), clear: $("clear"), problem: $("pr
 const list = new List({ box: $("list"), make: makeLine, fill: fillLine, onOpen: (id) => open(board.rows.get(id)?.agent, id) });
 const detail = new Detail({ box: $("detail"), onOpen: open, onClose: close });
 const agents = new Agents({ $, board, filter, say: (text) => say($("said"), text) });
+const pictures = new Pictures($("pictures"));
 const drawCharts = charts($("charts"));
 
 signInForm($("sign-in"), enter);
@@ -97,6 +99,7 @@ function draw() {
   say($("count"), t("board.count", { count: rows.length, all: board.order.length }));
   drawTiles(tally.all, now);
   agents.draw(tally, now);
+  pictures.show(Object.keys(board.overview?.running ?? {}));
   if (now - drawnCharts < CHARTS_MS) return;
   drawnCharts = now;
   drawCharts(board.buckets(now));

@@ -100,7 +100,7 @@ export default {
   "step.running": "In corso",
   "step.prepare": "Preparo",
   "step.type": { one: "Compilo una riga", other: "Compilo {count} righe" },
-  "step.type.at": "Compilo riga {next} di {total}",
+  "step.type.at": "Compilo riga {done} di {total}",
   "step.create-customer.type": "Compilo i dati del cliente",
   "step.update-customer.type": "Compilo i dati del cliente",
   "step.probe": "Controllo nel gestionale che cosa è già arrivato",

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::{ActionContext, EffectAction, ReadAction};
 use crate::driver::{Message, Shared};
-use crate::guard::{LeaseGuard, ReadGuard};
+use crate::guard::{LeaseGuard, ReadGuard, WriteGuard};
 use crate::registry::Action;
 
 /// The lease is somebody else's by now: write nothing more.
@@ -84,13 +84,16 @@ impl Attempt {
         }
     }
 
-    /// Only a read gives way between two pages: what acts or probes asks by itself, while it may.
+    /// Only a read gives way between two pages: what acts or probes asks by itself, while it may. A probe may
+    /// be followed by a repair in the same session.
     fn page_guard(&self, work: &Work<'_>) -> Arc<dyn Guard> {
         match work {
             Work::Read(_) => {
                 Arc::new(ReadGuard { lease: self.guard.clone(), give_way: self.give_way.clone() })
             }
-            Work::Probe(_) | Work::Act(_) => self.guard.clone(),
+            Work::Probe(_) | Work::Act(_) => {
+                Arc::new(WriteGuard { lease: self.guard.clone(), bus: self.shared.bus.clone() })
+            }
         }
     }
 

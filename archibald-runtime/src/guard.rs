@@ -1,8 +1,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use archibald_core::event::Progress;
 use archibald_core::lease::Lease;
-use archibald_core::port::{Guard, LeaseLost};
+use archibald_core::port::{EventBus, Guard, LeaseLost};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -74,6 +75,29 @@ impl Guard for ReadGuard {
 
     fn should_yield(&self) -> bool {
         self.give_way.is_cancelled()
+    }
+}
+
+/// A lease under which something is typed: devices are told how far it is.
+pub(crate) struct WriteGuard {
+    pub(crate) lease: Arc<LeaseGuard>,
+    pub(crate) bus: Arc<dyn EventBus>,
+}
+
+impl Guard for WriteGuard {
+    fn check(&self) -> Result<Duration, LeaseLost> {
+        self.lease.check()
+    }
+
+    fn filling_line(&self, line: usize, of: usize) {
+        self.bus.publish_progress(Progress {
+            agent: self.lease.lease.agent.clone(),
+            operation: self.lease.lease.operation,
+            step: "type".to_owned(),
+            done: line as u64,
+            total: of as u64,
+            text: format!("filling in line {line} of {of}"),
+        });
     }
 }
 

@@ -367,6 +367,10 @@ impl Operations for Archibald {
         })
     }
 
+    async fn picture(&self, agent: &AgentId) -> Option<Arc<[u8]>> {
+        self.shared.pool.picture(agent).await
+    }
+
     async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {
         self.shared.store.pause(scope, why, drains).await?;
         self.tell(Input::Pause { scope: scope.clone(), why: why.to_owned(), drains });

@@ -41,6 +41,13 @@ impl Limit {
         self.lease.as_ref().is_some_and(|lease| lease.should_yield())
     }
 
+    /// Tells whoever holds the lease which line of how many is about to be filled in.
+    pub fn filling_line(&self, line: usize, of: usize) {
+        if let Some(lease) = &self.lease {
+            lease.filling_line(line, of);
+        }
+    }
+
     /// What is left of the budget.
     pub fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())

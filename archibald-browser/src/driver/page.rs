@@ -1,7 +1,7 @@
 //! One page: navigate, click, fill, read.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -233,7 +233,7 @@ impl Page {
         let whole = CaptureScreenshotParams::builder()
             .format(CaptureScreenshotFormat::Png)
             .capture_beyond_viewport(true);
-        self.shot(limit, whole.build()).await
+        self.core.shot(limit, whole.build()).await
     }
 
     /// A picture of at most so many bytes, with its media type: the whole page as PNG, or what of it is
@@ -250,18 +250,11 @@ impl Page {
             }
         }
         let coarse = CaptureScreenshotParams::builder().format(CaptureScreenshotFormat::Jpeg).quality(40);
-        let coarse = self.shot(limit, coarse.build()).await?;
+        let coarse = self.core.shot(limit, coarse.build()).await?;
         if coarse.len() <= most {
             return Ok(("image/jpeg", coarse));
         }
         Err(DriverError::Script { message: format!("the picture has {} bytes", coarse.len()) })
-    }
-
-    async fn shot(&self, limit: &Limit, command: CaptureScreenshotParams) -> Result<Vec<u8>, DriverError> {
-        let shot: Screenshot = limit.run("taking a picture", self.core.call(command)).await?;
-        base64::engine::general_purpose::STANDARD
-            .decode(shot.data)
-            .map_err(|error| DriverError::Script { message: format!("the picture is damaged: {error}") })
     }
 
     /// The next question of the document that is shown now is answered with OK if it is exactly `text`,
@@ -295,6 +288,11 @@ impl Page {
     /// Fires when it can be used no more, for whatever reason short of the browser's end.
     pub fn gone(&self) -> &CancellationToken {
         &self.core.gone
+    }
+
+    /// For those who look at it and do not keep it.
+    pub(super) fn downgrade(&self) -> Weak<PageCore> {
+        Arc::downgrade(&self.core)
     }
 
     /// Closes it, and returns when Chromium says that it is gone.
@@ -453,6 +451,23 @@ impl PageCore {
             () = self.link.dead().cancelled() => Err(self.link.lost()),
             done = step => done,
         }
+    }
+
+    /// How many documents it has shown, and the address of the last.
+    pub(super) fn document(&self) -> (u64, String) {
+        let view = self.view.borrow();
+        (view.documents, view.url.clone())
+    }
+
+    pub(super) async fn shot(
+        &self,
+        limit: &Limit,
+        command: CaptureScreenshotParams,
+    ) -> Result<Vec<u8>, DriverError> {
+        let shot: Screenshot = limit.run("taking a picture", self.call(command)).await?;
+        base64::engine::general_purpose::STANDARD
+            .decode(shot.data)
+            .map_err(|error| DriverError::Script { message: format!("the picture is damaged: {error}") })
     }
 
     async fn evaluate<T: DeserializeOwned>(

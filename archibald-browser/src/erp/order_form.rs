@@ -35,9 +35,7 @@ impl Site {
             let field = Field { selector, value: &value, posts_back: false };
             self.fill(page, limit, ("order", key), field).await?;
         }
-        for line in &wanted.lines {
-            self.type_line(page, limit, user, line).await?;
-        }
+        self.type_lines(At { page, limit, user }, wanted, 0).await?;
         self.check_typed(page, limit, wanted, reference).await
     }
 
@@ -61,9 +59,7 @@ impl Site {
         for line in shown.lines[kept..].iter().rev() {
             self.remove_last_line(page, limit, user, line).await?;
         }
-        for line in &wanted.lines[kept..] {
-            self.type_line(page, limit, user, line).await?;
-        }
+        self.type_lines(At { page, limit, user }, wanted, kept).await?;
         self.check_typed(page, limit, wanted, reference).await
     }
 
@@ -76,6 +72,16 @@ impl Site {
             ("reference", &form.reference, reference.to_owned()),
             ("note", &form.note, wanted.note.clone()),
         ]
+    }
+
+    /// All but the first `kept`, which are there; tells of each before it is typed.
+    async fn type_lines(&self, at: At<'_>, wanted: &WantedOrder, kept: usize) -> Result<(), Typing> {
+        let At { page, limit, user } = at;
+        for (place, line) in wanted.lines.iter().enumerate().skip(kept) {
+            limit.filling_line(place + 1, wanted.lines.len());
+            self.type_line(page, limit, user, line).await?;
+        }
+        Ok(())
     }
 
     async fn type_line(

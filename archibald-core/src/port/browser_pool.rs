@@ -14,7 +14,7 @@ use crate::operation::Class;
 #[error("the lease is lost")]
 pub struct LeaseLost;
 
-/// Asked before every command to the page: the fence reaches the thing that acts.
+/// Asked before every command to the page: the fence reaches the thing that acts. And told how far it is.
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait Guard: Send + Sync {
     /// For how much longer the page may be used.
@@ -27,6 +27,13 @@ pub trait Guard: Send + Sync {
     /// of them, where nothing is half done; nothing that changes the ERP ever asks.
     fn should_yield(&self) -> bool {
         false
+    }
+
+    /// Line `line`, the first is 1, of the `of` lines that an order shall have is about to be filled in. Told
+    /// by whoever types it, before each line that it types; lines that are there already are left out. For
+    /// those who watch: nothing is stored, and nothing waits for it.
+    fn filling_line(&self, line: usize, of: usize) {
+        let _ = (line, of);
     }
 }
 
@@ -160,6 +167,18 @@ pub trait BrowserPool: Send + Sync {
 
     /// How full it is.
     fn occupancy(&self) -> PoolOccupancy;
+
+    /// A small picture, as JPEG, of what the agent's session shows that is in use, for an operator who looks on:
+    /// taken now or, where that was a moment ago or cannot be had, the last one of this use. `None` where no
+    /// session of the agent's is in use here, where it must not be shown, or where there are no pictures.
+    /// Whoever uses the session neither waits for it nor notices.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn picture(&self, agent: &AgentId) -> Option<Arc<[u8]>> {
+        let _ = agent;
+        None
+    }
 
     /// Ends all browsers and removes their profiles; waits for sessions in use as long as `grace`.
     ///

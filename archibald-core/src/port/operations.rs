@@ -268,6 +268,16 @@ pub trait Operations: Send + Sync {
     /// Cancel safe: it only reads.
     async fn overview(&self) -> Result<Overview, StoreError>;
 
+    /// A small picture, as JPEG, of what the agent's session in use in this process shows; see
+    /// [`BrowserPool::picture`](super::BrowserPool::picture).
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn picture(&self, agent: &AgentId) -> Option<Arc<[u8]>> {
+        let _ = agent;
+        None
+    }
+
     /// Pauses something: nothing that it is about is started, by any worker, until it is resumed. What runs goes
     /// on, but if it `drains`: then what runs in the background is asked to give way at its next safe point.
     ///

@@ -1,7 +1,7 @@
 //! `/v1/agents/{agent}/operations/…`: what there is, and what a person does to it.
 
 use archibald_core::effect::Receipt;
-use archibald_core::id::{OperationId, OperationKind};
+use archibald_core::id::{AgentId, OperationId, OperationKind};
 use archibald_core::operation::OperationState;
 use archibald_core::port::OperationFilter;
 use archibald_core::record::{Evidence, OperationRecord, Resolution};
@@ -273,6 +273,13 @@ impl PathPart for OperationId {
     const NAME: &'static str = "id";
     fn read(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+}
+
+impl PathPart for AgentId {
+    const NAME: &'static str = "agent";
+    fn read(text: &str) -> Option<Self> {
+        Self::new(text).ok()
     }
 }
 

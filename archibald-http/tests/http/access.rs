@@ -47,6 +47,7 @@ fn of_operator() -> Vec<(Method, String)> {
         (Method::GET, "/v1/admin/operations".into()),
         (Method::GET, "/v1/admin/doubts".into()),
         (Method::GET, "/v1/admin/pool".into()),
+        (Method::GET, "/v1/admin/pool/{agent}/picture".into()),
         (Method::GET, "/v1/admin/events".into()),
         (Method::GET, "/v1/admin/activity".into()),
     ]
@@ -111,6 +112,7 @@ async fn a_foreign_agent_and_one_that_does_not_exist_are_the_same_404() {
 async fn an_agent_sees_no_sign_of_what_is_the_operators() {
     let server = Server::start().await;
     for (method, path) in of_operator() {
+        let path = path.replace("{agent}", "nancy");
         ask(&server, NANCY, &method, &path).await.problem(404, "not-found");
         // The streams would never end; `admin_lists` follows them.
         if !["/v1/admin/events", "/v1/admin/activity"].contains(&path.as_str()) {

@@ -185,3 +185,15 @@ async fn an_agent_whose_log_could_not_be_read_is_followed_again() {
     assert_eq!(bye["reason"], "unavailable");
     assert!((20..=60).contains(&bye["retry_ms"].as_u64().unwrap()), "{bye}");
 }
+
+#[tokio::test]
+async fn what_a_session_in_use_shows_is_a_picture_that_nobody_keeps() {
+    let server = Server::start().await;
+    let picture = server.get(OPERATOR, "/v1/admin/pool/nancy/picture").await;
+    assert_eq!((picture.status.as_u16(), picture.header("content-type")), (200, "image/jpeg"));
+    assert_eq!((picture.header("cache-control"), &picture.bytes[..]), ("no-store", &b"\xff\xd8 nancy's"[..]));
+    for nobodys in ["janet", "nobody", "NANCY", "%00", ".."] {
+        let none = server.get(OPERATOR, &format!("/v1/admin/pool/{nobodys}/picture")).await;
+        none.problem(404, "not-found");
+    }
+}

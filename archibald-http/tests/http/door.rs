@@ -194,6 +194,11 @@ impl Operations for Door {
         Ok(Overview { paused, workers, draining, slots: 10, ..Overview::default() })
     }
 
+    /// Only nancy's session is in use.
+    async fn picture(&self, whose: &AgentId) -> Option<Arc<[u8]>> {
+        (*whose == agent("nancy")).then(|| Arc::from(*b"\xff\xd8 nancy's"))
+    }
+
     async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {
         OperationStore::pause(&self.store, scope, why, drains).await
     }

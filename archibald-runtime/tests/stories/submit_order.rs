@@ -4,7 +4,7 @@ use std::time::Duration;
 use archibald_core::effect::{Mark, Settle};
 use archibald_core::error::EnqueueError;
 use archibald_core::id::{OperationId, OperationKey};
-use archibald_core::port::{EnqueueRequest, OperationStore, Operations};
+use archibald_core::port::{EnqueueRequest, EventBus, OperationStore, Operations};
 use archibald_core::record::Resolution;
 use archibald_runtime::{Failpoints, NoFailpoints, RuntimeConfig};
 use archibald_testing::fake_erp::{FakeErp, SaveFault, Write};
@@ -219,6 +219,26 @@ async fn a_save_that_is_asked_to_give_way_after_the_click_is_finished_first() {
         assert_eq!(told(&record.operation.state), r#"completed {"order":"O-1"}"#, "{at}");
         assert_eq!((house.erp.writes(), house.probes().await), (vec![created()], 0), "{at}");
     }
+}
+
+/// The form tells of each line before it is typed; those who watch see the last one while it is saved.
+#[tokio::test]
+async fn devices_are_told_which_line_is_filled_in() {
+    let (reached, mut halted) = mpsc::unbounded_channel();
+    let go = Arc::new(Notify::new());
+    let house = House::with(quick(), Arc::new(Halt { at: "effect.released", reached, go: go.clone() }));
+    let mut payload = order();
+    let line = payload["lines"][0].clone();
+    payload["lines"] = json!([line, line, line]);
+    let id = house.enqueue("nancy", "submit-order", "k1", payload).await;
+    assert_eq!(halted.recv().await, Some(id));
+    let told: Vec<_> = house.store.progress(&agent("nancy")).into_iter().map(|it| json!(it)).collect();
+    let expected = json!({ "agent": "nancy", "operation": id, "step": "type", "done": 3, "total": 3,
+        "text": "filling in line 3 of 3" });
+    assert_eq!(told, [expected]);
+    go.notify_one();
+    house.completed("nancy", id).await;
+    assert_eq!(house.store.progress(&agent("nancy")), []);
 }
 
 /// The key is free again once its operation is forgotten; the order that it once made is not this one.

@@ -43,7 +43,8 @@ impl Write for SaveOrder<'_> {
         while typing.lines > kept {
             typing.remove_last().await?;
         }
-        for line in &self.wanted.lines[kept..] {
+        for (place, line) in self.wanted.lines.iter().enumerate().skip(kept) {
+            tab.guard.filling_line(place + 1, self.wanted.lines.len());
             typing.add(line).await?;
         }
         Ok(typing.form.press("Save")?)

@@ -53,6 +53,10 @@ impl BrowserPool for Pointed {
         self.inner.occupancy()
     }
 
+    async fn picture(&self, agent: &AgentId) -> Option<Arc<[u8]>> {
+        self.inner.picture(agent).await
+    }
+
     async fn shutdown(&self, grace: Duration) {
         self.inner.shutdown(grace).await;
     }
@@ -78,5 +82,9 @@ impl Guard for PointedGuard {
 
     fn should_yield(&self) -> bool {
         self.inner.should_yield()
+    }
+
+    fn filling_line(&self, line: usize, of: usize) {
+        self.inner.filling_line(line, of);
     }
 }

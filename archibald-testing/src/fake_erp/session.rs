@@ -2,8 +2,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use archibald_core::effect::{ActOutcome, Intent, NotSent};
 use archibald_core::erp::{
-    Customer, CustomerPage, Order, OrderPage, OrderQuery, OrderSummary, PricePage, ProductPage,
-    WantedCustomer, WantedOrder,
+    Customer, CustomerPage, Order, OrderLine, OrderPage, OrderQuery, OrderSummary, PricePage, ProductPage,
+    WantedCustomer, WantedLine, WantedOrder,
 };
 use archibald_core::id::AgentId;
 use archibald_core::port::{ArchibaldClient, ClientError, CommitGate, Finish, Guard, SessionLease};
@@ -97,6 +97,15 @@ impl FakeSession {
         Some(ActOutcome::Refused(refusal.to_owned()))
     }
 
+    /// Says so of every line that would have to be typed.
+    fn fill_in(&self, there: &[OrderLine], wanted: &WantedOrder) {
+        let as_wanted = |(is, want): &(&OrderLine, &WantedLine)| {
+            (&is.product, is.quantity, is.discount) == (&want.product, want.quantity, want.discount)
+        };
+        let kept = there.iter().zip(&wanted.lines).take_while(as_wanted).count();
+        (kept + 1..=wanted.lines.len()).for_each(|line| self.guard.filling_line(line, wanted.lines.len()));
+    }
+
     fn read(&self) -> Result<MutexGuard<'_, World>, ClientError> {
         self.guard.check()?;
         let mut world = lock(&self.world);
@@ -142,6 +151,7 @@ impl ArchibaldClient for FakeSession {
         if let Some(refusal) = self.refusal(|_, _| None) {
             return refusal;
         }
+        self.fill_in(&[], wanted);
         let (agent, wanted, reference) = (self.agent.clone(), wanted.clone(), reference.to_owned());
         self.save(intent, gate, move |world, quality| {
             Some(world.create_order(&agent, &wanted, &reference, quality))
@@ -160,6 +170,8 @@ impl ArchibaldClient for FakeSession {
         if let Some(refusal) = self.refusal(|world, agent| world.refuses_change(agent, number)) {
             return refusal;
         }
+        let there = lock(&self.world).order(&self.agent, number).map(|order| order.lines.clone());
+        self.fill_in(&there.unwrap_or_default(), wanted);
         let (agent, number) = (self.agent.clone(), number.to_owned());
         let (wanted, reference) = (wanted.clone(), reference.to_owned());
         self.save(intent, gate, move |world, quality| {

@@ -1,9 +1,12 @@
-//! The operator's board and the demo's page, in a real Chromium: what a person sees and what the keys do.
+//! The operator's board and the demo's page, in a real Chromium: what a person sees and what the keys do. And a server
+//! that is started again.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod accessible;
 mod board;
 mod browser;
 mod demo;
+mod kept;
 mod load;
 mod office;
+mod pictures;

@@ -20,9 +20,11 @@ pub struct Office {
     pub control: ErpControl,
     pub data: DataSet,
     client: Client,
-    _server: Running,
+    server: Option<Running>,
+    /// The server's.
+    args: Vec<String>,
     _erp: Running,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Killed when dropped.
@@ -37,6 +39,15 @@ impl Drop for Running {
 
 impl Office {
     pub async fn open() -> Self {
+        Self::open_with("direct").await
+    }
+
+    /// With a browser between the server and the ERP, and sessions that are kept.
+    pub async fn open_with_a_browser() -> Self {
+        Self::open_with("chromium").await
+    }
+
+    async fn open_with(driver: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = DataSet::generate(1, 2, 8);
         let erp = [
@@ -58,33 +69,32 @@ impl Office {
         let (agents, tokens) = (folder.path().join("agents.toml"), folder.path().join("tokens.toml"));
         secret(&agents, &agents_file(&data));
         secret(&tokens, &format!("[[token]]\nvalue = \"{OPERATOR}\"\nscope = \"operator\"\n"));
-        let server = [
-            "--listen",
-            "127.0.0.1:0",
-            "--worker-id",
-            "w1",
-            "--store",
-            "memory",
-            "--driver",
-            "direct",
-            "--erp",
-            url,
-            "--settle",
-            "1s",
-            "--list-lag",
-            "1s",
-            "--act-budget",
-            "3s",
-            "--agents",
-            agents.to_str().unwrap(),
-            "--tokens",
-            tokens.to_str().unwrap(),
-        ];
-        let (server, line) = start(env!("CARGO_BIN_EXE_server"), &server, folder.path());
-        let url = line.strip_prefix("listening on ").unwrap().to_owned();
+        let mut args: Vec<String> =
+            "--listen 127.0.0.1:0 --worker-id w1 --store memory --settle 1s --list-lag 1s --act-budget 3s"
+                .split(' ')
+                .map(str::to_owned)
+                .collect();
+        args.extend(["--driver", driver, "--erp", url].map(str::to_owned));
+        for (name, file) in [("--agents", &agents), ("--tokens", &tokens)] {
+            args.extend([name.to_owned(), file.to_str().unwrap().to_owned()]);
+        }
+        if driver == "chromium" {
+            secret(&folder.path().join("session.key"), &"5e".repeat(32));
+            let kept = "--session-key session.key --session-dir sessions";
+            let few = "--browsers 1 --contexts 3 --concurrency 2";
+            args.extend([kept, few].join(" ").split(' ').map(str::to_owned));
+        }
+        let (server, url) = serve(&args, folder.path());
         let client = Client::builder().no_proxy().build().unwrap();
         let control = ErpControl::new(control).unwrap();
-        Self { url, control, data, client, _server: server, _erp: erp, _folder: folder }
+        Self { url, control, data, client, server: Some(server), args, _erp: erp, folder }
+    }
+
+    /// The server is killed, and another one starts over what it kept on disk, somewhere else.
+    pub fn restart_server(&mut self) {
+        drop(self.server.take());
+        let (server, url) = serve(&self.args, self.folder.path());
+        (self.server, self.url) = (Some(server), url);
     }
 
     pub fn board(&self) -> String {
@@ -136,6 +146,13 @@ impl Office {
             sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+fn serve(args: &[String], folder: &Path) -> (Running, String) {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (server, line) = start(env!("CARGO_BIN_EXE_server"), &args, folder);
+    let url = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("no server: {line:?}"));
+    (server, url.to_owned())
 }
 
 fn agents_file(data: &DataSet) -> String {

@@ -11,3 +11,4 @@ mod keyboard;
 mod network;
 mod office;
 mod plain;
+mod progress;

@@ -103,6 +103,14 @@ impl Office {
         self.server = Some(server);
     }
 
+    /// Asks for this order, as another device would, and does not wait for it.
+    pub async fn submit(&self, payload: &Value) {
+        let url = format!("{}/v1/agents/{}/operations", self.url, self.agent);
+        let body = json!({ "kind": "submit-order", "payload": payload, "key": "a-submission" });
+        let answer = self.client.post(url).bearer_auth(TOKEN).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         let url = format!("{}/v1/agents/{}/{path}", self.url, self.agent);
         self.client.get(url).bearer_auth(TOKEN).send().await.unwrap().json().await.unwrap()

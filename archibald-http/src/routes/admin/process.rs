@@ -1,16 +1,20 @@
 //! Those who work, this process's browsers, and its end.
 
+use archibald_core::id::AgentId;
 use archibald_core::port::PoolOccupancy;
 use archibald_core::time::Timestamp;
 use archibald_core::worker::LiveWorker;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::OperatorAccess;
 use crate::problem::Problem;
+use crate::routes::operations::Named;
 use crate::state::ApiState;
 
 /// The workers that are alive.
@@ -84,6 +88,27 @@ pub(crate) async fn pool(
     _: OperatorAccess,
 ) -> Result<Json<PoolOccupancy>, Problem> {
     Ok(Json(state.operations.overview().await?.pool))
+}
+
+/// What the session of an agent shows just now, small. Only while an operation uses it, in this process: else
+/// there is none.
+#[utoipa::path(
+    get,
+    path = "/pool/{agent}/picture",
+    params(("agent" = String, Path)),
+    responses(
+        (status = 200, description = "320 by 200 pixels, of 32 KiB at the most", content_type = "image/jpeg"),
+        (status = 404, description = "There is none", body = Problem),
+    ),
+)]
+pub(crate) async fn picture(
+    State(state): State<ApiState>,
+    _: OperatorAccess,
+    Named(agent): Named<AgentId>,
+) -> Result<Response, Problem> {
+    let picture = state.operations.picture(&agent).await.ok_or_else(Problem::not_found)?;
+    let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, Bytes::from_owner(picture)).into_response())
 }
 
 /// This process takes nothing more, lets what runs finish or give way, and ends.
