@@ -15,7 +15,9 @@ use crate::config::RuntimeConfig;
 const OPERATIONS: u32 = 100;
 /// Logs that are pruned in one go.
 const LOGS: u32 = 16;
-/// The pause after a batch behind which there is more, in times that it took.
+/// How long batch follows batch, of operations and then of logs.
+const AT_ONCE: Duration = Duration::from_millis(50);
+/// The pause after that where there is more, in times that it took.
 const FOR_OTHERS: u32 = 4;
 /// How often it is looked for what is old where things are kept for long.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -23,16 +25,28 @@ const EVERY: Duration = Duration::from_secs(3600);
 const LOOKS: u32 = 20;
 
 impl Driver {
-    /// One batch of everything; the next one is due when it says so.
+    /// Some batches of everything; when the next ones are due is said at the end.
     pub(super) fn forget(&mut self) {
         self.forgets_at = None;
         let (shared, now) = (self.shared.clone(), self.now());
         tokio::spawn(async move {
             let begun = Instant::now();
-            let (operations, logs) = (forget_operations(&shared, now).await, prune_logs(&shared, now).await);
+            let operations = batches(|| forget_operations(&shared, now)).await;
+            let logs = batches(|| prune_logs(&shared, now)).await;
             let again = operations.min(logs).max(begun.elapsed() * FOR_OTHERS);
             let _ = shared.inbox.send(Message::Forgotten { again });
         });
+    }
+}
+
+/// One after the other for a while. When to go on.
+async fn batches<B: Future<Output = Duration>>(batch: impl Fn() -> B) -> Duration {
+    let begun = Instant::now();
+    loop {
+        let again = batch().await;
+        if !again.is_zero() || begun.elapsed() >= AT_ONCE {
+            return again;
+        }
     }
 }
 
