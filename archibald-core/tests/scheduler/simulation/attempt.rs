@@ -13,7 +13,8 @@ use serde_json::json;
 
 use super::Mutant;
 use super::erp::receipt;
-use super::world::{Address, BUDGET, Call, Happening, MARGIN, Note, Reply, SETTLE, Seen, TTL, World, Write};
+use super::messages::{Address, Call, Happening, Note, Reply, Seen, Write};
+use super::world::{BUDGET, MARGIN, SETTLE, TTL, World};
 
 const MAX_ATTEMPTS: u32 = 3;
 

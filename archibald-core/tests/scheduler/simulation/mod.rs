@@ -5,6 +5,8 @@ mod attempt;
 mod chance;
 mod erp;
 mod invariants;
+mod messages;
+mod mutant;
 mod people;
 mod statements;
 mod store;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::chance::Rates;
+pub(crate) use self::mutant::Mutant;
 use self::world::World;
 
 /// Enough for any seed to come to its end once the faults are over.
@@ -37,79 +40,6 @@ pub(crate) struct Plan {
     pub(crate) operations: Option<u64>,
     /// Faults that never happen.
     pub(crate) without: BTreeSet<String>,
-}
-
-/// A plausible mistake of a worker, of the store, or of a person.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Mutant {
-    /// What was released is acted again unseen.
-    SkipProbes,
-    /// What is not there at first sight is taken for absent.
-    BelieveAbsenceAtOnce,
-    /// The store takes writes under a lease that is over.
-    IgnoreTokens,
-    /// A worker goes on after its own deadline.
-    IgnoreDeadlines,
-    /// A worker forgets what it was told to start.
-    LoseCommands,
-    /// The store gives the lease of an agent that another one has.
-    LeaseHeldAgents,
-    /// The store gives a lease that a pause is about.
-    LeaseWhatIsPaused,
-    /// The store gives leases before their time.
-    LeaseWhatIsNotDue,
-    /// The store gives leases before the earlier one of the target ended.
-    LeaseBlockedTargets,
-    /// A start takes the token of the one before.
-    KeepTokens,
-    /// The store ends leases before their time.
-    ReapEarly,
-    /// Nobody ends the leases of those who are gone.
-    NeverReap,
-    /// The gate opens without a look at the lease, and notes nothing.
-    OpenTheGateForAll,
-    /// A worker never looks whether wake-ups were lost.
-    NeverSweep,
-    /// A worker does not tell its scheduler that a lease was refused.
-    LoseRefusals,
-    /// A worker does not tell its scheduler that an attempt is over.
-    LoseSettlements,
-    /// A worker does not tell its scheduler that a lease was lost.
-    LoseLostAttempts,
-    /// A request leaves after its last moment.
-    SendTooLate,
-    /// An error page is taken for success.
-    TakeErrorsForDone,
-    /// An error page is taken for a refusal.
-    TakeErrorsForRefusals,
-    /// Attempts that are spent end what may have been applied.
-    FailWhatWasReleased,
-}
-
-impl Mutant {
-    pub(crate) const ALL: &[Self] = &[
-        Self::SkipProbes,
-        Self::BelieveAbsenceAtOnce,
-        Self::IgnoreTokens,
-        Self::IgnoreDeadlines,
-        Self::LoseCommands,
-        Self::LeaseHeldAgents,
-        Self::LeaseWhatIsPaused,
-        Self::LeaseWhatIsNotDue,
-        Self::LeaseBlockedTargets,
-        Self::KeepTokens,
-        Self::ReapEarly,
-        Self::NeverReap,
-        Self::OpenTheGateForAll,
-        Self::NeverSweep,
-        Self::LoseRefusals,
-        Self::LoseSettlements,
-        Self::LoseLostAttempts,
-        Self::SendTooLate,
-        Self::TakeErrorsForDone,
-        Self::TakeErrorsForRefusals,
-        Self::FailWhatWasReleased,
-    ];
 }
 
 /// What one plan came to.

@@ -10,7 +10,8 @@ use archibald_core::scheduler::Input;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::world::{Happening, SETTLE, World};
+use super::messages::Happening;
+use super::world::{SETTLE, World};
 
 const NAMES: [&str; 5] = ["andrew", "janet", "laura", "nancy", "steven"];
 

@@ -9,7 +9,8 @@ use archibald_core::record::OperationRecord;
 use archibald_core::scheduler::Refusal;
 
 use super::attempt::effect;
-use super::world::{Address, Call, Note, Reply, Seen, TTL, World, Write};
+use super::messages::{Address, Call, Note, Reply, Seen, Write};
+use super::world::{TTL, World};
 
 /// How a statement fares.
 #[derive(Clone, Copy, PartialEq)]

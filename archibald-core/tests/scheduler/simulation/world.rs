@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use archibald_core::effect::{Intent, IntentRequest, Receipt, Settle};
+use archibald_core::effect::Settle;
 use archibald_core::id::{AgentId, FencingToken, OperationId, WorkerId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::NewOperation;
 use archibald_core::pause::PauseScope;
-use archibald_core::record::{Disposition, OperationRecord};
-use archibald_core::scheduler::{Command, Input, Refusal, SchedulerConfig, Ticket};
+use archibald_core::scheduler::{Command, Input, SchedulerConfig, Ticket};
 use archibald_core::time::Timestamp;
 
 use super::attempt::Attempt;
 use super::chance::{Chance, Rates};
 use super::erp::Erp;
+use super::messages::{Address, Call, Happening, Note};
 use super::store::Store;
 use super::{Counters, Mutant, Plan};
 use crate::checked::Checked;
@@ -55,100 +55,6 @@ pub(crate) struct Worker {
     /// How far its idea of the store's time is off, in ms, plus 200.
     skew: u64,
     tick_at: Option<Timestamp>,
-}
-
-/// A worker's process: what is sent to an earlier one is lost.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Address {
-    pub(crate) worker: usize,
-    pub(crate) incarnation: u64,
-}
-
-#[derive(Debug)]
-pub(crate) enum Happening {
-    Enqueue(Box<NewOperation>),
-    AtStore(Address, Call),
-    AtWorker(Address, Note),
-    Applied { operation: OperationId, list_lag: Duration },
-    Read { to: Address, agent: AgentId, token: FencingToken, began: Timestamp },
-    Restart(usize),
-    Person,
-}
-
-/// A statement on its way to the store.
-#[derive(Debug)]
-pub(crate) enum Call {
-    Lease { agent: AgentId, operation: OperationId, asked_at: Timestamp },
-    Attempt { agent: AgentId, lease: Lease, write: Box<Write> },
-    Renew { leases: Vec<Lease>, asked_at: Timestamp },
-    Waiting { agent: AgentId, ended: Option<OperationId> },
-    Sweep,
-}
-
-/// A write of an attempt, under its lease.
-#[derive(Debug)]
-pub(crate) enum Write {
-    Intend(IntentRequest),
-    Release(Intent),
-    Answered,
-    Record(Receipt),
-    Checkpoint(u64),
-    Settle(Disposition),
-}
-
-/// Something that reaches a worker.
-#[derive(Debug)]
-pub(crate) enum Note {
-    Input(Input),
-    Lease {
-        agent: AgentId,
-        operation: OperationId,
-        asked_at: Timestamp,
-        answer: Box<Result<(Lease, OperationRecord), Refusal>>,
-    },
-    Written(AgentId, FencingToken, Reply),
-    Seen(AgentId, FencingToken, Seen),
-    WriteAgain(AgentId, FencingToken, Write),
-    Renewed {
-        leases: Vec<Lease>,
-        asked_at: Timestamp,
-        survivors: Option<Vec<FencingToken>>,
-    },
-    Heard {
-        tickets: Vec<Ticket>,
-        agent: AgentId,
-        ended: Option<OperationId>,
-    },
-    Swept {
-        tickets: Vec<Ticket>,
-        paused: Vec<PauseScope>,
-    },
-    Tick,
-    RenewTime,
-    SweepTime,
-}
-
-/// How a write went.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    Intended(Intent),
-    Released,
-    Done,
-    Settled(Box<OperationRecord>),
-    Superseded,
-    TooShort,
-    Unavailable(Option<Write>),
-}
-
-/// What a page showed.
-#[derive(Debug)]
-pub(crate) enum Seen {
-    Page,
-    Done,
-    Error { whole: bool },
-    Refused,
-    Maintenance,
-    Probe { began: Timestamp, found: Option<Receipt>, unclear: bool },
 }
 
 impl World {
