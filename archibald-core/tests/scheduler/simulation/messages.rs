@@ -32,11 +32,73 @@ pub(crate) enum Happening {
 /// A statement on its way to the store.
 #[derive(Debug)]
 pub(crate) enum Call {
-    Lease { agent: AgentId, operation: OperationId, asked_at: Timestamp },
-    Attempt { agent: AgentId, lease: Lease, write: Box<Write> },
-    Renew { leases: Vec<Lease>, asked_at: Timestamp },
-    Waiting { agent: AgentId, ended: Option<OperationId> },
+    Lease {
+        agent: AgentId,
+        operation: OperationId,
+        asked_at: Timestamp,
+    },
+    Attempt {
+        agent: AgentId,
+        lease: Lease,
+        write: Box<Write>,
+    },
+    Renew {
+        leases: Vec<Lease>,
+        asked_at: Timestamp,
+    },
+    Waiting {
+        agent: AgentId,
+        ended: Option<OperationId>,
+    },
     Sweep,
+    /// Accepts an operation, and leases it where it is alone.
+    Accept {
+        new: Box<NewOperation>,
+        asked_at: Timestamp,
+    },
+    HandBack(Box<Back>),
+    /// Whether the agent was handed on to this operation after a lease.
+    Followed {
+        ended: Lease,
+        next: OperationId,
+    },
+    /// Whether this worker holds it.
+    Find(Search),
+}
+
+/// A lease that is to be given back before anything was attempted.
+#[derive(Debug)]
+pub(crate) struct Back {
+    pub(crate) lease: Lease,
+    pub(crate) until: Timestamp,
+    pub(crate) then: Then,
+}
+
+/// What waits for a lease to be given back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Then {
+    Nothing,
+    /// Another lease of the agent.
+    Lease(OperationId),
+    /// The end of this attempt.
+    Settled(OperationId),
+}
+
+/// For a lease that nobody may know of.
+#[derive(Debug)]
+pub(crate) struct Search {
+    pub(crate) operation: OperationId,
+    /// The token that it was found with before.
+    pub(crate) seen: Option<FencingToken>,
+    pub(crate) until: Timestamp,
+}
+
+/// What was leased as it was accepted.
+#[derive(Debug)]
+pub(crate) struct Leased {
+    pub(crate) lease: Lease,
+    pub(crate) record: OperationRecord,
+    pub(crate) ticket: Ticket,
 }
 
 /// A write of an attempt, under its lease.
@@ -48,6 +110,8 @@ pub(crate) enum Write {
     Record(Receipt),
     Checkpoint(u64),
     Settle(Disposition),
+    /// And the agent goes on to another operation.
+    HandOn(Disposition, OperationId),
 }
 
 /// Something that reaches a worker.
@@ -60,6 +124,31 @@ pub(crate) enum Note {
         asked_at: Timestamp,
         answer: Box<Result<(Lease, OperationRecord), Refusal>>,
     },
+    /// An attempt begins with the lease that was at hand.
+    Begin {
+        agent: AgentId,
+        operation: OperationId,
+        token: FencingToken,
+    },
+    Accepted {
+        asked_at: Timestamp,
+        leased: Option<Box<Leased>>,
+    },
+    NotAccepted(OperationId),
+    HandedBack {
+        back: Back,
+        done: bool,
+    },
+    HandBackAgain(Back),
+    Followed {
+        ended: Lease,
+        found: Option<Lease>,
+    },
+    Found {
+        search: Search,
+        found: Result<Option<Lease>, ()>,
+    },
+    FindAgain(Search),
     Written(AgentId, FencingToken, Reply),
     Seen(AgentId, FencingToken, Seen),
     WriteAgain(AgentId, FencingToken, Write),
@@ -88,7 +177,7 @@ pub(crate) enum Reply {
     Intended(Intent),
     Released,
     Done,
-    Settled(Box<OperationRecord>),
+    Settled(Box<OperationRecord>, Option<Box<(Lease, OperationRecord)>>),
     Superseded,
     TooShort,
     Unavailable(Option<Write>),
@@ -103,4 +192,14 @@ pub(crate) enum Seen {
     Refused,
     Maintenance,
     Probe { began: Timestamp, found: Option<Receipt>, unclear: bool },
+}
+
+impl Note {
+    /// Whether it tells of a lease that came with something else.
+    pub(crate) fn brings_a_lease(&self) -> bool {
+        matches!(
+            self,
+            Self::Written(_, _, Reply::Settled(_, Some(_))) | Self::Accepted { leased: Some(_), .. }
+        )
+    }
 }

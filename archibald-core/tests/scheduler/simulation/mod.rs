@@ -1,9 +1,11 @@
 //! Many workers over one store, and an ERP that does what it is told as often as it is told: what must
 //! never happen does not, under faults drawn from a seed; once they stop, everything comes to its end.
 
+mod accepting;
 mod attempt;
 mod chance;
 mod erp;
+mod handing_on;
 mod invariants;
 mod messages;
 mod mutant;
@@ -95,20 +97,20 @@ impl Plan {
 
 impl Failure {
     /// The smallest plan that was found to break a rule too: faults that it can do without are switched off,
-    /// and operations that it can do without are never asked for.
+    /// and operations that it can do without are never asked for, where it fails no later then.
     pub(crate) fn shrunk(self) -> Self {
         let mut smallest = self;
         for rate in Rates::NAMES {
             let mut plan = smallest.plan.clone();
             plan.without.insert((*rate).to_owned());
-            smallest = plan.run().err().unwrap_or(smallest);
+            smallest = smallest.no_later(&plan).unwrap_or(smallest);
         }
-        for operations in 1..22 {
-            let plan = Plan { operations: Some(operations), ..smallest.plan.clone() };
-            if let Err(smaller) = plan.run() {
-                return smaller;
-            }
-        }
-        smallest
+        let fewer = |operations| Plan { operations: Some(operations), ..smallest.plan.clone() };
+        (1..22).find_map(|operations| smallest.no_later(&fewer(operations))).unwrap_or(smallest)
+    }
+
+    /// How a plan fails, if it does so after no more steps.
+    fn no_later(&self, plan: &Plan) -> Option<Self> {
+        plan.run().err().filter(|failure| failure.steps <= self.steps)
     }
 }

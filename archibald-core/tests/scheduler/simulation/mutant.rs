@@ -45,6 +45,20 @@ pub(crate) enum Mutant {
     TakeErrorsForRefusals,
     /// Attempts that are spent end what may have been applied.
     FailWhatWasReleased,
+    /// The store hands an agent on although a pause is about it.
+    HandOnWhatIsPaused,
+    /// A worker hands its agents on to what goes last.
+    HandOnToWhatIsLast,
+    /// A worker runs what an agent was handed on to, whatever its scheduler asks for.
+    RunWhateverIsAtHand,
+    /// A worker runs what it may have been handed on to, without an answer that says so.
+    RunWhatMayHaveBeenHandedOn,
+    /// A worker keeps what its scheduler does not ask for.
+    KeepWhatIsNotWanted,
+    /// A worker's deadline of what it was handed on to runs from the answer.
+    CountFromTheAnswer,
+    /// The store leases what it accepts although others of the agent wait.
+    TakeUpBeforeOthers,
 }
 
 impl Mutant {
@@ -70,5 +84,12 @@ impl Mutant {
         Self::TakeErrorsForDone,
         Self::TakeErrorsForRefusals,
         Self::FailWhatWasReleased,
+        Self::HandOnWhatIsPaused,
+        Self::HandOnToWhatIsLast,
+        Self::RunWhateverIsAtHand,
+        Self::RunWhatMayHaveBeenHandedOn,
+        Self::KeepWhatIsNotWanted,
+        Self::CountFromTheAnswer,
+        Self::TakeUpBeforeOthers,
     ];
 }
