@@ -157,6 +157,7 @@ const RARE: &[&str] = &[
     "probe found it",
     "probe",
     "prober not healthy",
+    "protected by its age",
     "refused by the ERP",
     "refused: gone",
     "refused: held",

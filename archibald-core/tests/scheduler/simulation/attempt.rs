@@ -5,7 +5,7 @@ use std::time::Duration;
 use archibald_core::effect::{IntentBasis, IntentRequest};
 use archibald_core::id::{AgentId, EffectName, FencingToken, OperationId};
 use archibald_core::lease::Lease;
-use archibald_core::operation::{OperationState, Step};
+use archibald_core::operation::{Class, OperationState, Step};
 use archibald_core::record::{Disposition, OperationRecord, YieldReason};
 use archibald_core::scheduler::{Input, Refusal};
 use archibald_core::time::Timestamp;
@@ -91,6 +91,10 @@ impl World {
         let OperationState::Running { step, .. } = record.operation.state else {
             return Err("a lease of what does not run".into());
         };
+        let is_old = self.age_at_its_start(to, &agent, operation) >= self.config.protect_after_age;
+        if is_old && record.operation.class == Class::Background {
+            self.seen("protected by its age");
+        }
         let (token, pages) = (lease.token, pages_of(&record));
         let attempt = Attempt {
             lease,

@@ -57,12 +57,29 @@ pub(crate) struct Worker {
     pub(crate) at_hand: BTreeMap<AgentId, FencingToken>,
     /// Operations that are being accepted, each with room that counts.
     pub(crate) promises: usize,
+    /// When its scheduler asked for what an agent runs, by the worker's clock.
+    pub(crate) asked_for: BTreeMap<AgentId, Timestamp>,
+    /// What it was told to have give way, but for a drain.
+    pub(crate) drained: BTreeSet<PauseScope>,
     /// How much its scheduler has heard.
     pub(crate) inputs: u64,
     pub(crate) frozen_until: Timestamp,
     /// How far its idea of the store's time is off, in ms, plus 200.
     skew: u64,
     tick_at: Option<Timestamp>,
+}
+
+impl Worker {
+    fn hears(&mut self, input: &Input) {
+        self.inputs += 1;
+        match input {
+            Input::Pause { scope, drains: true, .. } => drop(self.drained.insert(scope.clone())),
+            Input::Pause { scope, drains: false, .. } | Input::Resume { scope } => {
+                self.drained.remove(scope);
+            }
+            _ => {}
+        }
+    }
 }
 
 impl World {
@@ -76,6 +93,7 @@ impl World {
             slots,
             reserved_interactive: chance.below(slots as u64) as usize,
             protect_after_preemptions: chance.below(4) as u32,
+            protect_after_age: chance.millis(500..30_000),
             ..SchedulerConfig::default()
         };
         let mut world = Self {
@@ -117,6 +135,8 @@ impl World {
             fresh: BTreeMap::new(),
             at_hand: BTreeMap::new(),
             promises: 0,
+            asked_for: BTreeMap::new(),
+            drained: BTreeSet::new(),
             inputs: 0,
             frozen_until: Timestamp::EPOCH,
             skew: self.chance.below(400),
@@ -294,29 +314,33 @@ impl World {
     pub(crate) fn input(&mut self, to: Address, input: Input) -> Result<(), String> {
         let now = self.clock_of(to);
         let worker = &mut self.workers[to.worker];
-        worker.inputs += 1;
+        worker.hears(&input);
         let commands = worker
             .scheduler
             .handle(now, &input)
             .map_err(|why| format!("{input:?} at {}: {why}", worker.id))?;
-        for command in commands {
-            self.obey(to, command);
-        }
+        commands.into_iter().try_for_each(|command| self.obey(to, command))?;
         self.set_alarm(to);
         Ok(())
     }
 
-    fn obey(&mut self, to: Address, command: Command) {
+    fn obey(&mut self, to: Address, command: Command) -> Result<(), String> {
         match command {
             Command::Lease { .. } if self.mutant == Some(Mutant::LoseCommands) => {}
-            Command::Lease { agent, operation, .. } => self.ask_for_lease(to, agent, operation),
-            Command::Preempt { agent, .. } => {
+            Command::Lease { agent, operation, .. } => {
+                let asked = self.clock_of(to);
+                self.workers[to.worker].asked_for.insert(agent.clone(), asked);
+                self.ask_for_lease(to, agent, operation);
+            }
+            Command::Preempt { agent, operation } => {
                 self.seen("asked to give way");
+                self.may_be_asked_to_give_way(to, &agent, operation)?;
                 if let Some(attempt) = self.workers[to.worker].attempts.get_mut(&agent) {
                     attempt.give_way = true;
                 }
             }
         }
+        Ok(())
     }
 
     fn set_alarm(&mut self, to: Address) {
