@@ -1,10 +1,10 @@
 //! A scheduler with its rules beside it: every command must be allowed by the model, and nothing that the
 //! model would start may be left waiting.
 
-use archibald_core::id::{AgentId, OperationId};
+use archibald_core::id::{AgentId, OperationId, OperationKind};
 use archibald_core::operation::{Class, Step};
 use archibald_core::port::Why;
-use archibald_core::scheduler::{Command, Input, Scheduler, SchedulerConfig, SchedulerCounts, Ticket};
+use archibald_core::scheduler::{Command, Input, Scheduler, SchedulerConfig, SchedulerCounts};
 use archibald_core::time::Timestamp;
 
 use crate::model::Model;
@@ -65,12 +65,30 @@ impl Checked {
     fn starts_alone(&self, now: Timestamp, input: &Input) -> Option<OperationId> {
         let Input::Waiting(ticket) = input else { return None };
         let rings = self.scheduler.poll_timeout().is_some_and(|at| at <= now);
-        let starts = self.would_start(ticket, 0) && ticket.at <= now && !rings;
-        starts.then_some(ticket.operation)
+        let would_start = self.would_start(&ticket.agent, &ticket.kind, ticket.class, 0);
+        (would_start && ticket.at <= now && !rings).then_some(ticket.operation)
     }
 
-    pub(crate) fn would_start(&self, ticket: &Ticket, others: usize) -> bool {
-        self.scheduler.would_start(&ticket.agent, &ticket.kind, ticket.class, others)
+    /// Whether the end of an operation brings nothing but that end: then a guess that was made before must hold. Only
+    /// the model can say so.
+    pub(crate) fn nothing_rings_or_unblocks(
+        &self,
+        now: Timestamp,
+        agent: &AgentId,
+        operation: OperationId,
+    ) -> bool {
+        let rings = self.scheduler.poll_timeout().is_some_and(|at| at <= now);
+        !rings && self.model.as_ref().is_some_and(|model| !model.blocks(agent, operation))
+    }
+
+    pub(crate) fn would_start(
+        &self,
+        agent: &AgentId,
+        kind: &OperationKind,
+        class: Class,
+        others: usize,
+    ) -> bool {
+        self.scheduler.would_start(agent, kind, class, others)
     }
 
     pub(crate) fn goes_on_with(

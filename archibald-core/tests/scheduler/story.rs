@@ -137,7 +137,7 @@ impl Story {
 
     /// Whether it would start if it came now, and so many others that were told so.
     pub(crate) fn would_start(&self, ticket: &Ticket, others: usize) -> bool {
-        self.checked.would_start(ticket, others)
+        self.checked.would_start(&ticket.agent, &ticket.kind, ticket.class, others)
     }
 
     /// The place of what goes next of the agent.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use archibald_core::effect::{IntentBasis, IntentRequest};
 use archibald_core::id::{AgentId, EffectName, FencingToken, OperationId};
 use archibald_core::lease::Lease;
-use archibald_core::operation::{OperationState, Step};
+use archibald_core::operation::{Class, OperationState, Step};
 use archibald_core::record::{Disposition, OperationRecord, YieldReason};
 use archibald_core::scheduler::{Input, Refusal};
 use archibald_core::time::Timestamp;
@@ -13,7 +13,9 @@ use serde_json::json;
 
 use super::Mutant;
 use super::erp::receipt;
-use super::world::{Address, BUDGET, Call, Happening, MARGIN, Note, Reply, SETTLE, Seen, TTL, World, Write};
+use super::handing_on::{Fresh, Guess};
+use super::messages::{Address, Call, Happening, Note, Reply, Seen, Write};
+use super::world::{BUDGET, MARGIN, SETTLE, TTL, World};
 
 const MAX_ATTEMPTS: u32 = 3;
 
@@ -25,6 +27,8 @@ pub(crate) struct Attempt {
     pub(crate) give_way: bool,
     /// It only waits for its end to be written.
     pub(crate) settling: bool,
+    /// What the agent is to be handed on to with that.
+    guess: Option<Guess>,
     /// The last moment for the request, counted from before the gate was asked.
     act_until: Timestamp,
     pages: u64,
@@ -69,16 +73,36 @@ impl World {
                 return self.input(to, Input::LeaseRefused { agent, operation, reason });
             }
         };
+        self.begin_attempt(to, lease, record, asked_at + TTL - MARGIN)
+    }
+
+    pub(crate) fn begin_attempt(
+        &mut self,
+        to: Address,
+        lease: Lease,
+        record: OperationRecord,
+        deadline: Timestamp,
+    ) -> Result<(), String> {
+        let (agent, operation) = (lease.agent.clone(), lease.operation);
+        let asked = self.workers[to.worker].scheduler.counts().starting.get(&agent).copied();
+        if asked != Some(operation) {
+            return Err(format!("{operation} of {agent} begins, asked for was {asked:?}"));
+        }
         let OperationState::Running { step, .. } = record.operation.state else {
             return Err("a lease of what does not run".into());
         };
+        let is_old = self.age_at_its_start(to, &agent, operation) >= self.config.protect_after_age;
+        if is_old && record.operation.class == Class::Background {
+            self.seen("protected by its age");
+        }
         let (token, pages) = (lease.token, pages_of(&record));
         let attempt = Attempt {
             lease,
             record,
-            deadline: asked_at + TTL - MARGIN,
+            deadline,
             give_way: false,
             settling: false,
+            guess: None,
             act_until: Timestamp::EPOCH,
             pages,
             ends: None,
@@ -105,6 +129,9 @@ impl World {
         token: FencingToken,
         reply: Reply,
     ) -> Result<(), String> {
+        if let Reply::Settled(record, next) = reply {
+            return self.settled(to, token, &record, next.map(|next| *next));
+        }
         let operation = match self.live(to, agent, token)? {
             Some(attempt) => attempt.lease.operation,
             None => return Ok(()),
@@ -114,7 +141,7 @@ impl World {
                 self.seen("write refused: superseded");
                 self.lose(to, agent, token)
             }
-            Reply::Settled(record) => self.settled(to, agent, &record),
+            Reply::Settled(..) => Ok(()),
             Reply::Intended(intent) => {
                 self.input(to, Input::EffectOpen { agent: agent.clone(), operation })?;
                 let act_until = self.now + BUDGET;
@@ -127,6 +154,9 @@ impl World {
             Reply::Done => self.after_a_note(to, agent, token),
             Reply::TooShort => self.retry(to, agent, token, "the lease is too short"),
             Reply::Unavailable(Some(write)) => {
+                if self.believes(to, agent, &write)? {
+                    return Ok(());
+                }
                 let delay = self.chance.millis(100..600);
                 let note = Note::WriteAgain(agent.clone(), token, write);
                 self.after(delay, Happening::AtWorker(to, note));
@@ -233,12 +263,21 @@ impl World {
         let Some(attempt) = attempts.get(agent).filter(|attempt| attempt.lease.token == token) else {
             return Ok(());
         };
-        let operation = attempt.lease.operation;
+        let (ended, guess) = (attempt.lease.clone(), attempt.guess);
         attempts.remove(agent);
         if self.mutant == Some(Mutant::LoseLostAttempts) {
             return Ok(());
         }
-        self.input(to, Input::Settled { agent: agent.clone(), operation, next: None })
+        match guess {
+            Some(Guess { next, .. }) => {
+                self.call(to, Call::Followed { ended, next });
+                Ok(())
+            }
+            None => {
+                let (agent, operation) = (ended.agent, ended.operation);
+                self.input(to, Input::Settled { agent, operation, next: None })
+            }
+        }
     }
 
     /// The attempt, if it may still do something; every step asks.
@@ -421,20 +460,55 @@ impl World {
         token: FencingToken,
         disposition: Disposition,
     ) -> Result<(), String> {
+        let Some(attempt) = self.live(to, agent, token)? else { return Ok(()) };
+        attempt.settling = true;
+        let operation = attempt.lease.operation;
+        let guess = self.guess(to, agent, operation);
         if let Some(attempt) = self.live(to, agent, token)? {
-            attempt.settling = true;
-            self.write(to, agent, token, Write::Settle(disposition))?;
+            attempt.guess = guess;
         }
-        Ok(())
+        let write = match guess {
+            Some(guess) => Write::HandOn(disposition, guess.next),
+            None => Write::Settle(disposition),
+        };
+        self.write(to, agent, token, write)
     }
 
-    fn settled(&mut self, to: Address, agent: &AgentId, record: &OperationRecord) -> Result<(), String> {
-        self.workers[to.worker].attempts.remove(agent);
-        let (operation, next) = (record.operation.id, record.ticket());
-        if self.mutant == Some(Mutant::LoseSettlements) {
+    /// However late it comes: what was committed is so.
+    fn settled(
+        &mut self,
+        to: Address,
+        token: FencingToken,
+        record: &OperationRecord,
+        next: Option<(Lease, OperationRecord)>,
+    ) -> Result<(), String> {
+        let attempts = &mut self.workers[to.worker].attempts;
+        let ours = attempts.get(&record.operation.agent).is_some_and(|attempt| attempt.lease.token == token);
+        let attempt = if ours { attempts.remove(&record.operation.agent) } else { None };
+        let Some(attempt) = attempt.filter(|_| self.mutant != Some(Mutant::LoseSettlements)) else {
             return Ok(());
-        }
-        self.input(to, Input::Settled { agent: agent.clone(), operation, next })
+        };
+        let asked_at = attempt.guess.map_or(self.now, |guess| match self.mutant {
+            Some(Mutant::CountFromTheAnswer) => self.now,
+            _ => guess.asked_at,
+        });
+        let next = next.map(|next| Fresh::new(next, asked_at));
+        self.handed_on(to, record, attempt.guess, next)
+    }
+
+    /// A mistake, if it is made: what may have been committed is run.
+    fn believes(&mut self, to: Address, agent: &AgentId, write: &Write) -> Result<bool, String> {
+        let attempts = &mut self.workers[to.worker].attempts;
+        let guess = attempts.get(agent).and_then(|attempt| attempt.guess);
+        let Some(guess) = guess.filter(|_| self.mutant == Some(Mutant::RunWhatMayHaveBeenHandedOn)) else {
+            return Ok(false);
+        };
+        let Some(attempt) = attempts.remove(agent).filter(|_| matches!(write, Write::Settle(_))) else {
+            return Ok(false);
+        };
+        let next = self.believe(&attempt.lease, guess);
+        let input = Input::Settled { agent: agent.clone(), operation: attempt.lease.operation, next: None };
+        self.decide_with(to, agent, next, input).map(|()| true)
     }
 
     fn write(

@@ -1,9 +1,13 @@
 //! What must hold after every step, and at the end.
 
-use archibald_core::id::OperationId;
+use std::time::Duration;
+
+use archibald_core::id::{AgentId, OperationId};
 use archibald_core::operation::{EffectAtEnd, OperationState};
 use archibald_core::record::OperationRecord;
+use archibald_core::time::Timestamp;
 
+use super::messages::Address;
 use super::world::World;
 
 impl World {
@@ -23,6 +27,32 @@ impl World {
                 Err(format!("the request of {operation} leaves at {}, allowed until {until:?}", self.now))
             }
         }
+    }
+
+    /// A sync does not wait for ever: a run of one that was asked for long enough before gives way to nothing but a
+    /// drain.
+    pub(crate) fn may_be_asked_to_give_way(
+        &self,
+        to: Address,
+        agent: &AgentId,
+        operation: OperationId,
+    ) -> Result<(), String> {
+        let worker = &self.workers[to.worker];
+        let kind = self.store.records.get(&operation).map(|record| &record.operation.kind);
+        let drains = |kind| worker.drained.iter().any(|scope| scope.is_about(agent, kind));
+        if worker.draining || kind.is_some_and(drains) {
+            return Ok(());
+        }
+        match self.age_at_its_start(to, agent, operation) {
+            age if age < self.config.protect_after_age => Ok(()),
+            age => Err(format!("{operation} had waited for {age:?} and is asked to give way")),
+        }
+    }
+
+    /// How long before its lease was asked for it was asked for itself, by the worker's clock.
+    pub(crate) fn age_at_its_start(&self, to: Address, agent: &AgentId, operation: OperationId) -> Duration {
+        let asked = self.workers[to.worker].asked_for.get(agent).copied();
+        asked.unwrap_or(Timestamp::EPOCH).since(made(operation))
     }
 
     /// At the end, when the faults are over: nothing is lost, nothing is open, and the events tell it all.
@@ -100,4 +130,10 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// When it was asked for, to the millisecond.
+fn made(operation: OperationId) -> Timestamp {
+    let (high, _) = operation.0.as_u64_pair();
+    Timestamp::EPOCH + Duration::from_millis(high >> 16)
 }

@@ -1,10 +1,14 @@
 //! Many workers over one store, and an ERP that does what it is told as often as it is told: what must
 //! never happen does not, under faults drawn from a seed; once they stop, everything comes to its end.
 
+mod accepting;
 mod attempt;
 mod chance;
 mod erp;
+mod handing_on;
 mod invariants;
+mod messages;
+mod mutant;
 mod people;
 mod statements;
 mod store;
@@ -16,6 +20,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::chance::Rates;
+pub(crate) use self::mutant::Mutant;
 use self::world::World;
 
 /// Enough for any seed to come to its end once the faults are over.
@@ -37,79 +42,6 @@ pub(crate) struct Plan {
     pub(crate) operations: Option<u64>,
     /// Faults that never happen.
     pub(crate) without: BTreeSet<String>,
-}
-
-/// A plausible mistake of a worker, of the store, or of a person.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Mutant {
-    /// What was released is acted again unseen.
-    SkipProbes,
-    /// What is not there at first sight is taken for absent.
-    BelieveAbsenceAtOnce,
-    /// The store takes writes under a lease that is over.
-    IgnoreTokens,
-    /// A worker goes on after its own deadline.
-    IgnoreDeadlines,
-    /// A worker forgets what it was told to start.
-    LoseCommands,
-    /// The store gives the lease of an agent that another one has.
-    LeaseHeldAgents,
-    /// The store gives a lease that a pause is about.
-    LeaseWhatIsPaused,
-    /// The store gives leases before their time.
-    LeaseWhatIsNotDue,
-    /// The store gives leases before the earlier one of the target ended.
-    LeaseBlockedTargets,
-    /// A start takes the token of the one before.
-    KeepTokens,
-    /// The store ends leases before their time.
-    ReapEarly,
-    /// Nobody ends the leases of those who are gone.
-    NeverReap,
-    /// The gate opens without a look at the lease, and notes nothing.
-    OpenTheGateForAll,
-    /// A worker never looks whether wake-ups were lost.
-    NeverSweep,
-    /// A worker does not tell its scheduler that a lease was refused.
-    LoseRefusals,
-    /// A worker does not tell its scheduler that an attempt is over.
-    LoseSettlements,
-    /// A worker does not tell its scheduler that a lease was lost.
-    LoseLostAttempts,
-    /// A request leaves after its last moment.
-    SendTooLate,
-    /// An error page is taken for success.
-    TakeErrorsForDone,
-    /// An error page is taken for a refusal.
-    TakeErrorsForRefusals,
-    /// Attempts that are spent end what may have been applied.
-    FailWhatWasReleased,
-}
-
-impl Mutant {
-    pub(crate) const ALL: &[Self] = &[
-        Self::SkipProbes,
-        Self::BelieveAbsenceAtOnce,
-        Self::IgnoreTokens,
-        Self::IgnoreDeadlines,
-        Self::LoseCommands,
-        Self::LeaseHeldAgents,
-        Self::LeaseWhatIsPaused,
-        Self::LeaseWhatIsNotDue,
-        Self::LeaseBlockedTargets,
-        Self::KeepTokens,
-        Self::ReapEarly,
-        Self::NeverReap,
-        Self::OpenTheGateForAll,
-        Self::NeverSweep,
-        Self::LoseRefusals,
-        Self::LoseSettlements,
-        Self::LoseLostAttempts,
-        Self::SendTooLate,
-        Self::TakeErrorsForDone,
-        Self::TakeErrorsForRefusals,
-        Self::FailWhatWasReleased,
-    ];
 }
 
 /// What one plan came to.
@@ -165,20 +97,20 @@ impl Plan {
 
 impl Failure {
     /// The smallest plan that was found to break a rule too: faults that it can do without are switched off,
-    /// and operations that it can do without are never asked for.
+    /// and operations that it can do without are never asked for, where it fails no later then.
     pub(crate) fn shrunk(self) -> Self {
         let mut smallest = self;
         for rate in Rates::NAMES {
             let mut plan = smallest.plan.clone();
             plan.without.insert((*rate).to_owned());
-            smallest = plan.run().err().unwrap_or(smallest);
+            smallest = smallest.no_later(&plan).unwrap_or(smallest);
         }
-        for operations in 1..22 {
-            let plan = Plan { operations: Some(operations), ..smallest.plan.clone() };
-            if let Err(smaller) = plan.run() {
-                return smaller;
-            }
-        }
-        smallest
+        let fewer = |operations| Plan { operations: Some(operations), ..smallest.plan.clone() };
+        (1..22).find_map(|operations| smallest.no_later(&fewer(operations))).unwrap_or(smallest)
+    }
+
+    /// How a plan fails, if it does so after no more steps.
+    fn no_later(&self, plan: &Plan) -> Option<Self> {
+        plan.run().err().filter(|failure| failure.steps <= self.steps)
     }
 }

@@ -7,10 +7,12 @@ use archibald_core::operation::{Class, NewOperation, OperationState};
 use archibald_core::pause::PauseScope;
 use archibald_core::record::Resolution;
 use archibald_core::scheduler::Input;
+use archibald_core::time::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::world::{Happening, SETTLE, World};
+use super::messages::Happening;
+use super::world::{SETTLE, World};
 
 const NAMES: [&str; 5] = ["andrew", "janet", "laura", "nancy", "steven"];
 
@@ -22,15 +24,15 @@ impl World {
         let span = self.chance.within(1..60_000);
         for n in 1..=operations {
             let agent = NAMES[self.chance.below(agents as u64) as usize];
-            let new = self.new_operation(n, agent);
             let at = self.chance.millis(0..span);
+            let new = self.new_operation(n, agent, self.now + at);
             if self.plan.operations.is_none_or(|most| n <= most) {
                 self.after(at, Happening::Enqueue(Box::new(new)));
             }
         }
     }
 
-    fn new_operation(&mut self, n: u64, agent: &str) -> NewOperation {
+    fn new_operation(&mut self, n: u64, agent: &str, made: Timestamp) -> NewOperation {
         let class = if self.chance.happens(350) { Class::Background } else { Class::Interactive };
         let reads = class == Class::Background && self.chance.happens(800);
         let payload: Value = if reads {
@@ -40,7 +42,7 @@ impl World {
         };
         let target = self.chance.happens(400).then(|| format!("order:{}", self.chance.below(2)));
         NewOperation {
-            id: OperationId(Uuid::from_u128(u128::from(n))),
+            id: id_of(made, n),
             agent: AgentId::new(agent).unwrap(),
             kind: OperationKind::new(if reads { "sync-customers" } else { "submit-order" }).unwrap(),
             class,
@@ -127,4 +129,10 @@ impl World {
             self.notice(to, input.clone());
         }
     }
+}
+
+/// A UUIDv7, as whoever asks makes it: the time, and a number in the place of luck.
+fn id_of(made: Timestamp, n: u64) -> OperationId {
+    let millis = made.as_micros().unsigned_abs() / 1000;
+    OperationId(Uuid::from_u64_pair((millis << 16) | 0x7000, (1 << 63) | n))
 }

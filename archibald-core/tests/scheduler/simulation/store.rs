@@ -30,6 +30,8 @@ pub(crate) struct Store {
 struct Row {
     token: u64,
     lease: Option<Lease>,
+    /// The lease came with the end of the one before.
+    handed_on: bool,
     events: Vec<Event>,
 }
 
@@ -40,7 +42,11 @@ impl Store {
         Self { records, agents, paused, position: 0, ignores_tokens, mutant }
     }
 
+    /// The same one again changes nothing.
     pub(crate) fn enqueue(&mut self, new: NewOperation, now: Timestamp) -> Option<Ticket> {
+        if self.records.contains_key(&new.id) {
+            return None;
+        }
         self.position += 1;
         let (agent, id) = (new.agent.clone(), new.id);
         let (record, events) = OperationRecord::accept(new, self.position, now);
@@ -58,15 +64,87 @@ impl Store {
         ttl: Duration,
         now: Timestamp,
     ) -> Result<(Lease, OperationRecord), Refusal> {
+        match self.pause_of(agent, operation).filter(|_| self.mutant != Some(Mutant::LeaseWhatIsPaused)) {
+            Some(scope) => Err(Refusal::Paused { scope, why: "by hand".into() }),
+            None => self.grant(agent, operation, worker, ttl, now),
+        }
+    }
+
+    /// The next operation of an agent whose lease just ended, in the same transaction.
+    pub(crate) fn hand_on(
+        &mut self,
+        ended: &Lease,
+        next: OperationId,
+        now: Timestamp,
+    ) -> Result<(Lease, OperationRecord), Refusal> {
+        let next = match self.mutant {
+            Some(Mutant::HandOnWhatIsPaused) => self.grant(&ended.agent, next, &ended.worker, ended.ttl, now),
+            _ => self.lease(&ended.agent, next, &ended.worker, ended.ttl, now),
+        };
+        if next.is_ok() {
+            self.agents.entry(ended.agent.clone()).or_default().handed_on = true;
+        }
+        next
+    }
+
+    /// What was just accepted, where nothing else of the agent is unfinished.
+    pub(crate) fn take_up(
+        &mut self,
+        agent: &AgentId,
+        operation: OperationId,
+        worker: &WorkerId,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Option<(Lease, OperationRecord)> {
+        let waits = |record: &OperationRecord| {
+            record.operation.agent == *agent
+                && record.operation.id != operation
+                && matches!(record.operation.state, OperationState::Available { .. })
+        };
+        let is_alone = !self.records.values().any(waits) || self.mutant == Some(Mutant::TakeUpBeforeOthers);
+        is_alone.then(|| self.lease(agent, operation, worker, ttl, now).ok()).flatten()
+    }
+
+    /// A lease comes back before anything was attempted.
+    pub(crate) fn hand_back(&mut self, lease: &Lease, now: Timestamp) -> Result<(), FenceError> {
+        let (lease, _) = self.as_seen(lease);
+        let events = self.record_mut(&lease).hand_back(&lease, now)?;
+        self.agents.entry(lease.agent.clone()).or_default().lease = None;
+        self.write(&lease.agent, events, now);
+        Ok(())
+    }
+
+    /// The lease under which a worker runs an operation.
+    pub(crate) fn held_by(&self, worker: &WorkerId, operation: OperationId) -> Option<Lease> {
+        let record = self.records.get(&operation)?;
+        let OperationState::Running { token, .. } = record.operation.state else { return None };
+        let lease = self.lease_of(&record.operation.agent)?;
+        (lease.token == token && lease.worker == *worker).then(|| lease.clone())
+    }
+
+    /// Whether the agent's lease came with the end of the one before.
+    pub(crate) fn was_handed_on(&self, agent: &AgentId) -> bool {
+        self.agents.get(agent).is_some_and(|row| row.handed_on)
+    }
+
+    fn pause_of(&self, agent: &AgentId, operation: OperationId) -> Option<PauseScope> {
+        let kind = self.records.get(&operation)?.operation.kind.clone();
+        let pauses = [PauseScope::Everything, agent.clone().into(), kind.into()];
+        pauses.into_iter().find(|scope| self.paused.contains(scope))
+    }
+
+    fn grant(
+        &mut self,
+        agent: &AgentId,
+        operation: OperationId,
+        worker: &WorkerId,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<(Lease, OperationRecord), Refusal> {
         let busy = self.blocker(operation);
         let row = self.agents.entry(agent.clone()).or_default();
         let record = self.records.get_mut(&operation).ok_or(Refusal::Gone)?;
         let breaks = |rule| self.mutant == Some(rule);
-        let pauses = [PauseScope::Everything, agent.clone().into(), record.operation.kind.clone().into()];
-        let pause = pauses.into_iter().find(|scope| self.paused.contains(scope));
-        if let Some(scope) = pause.filter(|_| !breaks(Mutant::LeaseWhatIsPaused)) {
-            return Err(Refusal::Paused { scope, why: "by hand".into() });
-        }
         let OperationState::Available { at, .. } = record.operation.state else { return Err(Refusal::Gone) };
         if let Some(held) = row.lease.as_ref().filter(|_| !breaks(Mutant::LeaseHeldAgents)) {
             return Err(Refusal::AgentHeld { until: held.expires_at });
@@ -87,7 +165,7 @@ impl Store {
             ttl,
         };
         let events = record.lease(&lease, now).map_err(|_| Refusal::Gone)?;
-        row.lease = Some(lease.clone());
+        (row.lease, row.handed_on) = (Some(lease.clone()), false);
         let record = record.clone();
         self.write(agent, events, now);
         Ok((lease, record))

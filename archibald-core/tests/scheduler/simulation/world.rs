@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use archibald_core::effect::{Intent, IntentRequest, Receipt, Settle};
+use archibald_core::effect::Settle;
 use archibald_core::id::{AgentId, FencingToken, OperationId, WorkerId};
 use archibald_core::lease::Lease;
-use archibald_core::operation::NewOperation;
 use archibald_core::pause::PauseScope;
-use archibald_core::record::{Disposition, OperationRecord};
-use archibald_core::scheduler::{Command, Input, Refusal, SchedulerConfig, Ticket};
+use archibald_core::scheduler::{Command, Input, SchedulerConfig, Ticket};
 use archibald_core::time::Timestamp;
 
 use super::attempt::Attempt;
 use super::chance::{Chance, Rates};
 use super::erp::Erp;
+use super::handing_on::Fresh;
+use super::messages::{Address, Call, Happening, Note};
 use super::store::Store;
 use super::{Counters, Mutant, Plan};
 use crate::checked::Checked;
@@ -51,104 +51,35 @@ pub(crate) struct Worker {
     pub(crate) draining: bool,
     pub(crate) scheduler: Checked,
     pub(crate) attempts: BTreeMap<AgentId, Attempt>,
-    frozen_until: Timestamp,
+    /// Leases that nothing was attempted with yet.
+    pub(crate) fresh: BTreeMap<(AgentId, FencingToken), Fresh>,
+    /// Those of them that the scheduler just decides about.
+    pub(crate) at_hand: BTreeMap<AgentId, FencingToken>,
+    /// Operations that are being accepted, each with room that counts.
+    pub(crate) promises: usize,
+    /// When its scheduler asked for what an agent runs, by the worker's clock.
+    pub(crate) asked_for: BTreeMap<AgentId, Timestamp>,
+    /// What it was told to have give way, but for a drain.
+    pub(crate) drained: BTreeSet<PauseScope>,
+    /// How much its scheduler has heard.
+    pub(crate) inputs: u64,
+    pub(crate) frozen_until: Timestamp,
     /// How far its idea of the store's time is off, in ms, plus 200.
     skew: u64,
     tick_at: Option<Timestamp>,
 }
 
-/// A worker's process: what is sent to an earlier one is lost.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Address {
-    pub(crate) worker: usize,
-    pub(crate) incarnation: u64,
-}
-
-#[derive(Debug)]
-pub(crate) enum Happening {
-    Enqueue(Box<NewOperation>),
-    AtStore(Address, Call),
-    AtWorker(Address, Note),
-    Applied { operation: OperationId, list_lag: Duration },
-    Read { to: Address, agent: AgentId, token: FencingToken, began: Timestamp },
-    Restart(usize),
-    Person,
-}
-
-/// A statement on its way to the store.
-#[derive(Debug)]
-pub(crate) enum Call {
-    Lease { agent: AgentId, operation: OperationId, asked_at: Timestamp },
-    Attempt { agent: AgentId, lease: Lease, write: Box<Write> },
-    Renew { leases: Vec<Lease>, asked_at: Timestamp },
-    Waiting { agent: AgentId, ended: Option<OperationId> },
-    Sweep,
-}
-
-/// A write of an attempt, under its lease.
-#[derive(Debug)]
-pub(crate) enum Write {
-    Intend(IntentRequest),
-    Release(Intent),
-    Answered,
-    Record(Receipt),
-    Checkpoint(u64),
-    Settle(Disposition),
-}
-
-/// Something that reaches a worker.
-#[derive(Debug)]
-pub(crate) enum Note {
-    Input(Input),
-    Lease {
-        agent: AgentId,
-        operation: OperationId,
-        asked_at: Timestamp,
-        answer: Box<Result<(Lease, OperationRecord), Refusal>>,
-    },
-    Written(AgentId, FencingToken, Reply),
-    Seen(AgentId, FencingToken, Seen),
-    WriteAgain(AgentId, FencingToken, Write),
-    Renewed {
-        leases: Vec<Lease>,
-        asked_at: Timestamp,
-        survivors: Option<Vec<FencingToken>>,
-    },
-    Heard {
-        tickets: Vec<Ticket>,
-        agent: AgentId,
-        ended: Option<OperationId>,
-    },
-    Swept {
-        tickets: Vec<Ticket>,
-        paused: Vec<PauseScope>,
-    },
-    Tick,
-    RenewTime,
-    SweepTime,
-}
-
-/// How a write went.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    Intended(Intent),
-    Released,
-    Done,
-    Settled(Box<OperationRecord>),
-    Superseded,
-    TooShort,
-    Unavailable(Option<Write>),
-}
-
-/// What a page showed.
-#[derive(Debug)]
-pub(crate) enum Seen {
-    Page,
-    Done,
-    Error { whole: bool },
-    Refused,
-    Maintenance,
-    Probe { began: Timestamp, found: Option<Receipt>, unclear: bool },
+impl Worker {
+    fn hears(&mut self, input: &Input) {
+        self.inputs += 1;
+        match input {
+            Input::Pause { scope, drains: true, .. } => drop(self.drained.insert(scope.clone())),
+            Input::Pause { scope, drains: false, .. } | Input::Resume { scope } => {
+                self.drained.remove(scope);
+            }
+            _ => {}
+        }
+    }
 }
 
 impl World {
@@ -162,6 +93,7 @@ impl World {
             slots,
             reserved_interactive: chance.below(slots as u64) as usize,
             protect_after_preemptions: chance.below(4) as u32,
+            protect_after_age: chance.millis(500..30_000),
             ..SchedulerConfig::default()
         };
         let mut world = Self {
@@ -200,6 +132,12 @@ impl World {
                 false => Checked::alone(self.config.clone()),
             },
             attempts: BTreeMap::new(),
+            fresh: BTreeMap::new(),
+            at_hand: BTreeMap::new(),
+            promises: 0,
+            asked_for: BTreeMap::new(),
+            drained: BTreeSet::new(),
+            inputs: 0,
             frozen_until: Timestamp::EPOCH,
             skew: self.chance.below(400),
             tick_at: None,
@@ -218,6 +156,11 @@ impl World {
 
     pub(crate) fn address(&self, worker: usize) -> Address {
         Address { worker, incarnation: self.workers[worker].incarnation }
+    }
+
+    /// The store's time as a worker knows it.
+    pub(crate) fn clock_of(&self, to: Address) -> Timestamp {
+        self.now + Duration::from_millis(self.workers[to.worker].skew) - Duration::from_millis(200)
     }
 
     pub(crate) fn at(&mut self, time: Timestamp, happening: Happening) {
@@ -267,17 +210,6 @@ impl World {
         Ok(true)
     }
 
-    fn enqueue(&mut self, new: NewOperation) {
-        let agent = new.agent.clone();
-        let ticket = self.store.enqueue(new, self.now);
-        let worker = self.chance.below(self.workers.len() as u64) as usize;
-        let to = self.address(worker);
-        if let Some(ticket) = ticket {
-            self.notice(to, Input::Waiting(ticket));
-        }
-        self.wake(&agent, None);
-    }
-
     /// A notice within a process that may be lost or repeated like any other.
     pub(crate) fn notice(&mut self, to: Address, input: Input) {
         for _ in 0..self.copies() {
@@ -309,6 +241,9 @@ impl World {
 
     fn at_worker(&mut self, to: Address, note: Note) -> Result<(), String> {
         if to != self.address(to.worker) || !self.workers[to.worker].alive {
+            if note.brings_a_lease() {
+                self.seen("dead before it heard of what it was handed on to");
+            }
             return Ok(());
         }
         let thaws = self.workers[to.worker].frozen_until;
@@ -335,6 +270,26 @@ impl World {
             Note::Lease { agent, operation, asked_at, answer } => {
                 self.lease_answered(to, agent, operation, asked_at, *answer)
             }
+            Note::Begin { agent, operation, token } => self.begin_at_hand(to, agent, operation, token),
+            Note::Accepted { asked_at, leased } => self.accepted(to, asked_at, leased.map(|leased| *leased)),
+            Note::NotAccepted(operation) => {
+                self.not_accepted(to, operation);
+                Ok(())
+            }
+            Note::HandedBack { back, done } => self.given_back(to, back, done),
+            Note::HandBackAgain(back) => {
+                self.call(to, Call::HandBack(Box::new(back)));
+                Ok(())
+            }
+            Note::Followed { ended, found } => self.followed(to, ended, found),
+            Note::Found { search, found } => {
+                self.found(to, search, found);
+                Ok(())
+            }
+            Note::FindAgain(search) => {
+                self.call(to, Call::Find(search));
+                Ok(())
+            }
             Note::Written(agent, token, reply) => self.written(to, &agent, token, reply),
             Note::Seen(agent, token, seen) => self.looked(to, &agent, token, seen),
             Note::WriteAgain(agent, token, write) => self.write_again(to, &agent, token, write),
@@ -357,34 +312,35 @@ impl World {
 
     /// Hands an input to the worker's scheduler and does what it says.
     pub(crate) fn input(&mut self, to: Address, input: Input) -> Result<(), String> {
-        let now = self.now;
+        let now = self.clock_of(to);
         let worker = &mut self.workers[to.worker];
-        let now = now + Duration::from_millis(worker.skew) - Duration::from_millis(200);
+        worker.hears(&input);
         let commands = worker
             .scheduler
             .handle(now, &input)
             .map_err(|why| format!("{input:?} at {}: {why}", worker.id))?;
-        for command in commands {
-            self.obey(to, command);
-        }
+        commands.into_iter().try_for_each(|command| self.obey(to, command))?;
         self.set_alarm(to);
         Ok(())
     }
 
-    fn obey(&mut self, to: Address, command: Command) {
+    fn obey(&mut self, to: Address, command: Command) -> Result<(), String> {
         match command {
             Command::Lease { .. } if self.mutant == Some(Mutant::LoseCommands) => {}
             Command::Lease { agent, operation, .. } => {
-                let asked_at = self.now;
-                self.call(to, Call::Lease { agent, operation, asked_at });
+                let asked = self.clock_of(to);
+                self.workers[to.worker].asked_for.insert(agent.clone(), asked);
+                self.ask_for_lease(to, agent, operation);
             }
-            Command::Preempt { agent, .. } => {
+            Command::Preempt { agent, operation } => {
                 self.seen("asked to give way");
+                self.may_be_asked_to_give_way(to, &agent, operation)?;
                 if let Some(attempt) = self.workers[to.worker].attempts.get_mut(&agent) {
                     attempt.give_way = true;
                 }
             }
         }
+        Ok(())
     }
 
     fn set_alarm(&mut self, to: Address) {
@@ -400,13 +356,16 @@ impl World {
     fn renew_time(&mut self, to: Address) -> Result<(), String> {
         self.after(RENEW_EVERY, Happening::AtWorker(to, Note::RenewTime));
         let worker = &self.workers[to.worker];
-        let over: Vec<_> = worker.attempts.values().filter(|attempt| self.is_over(attempt)).collect();
+        // Where an end is under way, its answer is waited for.
+        let over = |attempt: &&Attempt| self.is_over(attempt) && !attempt.settling;
+        let over: Vec<_> = worker.attempts.values().filter(over).collect();
         let over: Vec<_> = over.iter().map(|attempt| attempt.lease.clone()).collect();
         for lease in over {
             self.lose(to, &lease.agent, lease.token)?;
         }
-        let held = self.workers[to.worker].attempts.values();
-        let leases: Vec<_> = held.map(|attempt| attempt.lease.clone()).collect();
+        let worker = &self.workers[to.worker];
+        let held = worker.attempts.values().map(|attempt| &attempt.lease);
+        let leases: Vec<_> = held.chain(worker.fresh.values().map(|fresh| &fresh.lease)).cloned().collect();
         if !leases.is_empty() {
             let asked_at = self.now;
             self.call(to, Call::Renew { leases, asked_at });
@@ -423,20 +382,38 @@ impl World {
     ) -> Result<(), String> {
         let Some(survivors) = survivors else { return Ok(()) };
         for lease in leases {
-            let attempts = &mut self.workers[to.worker].attempts;
-            let attempt = attempts.get_mut(&lease.agent).filter(|attempt| attempt.lease.token == lease.token);
-            match attempt {
-                Some(attempt) if survivors.contains(&lease.token) => {
-                    attempt.deadline = attempt.deadline.max(asked_at + TTL - MARGIN);
-                }
-                Some(_) => {
-                    self.seen("lease found lost at renewal");
-                    self.lose(to, &lease.agent, lease.token)?;
-                }
-                None => {}
+            match survivors.contains(&lease.token) {
+                true => self.extend(to, lease, asked_at + TTL - MARGIN),
+                false => self.found_lost(to, lease)?,
             }
         }
         Ok(())
+    }
+
+    fn extend(&mut self, to: Address, lease: &Lease, deadline: Timestamp) {
+        let worker = &mut self.workers[to.worker];
+        let attempt =
+            worker.attempts.get_mut(&lease.agent).filter(|attempt| attempt.lease.token == lease.token);
+        if let Some(attempt) = attempt {
+            attempt.deadline = attempt.deadline.max(deadline);
+        }
+        if let Some(fresh) = worker.fresh.get_mut(&(lease.agent.clone(), lease.token)) {
+            fresh.deadline = fresh.deadline.max(deadline);
+        }
+    }
+
+    fn found_lost(&mut self, to: Address, lease: &Lease) -> Result<(), String> {
+        let now = self.now;
+        let worker = &mut self.workers[to.worker];
+        worker.fresh.remove(&(lease.agent.clone(), lease.token));
+        let attempt =
+            worker.attempts.get_mut(&lease.agent).filter(|attempt| attempt.lease.token == lease.token);
+        let Some(attempt) = attempt else { return Ok(()) };
+        attempt.deadline = now;
+        let settling = attempt.settling;
+        self.seen("lease found lost at renewal");
+        // Where an end is under way, its answer is waited for.
+        if settling { Ok(()) } else { self.lose(to, &lease.agent, lease.token) }
     }
 
     fn sweep_time(&mut self, to: Address) -> Result<(), String> {
@@ -444,7 +421,8 @@ impl World {
         if self.mutant != Some(Mutant::NeverSweep) {
             self.call(to, Call::Sweep);
         }
-        let drained = self.workers[to.worker].draining && self.workers[to.worker].attempts.is_empty();
+        let worker = &self.workers[to.worker];
+        let drained = worker.draining && worker.attempts.is_empty() && worker.fresh.is_empty();
         if drained && self.workers[to.worker].scheduler.counts().in_use == 0 {
             self.seen("drained and restarted");
             self.crash(to.worker);
@@ -472,6 +450,9 @@ impl World {
     fn crash(&mut self, worker: usize) {
         self.workers[worker].alive = false;
         self.workers[worker].attempts.clear();
+        if !std::mem::take(&mut self.workers[worker].fresh).is_empty() {
+            self.seen("dead with a lease at hand");
+        }
         let delay = self.chance.millis(200..15_000);
         self.after(delay, Happening::Restart(worker));
     }
@@ -483,7 +464,10 @@ impl World {
     }
 
     pub(crate) fn everything_was_asked_for(&self) -> bool {
-        !self.coming.values().any(|happening| matches!(happening, Happening::Enqueue(_)))
+        let asks = |happening: &Happening| {
+            matches!(happening, Happening::Enqueue(_) | Happening::AtStore(_, Call::Accept { .. }))
+        };
+        !self.coming.values().any(asks)
     }
 
     pub(crate) fn what_is_left(&self) -> String {
