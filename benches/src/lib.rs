@@ -14,6 +14,7 @@
 //! | [`work`] | the operations that are run, and the ledger that proves that each ran once, in order and alone |
 //! | [`fill`] | very many operations that wait, written past the store |
 //! | [`run`] | a worker that runs them, and what it needed |
+//! | [`child`] | a process that is told what to do line by line |
 //! | [`fanout`] | devices that follow agents, each side a process |
 //! | [`call`] | calls of the store one by one, timed and checked |
 //! | [`sweep`] | how long a worker's sweeps take |
@@ -23,6 +24,7 @@
 
 pub mod call;
 pub mod chaos;
+pub mod child;
 pub mod fanout;
 pub mod fill;
 pub mod machine;
