@@ -18,10 +18,13 @@
 //! | [`fanout`] | devices that follow agents, each side a process |
 //! | [`call`] | calls of the store one by one, timed and checked |
 //! | [`sweep`] | how long a worker's sweeps take |
+//! | `browser` | agents at the ERP's pages in a real Chromium, by the pool and by others |
 //! | [`chaos`] | the event stream with everything going wrong, and a judge of what devices are told |
 //! | [`wait`] | times in order, for percentiles |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+#[cfg(feature = "browser")]
+pub mod browser;
 pub mod call;
 pub mod chaos;
 pub mod child;
