@@ -123,6 +123,30 @@ async fn an_element_that_cannot_be_used_says_why() {
     bench.close().await;
 }
 
+/// Whether by the page's style or by its script.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moves_is_clicked_once_it_stands_still() {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
+    let limit = seconds(30);
+    let button = r#"<button id=go onclick="this.dataset.seen = document.title">go</button>"#;
+    let by_style = r#"<style>@keyframes walk { to { margin-left: 300px } } #go { animation: walk 400ms linear }</style>
+        <script>go.onanimationend = () => { document.title = 'still' }</script>"#;
+    let by_script = r#"<script>let left = 0;
+        const walk = setInterval(() => { go.style.marginLeft = `${left += 5}px`;
+          if (left >= 150) { clearInterval(walk); document.title = 'still'; } }, 10)</script>"#;
+    site.page("/style", &format!("{button}{by_style}")).page("/script", &format!("{button}{by_script}"));
+    let context = bench.browser.new_context(None).await.unwrap();
+    let page = context.new_page().await.unwrap();
+    for path in ["/style", "/script"] {
+        page.open(&limit, &site.url(path)).await.unwrap();
+        page.click(&limit, "#go").await.unwrap();
+        let seen: String = page.evaluate(&limit, "reading", "() => go.dataset.seen", &()).await.unwrap();
+        assert_eq!(seen, "still", "{path}");
+    }
+    drop((page, context));
+    bench.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_that_posts_back_is_awaited() {
     let (bench, site) = (Bench::launch().await, Site::start().await);

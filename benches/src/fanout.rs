@@ -3,7 +3,7 @@
 //!
 //! | where | what |
 //! | --- | --- |
-//! | [`child`] | a process that is told what to do line by line |
+//! | [`child`] | what each process is |
 //! | [`server`] | the one that devices are connected to, or one beside it that only writes |
 //! | [`writer`] | changes that are committed, and when |
 //! | [`devices`] | those who follow, and what reaches them when |

@@ -34,6 +34,39 @@ pub fn cpu_of(process: u32) -> f64 {
     used.map_or(0.0, |used| Duration::from(used).as_secs_f64())
 }
 
+/// The processes that a process started, those that these started, and so on.
+#[must_use]
+pub fn processes_below(process: u32) -> Vec<u32> {
+    let parents: Vec<(u32, u32)> =
+        all().into_iter().filter_map(|id| Some((id, Stat::of(id)?.parent))).collect();
+    let mut below = vec![];
+    let mut above = vec![process];
+    while let Some(parent) = above.pop() {
+        let children = parents.iter().filter(|(_, its)| *its == parent).map(|(id, _)| *id);
+        above.extend(children.clone());
+        below.extend(children);
+    }
+    below
+}
+
+/// The processor time that all processes below a process used so far, in seconds, also of those that ended and were
+/// waited for by whoever started them.
+#[must_use]
+pub fn cpu_below(process: u32) -> f64 {
+    let ended = Stat::of(process).map_or(0.0, |stat| stat.ended_children);
+    let below = processes_below(process).into_iter().filter_map(Stat::of);
+    (ended + below.map(|stat| stat.user + stat.system + stat.ended_children).sum::<f64>()) / TICKS_A_SECOND
+}
+
+/// The memory of a process, in bytes, where a page that several share counts for each in part (PSS): that of many
+/// processes may be added up. `None` once it has ended.
+#[must_use]
+pub fn proportional_bytes(process: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
+    let kib = text.lines().find_map(|line| line.strip_prefix("Pss:")?.split_whitespace().next());
+    Some(kib?.parse::<u64>().ok()? * 1024)
+}
+
 /// The memory that is a process's alone, in bytes: without the pages of programs and libraries that it shares, and
 /// without what the kernel keeps for its sockets. `None` once it has ended.
 #[must_use]
@@ -135,6 +168,26 @@ mod tests {
         let grown = private_bytes(std::process::id()).unwrap() - before;
         assert!(grown >= 24 << 20, "{grown} of {}", touched.len());
         assert_eq!(private_bytes(u32::MAX), None);
+    }
+
+    #[test]
+    fn what_was_used_by_a_process_below_that_has_ended_is_seen() {
+        // A shell that lives on, after a shell of it used time and ended.
+        let script = "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'; echo done; read line";
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", script]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut shell = shell.spawn().unwrap();
+        let mut said = [0; 5];
+        std::io::Read::read_exact(&mut shell.stdout.take().unwrap(), &mut said).unwrap();
+        let of_children = cpu_below(shell.id());
+        let (of_shell, is_ours) = (cpu_of(shell.id()), processes_below(std::process::id()));
+        let memory = proportional_bytes(shell.id());
+        drop(shell.stdin.take());
+        let id = shell.id();
+        shell.wait().unwrap();
+        assert!(of_children > 0.0 && of_children > of_shell, "{of_children} and {of_shell}");
+        assert!(is_ours.contains(&id), "{id} is not among {is_ours:?}");
+        assert!(memory.is_some_and(|bytes| bytes > 10_000), "{memory:?}");
     }
 
     #[test]

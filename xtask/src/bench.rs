@@ -11,6 +11,7 @@ use crate::cargo::Programs;
 use crate::failure::Failure;
 use crate::process;
 use crate::scratch::Scratch;
+use crate::setup::{self, Need};
 
 /// Which workload, and how its result is printed.
 #[derive(Debug, Args)]
@@ -161,6 +162,27 @@ const BENCHES: &[Bench] = &[
         ]],
     },
     Bench {
+        name: "browser",
+        about: "agents at the ERP's pages in a real Chromium: orders, logins, and memory of those who rest",
+        program: "browser",
+        build: MEASURED,
+        arguments: &[],
+        short: &[&[
+            "--agents",
+            "3",
+            "--tasks",
+            "6",
+            "--logins",
+            "3",
+            "--idle",
+            "3",
+            "--busy",
+            "1",
+            "--browsers",
+            "1",
+        ]],
+    },
+    Bench {
         name: "simulation",
         about: "workers, a store, an ERP and faults from seeds, --seconds N: steps, crashes, broken rules",
         program: "examples/simulate",
@@ -211,6 +233,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         return peers::run(json, &arguments);
     }
     let bench = find(name)?;
+    setup::ensure(bench.needs())?;
     let programs = Programs::build(bench.build)?;
     let results = bench.run(&programs, &arguments)?;
     for (line, result) in results {
@@ -232,6 +255,11 @@ pub(crate) fn in_short(programs: &Programs) -> Result<(), Failure> {
 }
 
 impl Bench {
+    /// What it cannot do without; a PostgreSQL is found, or named as missing, where one is asked for.
+    fn needs(&self) -> &'static [Need] {
+        if self.name == "browser" { &[Need::Chromium] } else { &[] }
+    }
+
     fn run(&self, programs: &Programs, more: &[OsString]) -> Result<Vec<Outcome>, Failure> {
         let scratch = Scratch::new()?;
         let mut command = programs.command(self.program)?;

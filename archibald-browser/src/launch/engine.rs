@@ -45,10 +45,17 @@ impl Engine {
     /// [`LaunchError::NotInstalled`] says what to install, [`LaunchError::NotRunnable`] that `CHROME`
     /// names no program.
     pub fn find() -> Result<Self, LaunchError> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path: Vec<PathBuf> = std::env::split_paths(&path).collect();
-        let libraries: Vec<PathBuf> = LIBRARIES.iter().map(PathBuf::from).collect();
-        find_in(std::env::var_os("CHROME"), &path, &libraries)
+        let (path, libraries) = places();
+        find_in(std::env::var_os("CHROME"), &path, &libraries, &NAMES)
+    }
+
+    /// The first program of this kind in the same places; what `CHROME` names is not looked at.
+    ///
+    /// # Errors
+    /// [`LaunchError::NotInstalled`] says what to install.
+    pub fn of_kind(kind: EngineKind) -> Result<Self, LaunchError> {
+        let (path, libraries) = places();
+        find_in(None, &path, &libraries, &names_of(kind))
     }
 
     /// The named program.
@@ -60,8 +67,7 @@ impl Engine {
         if !is_program(&path) {
             return Err(LaunchError::NotRunnable { path, expected: "an executable file" });
         }
-        let shell = path.file_name().is_some_and(|name| name.to_string_lossy().contains("headless"));
-        let kind = if shell { EngineKind::HeadlessShell } else { EngineKind::Chromium };
+        let kind = kind_of(&path.file_name().unwrap_or_default().to_string_lossy());
         Ok(Self { path, kind })
     }
 
@@ -100,9 +106,12 @@ const QUIET: [&str; 34] = [
     // Contexts have roads of their own; the browser itself has none.
     "--proxy-server=http://127.0.0.1:9",
     "--proxy-bypass-list=<-loopback>",
+    // The last three cost time and memory for nothing here: a frame that is set up anew for each document (a quarter of what
+    // an order takes), a process kept ready for another site, and pages kept for somebody who goes back.
     "--disable-features=Translate,OptimizationHints,OptimizationGuideModelDownloading,MediaRouter,\
 DialMediaRouteProvider,AutofillServerCommunication,InterestFeedContentSuggestions,\
-CertificateTransparencyComponentUpdater,HttpsUpgrades,PaintHolding",
+CertificateTransparencyComponentUpdater,HttpsUpgrades,PaintHolding,\
+RenderDocument,SpareRendererForSitePerProcess,BackForwardCache",
     // A page in the background works like one in front.
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
@@ -126,11 +135,30 @@ CertificateTransparencyComponentUpdater,HttpsUpgrades,PaintHolding",
     "--window-size=1280,1024",
 ];
 
-fn find_in(named: Option<OsString>, path: &[PathBuf], libraries: &[PathBuf]) -> Result<Engine, LaunchError> {
+fn kind_of(name: &str) -> EngineKind {
+    if name.contains("headless") { EngineKind::HeadlessShell } else { EngineKind::Chromium }
+}
+
+fn names_of(kind: EngineKind) -> Vec<&'static str> {
+    NAMES.into_iter().filter(|name| kind_of(name) == kind).collect()
+}
+
+/// The folders of `PATH`, and those of libraries.
+fn places() -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    (std::env::split_paths(&path).collect(), LIBRARIES.iter().map(PathBuf::from).collect())
+}
+
+fn find_in(
+    named: Option<OsString>,
+    path: &[PathBuf],
+    libraries: &[PathBuf],
+    names: &[&str],
+) -> Result<Engine, LaunchError> {
     if let Some(named) = named.filter(|named| !named.is_empty()) {
         return Engine::at(named);
     }
-    NAMES
+    names
         .iter()
         .find_map(|name| {
             let in_path = path.iter().map(|folder| folder.join(name)).find(|file| is_program(file));
@@ -175,7 +203,7 @@ mod tests {
     fn prefers_the_shell_and_the_program_behind_a_wrapper() {
         let (bin, lib) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         put(bin.path(), "chromium", "#!/bin/sh\n");
-        let find = || find_in(None, &[bin.path().into()], &[lib.path().into()]).unwrap();
+        let find = || find_in(None, &[bin.path().into()], &[lib.path().into()], &NAMES).unwrap();
         assert_eq!(find().path, bin.path().join("chromium"));
         put(lib.path(), "chromium", "ELF");
         assert_eq!(find().path, lib.path().join("chromium"));
@@ -186,18 +214,28 @@ mod tests {
     }
 
     #[test]
+    fn one_of_the_wanted_kind_is_found_beside_one_that_is_preferred() {
+        let bin = tempfile::tempdir().unwrap();
+        put(bin.path(), "chromium-headless-shell", "ELF");
+        let find = || find_in(None, &[bin.path().into()], &[], &names_of(EngineKind::Chromium));
+        assert!(matches!(find(), Err(LaunchError::NotInstalled { .. })));
+        let whole = put(bin.path(), "google-chrome", "ELF");
+        assert_eq!(find().unwrap(), Engine { path: whole, kind: EngineKind::Chromium });
+    }
+
+    #[test]
     fn a_named_program_wins_and_a_wrong_name_is_an_error() {
         let bin = tempfile::tempdir().unwrap();
         let mine = put(bin.path(), "mine", "ELF");
-        assert_eq!(find_in(Some(mine.clone().into()), &[], &[]).unwrap().path, mine);
-        let wrong = find_in(Some("/nowhere/chrome".into()), &[bin.path().into()], &[]).unwrap_err();
+        assert_eq!(find_in(Some(mine.clone().into()), &[], &[], &NAMES).unwrap().path, mine);
+        let wrong = find_in(Some("/nowhere/chrome".into()), &[bin.path().into()], &[], &NAMES).unwrap_err();
         assert!(wrong.to_string().contains("/nowhere/chrome"), "{wrong}");
     }
 
     #[test]
     fn a_machine_without_chromium_is_told_what_to_install() {
         let bin = tempfile::tempdir().unwrap();
-        let error = find_in(None, &[bin.path().into()], &[]).unwrap_err().to_string();
+        let error = find_in(None, &[bin.path().into()], &[], &NAMES).unwrap_err().to_string();
         assert!(error.contains("chromium-headless-shell"), "{error}");
         assert!(error.contains(&bin.path().display().to_string()), "{error}");
     }

@@ -1,18 +1,12 @@
-//! A process that is told what to do line by line.
-//!
-//! Each line of its standard input is a question and each of its standard output the answer, both in JSON. It ends when
-//! its input does, so none outlives whoever started it.
+//! What each process of a run is.
 
-use std::process::Stdio;
-
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::process::Command;
 
 use super::devices::Devices;
 use super::server::ServerRole;
 use crate::Failure;
+use crate::child::Child;
 
 /// What a child is.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,66 +17,14 @@ pub enum Role {
     Devices,
 }
 
-/// A child, seen by whoever started it.
-pub struct Child {
-    process: tokio::process::Child,
-    input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
-}
-
-impl Child {
-    /// Starts this program again, as somebody else.
-    ///
-    /// # Errors
-    /// Where it cannot be started.
-    pub fn start(role: &Role) -> Result<Self, Failure> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .arg("--as-child")
-            .arg(serde_json::to_string(role)?)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
-            return Err("a child without pipes".into());
-        };
-        Ok(Self { process, input, output: BufReader::new(output).lines() })
-    }
-
-    /// Its process.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.process.id().unwrap_or_default()
-    }
-
-    /// Asks, and waits for the answer.
-    ///
-    /// # Errors
-    /// What it says, and where it ended instead.
-    pub async fn ask<A: DeserializeOwned>(&mut self, question: &impl Serialize) -> Result<A, Failure> {
-        let line = format!("{}\n", serde_json::to_string(question)?);
-        self.input.write_all(line.as_bytes()).await?;
-        self.answer().await
-    }
-
-    /// The next answer.
-    ///
-    /// # Errors
-    /// What it says, and where it ended instead.
-    pub async fn answer<A: DeserializeOwned>(&mut self) -> Result<A, Failure> {
-        let line = self.output.next_line().await?.ok_or("a child ended before it answered")?;
-        Ok(serde_json::from_str::<Result<A, String>>(&line)??)
-    }
-
-    /// Lets it end, and waits for that.
-    ///
-    /// # Errors
-    /// Where it ended badly.
-    pub async fn end(mut self) -> Result<(), Failure> {
-        drop(self.input);
-        let status = self.process.wait().await?;
-        if status.success() { Ok(()) } else { Err(format!("a child ended with {status}").into()) }
-    }
+/// Starts this program again, as somebody else.
+///
+/// # Errors
+/// Where it cannot be started.
+pub fn start(role: &Role) -> Result<Child, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--as-child").arg(serde_json::to_string(role)?);
+    Child::start(command)
 }
 
 /// Is what the role says until the input ends.
@@ -99,26 +41,4 @@ pub fn be(role: &str) -> Result<(), Failure> {
             tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(Devices::run())
         }
     }
-}
-
-/// The questions, as they come; `None` once nobody asks any more.
-pub(super) struct Questions(Lines<BufReader<tokio::io::Stdin>>);
-
-impl Questions {
-    pub(super) fn new() -> Self {
-        Self(BufReader::new(tokio::io::stdin()).lines())
-    }
-
-    pub(super) async fn next<Q: DeserializeOwned>(&mut self) -> Result<Option<Q>, Failure> {
-        let line = self.0.next_line().await?;
-        Ok(line.map(|line| serde_json::from_str(&line)).transpose()?)
-    }
-}
-
-/// Answers the last question.
-pub(super) async fn answer<A: Serialize>(answer: Result<A, Failure>) -> Result<(), Failure> {
-    let line = format!("{}\n", serde_json::to_string(&answer.map_err(|error| error.to_string()))?);
-    let mut output = tokio::io::stdout();
-    output.write_all(line.as_bytes()).await?;
-    Ok(output.flush().await?)
 }

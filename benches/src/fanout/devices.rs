@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::Transport;
-use super::child::{Questions, answer};
 use crate::Failure;
+use crate::child::{Questions, answer};
 use crate::machine::now_ns;
 
 /// Devices that connect at the same time.

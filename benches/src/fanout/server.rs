@@ -12,9 +12,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::TOKEN;
-use super::child::{Questions, answer};
 use super::writer::{Plan, Writer};
 use crate::Failure;
+use crate::child::{Questions, answer};
 use crate::store::{Opened, Reach};
 use crate::work::agent;
 

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Transport;
-use super::child::{Child, Role};
+use super::child::{Role, start};
 use super::devices::{Ask, Connect, Connected, Followed};
 use super::server::ServerRole;
 use super::writer::{Committed, Plan};
 use crate::Failure;
+use crate::child::Child;
 use crate::machine::{cpu_of, private_bytes};
 use crate::meter::Cost;
 use crate::store::{Opened, Place};
@@ -87,15 +88,15 @@ impl Stage {
             }
         };
         let role = |connections| ServerRole { reach: reach.clone(), agents, connections };
-        let mut server = Child::start(&Role::Server(role(connections + SPARE)))?;
+        let mut server = start(&Role::Server(role(connections + SPARE)))?;
         let address = server.answer::<Option<SocketAddr>>().await?.ok_or("the server does not listen")?;
         let mut writer = None;
         if across {
-            let mut child = Child::start(&Role::Server(role(0)))?;
+            let mut child = start(&Role::Server(role(0)))?;
             child.answer::<Option<SocketAddr>>().await?;
             writer = Some(child);
         }
-        let devices = Child::start(&Role::Devices)?;
+        let devices = start(&Role::Devices)?;
         Ok(Self { store, address, server, writer, devices, heads: vec![0; agents] })
     }
 

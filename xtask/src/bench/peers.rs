@@ -1,8 +1,9 @@
 //! `cargo xtask bench peers`: our workloads and the same run by others, in turn, and what the database reaches
 //! by itself.
 //!
-//! What others made is a workspace of its own, built by nothing but this.
+//! What others made is a workspace of its own, and a package of npm, built by nothing but this.
 
+mod puppeteer;
 mod ratios;
 
 use std::ffi::OsString;
@@ -17,12 +18,13 @@ use crate::process;
 use crate::scratch::Scratch;
 
 pub(super) const NAME: &str = "peers";
-pub(super) const ABOUT: &str =
-    "W1 to W5 by us and by graphile_worker in turn, --runs N, and what pgbench reaches: ratios";
+pub(super) const ABOUT: &str = "W1 to W5 by us and by graphile_worker in turn, --runs N, and what pgbench reaches; browser: by puppeteer-cluster";
 
 const MANIFEST: &str = "benches/peers/Cargo.toml";
 const PEERS: &[&str] = &["--release", "--manifest-path", MANIFEST, "--bins"];
-const WORKLOADS: [&str; 5] = ["w1", "w2", "w3", "w4", "w5"];
+const WORKLOADS: [&str; 6] = ["w1", "w2", "w3", "w4", "w5", BROWSER];
+/// By another peer, and only when it is asked for: it needs Chromium and npm.
+const BROWSER: &str = "browser";
 
 /// What is run, and how often.
 #[derive(Debug, Parser)]
@@ -55,6 +57,12 @@ struct Plan {
     /// How long W4 watches
     #[arg(long, default_value_t = 30)]
     seconds: u32,
+    /// Orders that are saved in a run of `browser`
+    #[arg(long, default_value_t = 200)]
+    tasks: u32,
+    /// In which Chromium: shell, chromium or a program
+    #[arg(long, value_delimiter = ',', default_value = "shell")]
+    engine: Vec<String>,
 }
 
 /// A program, and what it is told but for the store.
@@ -63,6 +71,13 @@ type Call = (&'static str, Vec<String>);
 /// The task.
 pub(super) fn run(is_json: bool, arguments: &[OsString]) -> Result<(), Failure> {
     let plan = Plan::try_parse_from(arguments).unwrap_or_else(|error| error.exit());
+    if plan.wants(BROWSER) {
+        puppeteer::run(&plan, is_json)?;
+    }
+    if plan.pairs().is_empty() { Ok(()) } else { beside_graphile(&plan, is_json) }
+}
+
+fn beside_graphile(plan: &Plan, is_json: bool) -> Result<(), Failure> {
     fetch()?;
     let (ours, theirs) = (Programs::build(MEASURED)?, Programs::build(PEERS)?);
     let mut all = Results::default();
@@ -204,6 +219,8 @@ mod tests {
         assert_eq!(one.pairs().len(), 1);
         assert!(words(&one.pairs()[0].1).starts_with("graphile --workload w2 "));
         assert!(plan(&["--workload", "w5"]).limit().is_none());
+        assert!(plan(&["--workload", "browser"]).pairs().is_empty());
+        assert!(!plan(&[]).wants(BROWSER), "it needs what not everybody has");
         assert!(Plan::try_parse_from(["--workload", "w6"]).is_err());
         assert!(Plan::try_parse_from(["--runs", "0"]).is_err());
     }

@@ -1,7 +1,8 @@
-// Waits inside the page, frame by frame: nothing is asked over the wire meanwhile.
+// Waits inside the page: nothing is asked over the wire meanwhile. A frame that is asked for is painted, which costs more
+// than all the rest of a look; so only a page that moves by itself is watched frame by frame.
 const nextLook = () => new Promise((resolve) => {
-  requestAnimationFrame(resolve);
-  setTimeout(resolve, 50); // a page that is not painted has no frames
+  if (document.getAnimations().length > 0) requestAnimationFrame(resolve);
+  setTimeout(resolve, 20); // longer than a frame; and a page that is not painted has none
 });
 
 const standsStill = (a, b) => a && a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
@@ -13,11 +14,11 @@ const problemOf = (element, seen, need) => {
   const style = getComputedStyle(element);
   if (box.width === 0 || box.height === 0 || style.visibility !== 'visible') return { why: 'hidden' };
   if (element.matches(':disabled') || (need.editable && element.readOnly)) return { why: 'disabled' };
+  if (!need.hit) return null;
   const still = seen.element === element && standsStill(seen.box, box);
   seen.element = element;
   seen.box = box;
-  if (!still) return { why: 'moving' };
-  return need.hit ? coverOf(element) : null;
+  return still ? coverOf(element) : { why: 'moving' };
 };
 
 const coverOf = (element) => {

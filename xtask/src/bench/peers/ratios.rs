@@ -97,19 +97,19 @@ fn is_of(result: &Map<String, Value>, workload: &str) -> bool {
     is_before && result.get("workload").is_some_and(|name| name == workload)
 }
 
-fn median(mut numbers: Vec<f64>) -> Option<f64> {
+pub(super) fn median(mut numbers: Vec<f64>) -> Option<f64> {
     numbers.sort_unstable_by(f64::total_cmp);
     let upper = *numbers.get(numbers.len() / 2)?;
     let lower = *numbers.get(numbers.len().checked_sub(1)? / 2)?;
     Some(f64::midpoint(lower, upper))
 }
 
-fn quotient(ours: Option<f64>, theirs: Option<f64>) -> Value {
+pub(super) fn quotient(ours: Option<f64>, theirs: Option<f64>) -> Value {
     let quotient = ours.zip(theirs).filter(|(_, theirs)| *theirs > 0.0).map(|(ours, theirs)| ours / theirs);
     json!(quotient.map(|quotient| (quotient * 1e3).round() / 1e3))
 }
 
-fn number(result: &Map<String, Value>, name: &str) -> Option<f64> {
+pub(super) fn number(result: &Map<String, Value>, name: &str) -> Option<f64> {
     result.get(name)?.as_f64()
 }
 
