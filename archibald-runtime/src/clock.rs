@@ -19,29 +19,42 @@ impl Clock for SystemClock {
 /// The store's time as this process knows it: what the store last said, carried on by the monotonic clock.
 ///
 /// Due times are the store's, so a machine whose wall clock is wrong must not judge them by its own.
-pub(crate) struct StoreClock(Mutex<(Timestamp, Instant)>);
+pub(crate) struct StoreClock(Mutex<Said>);
+
+struct Said {
+    now: Timestamp,
+    /// When the store was asked; `None` while this is only what the machine believes.
+    asked: Option<Instant>,
+    at: Instant,
+}
 
 impl StoreClock {
     /// Until the store says better, what this machine believes.
     pub(crate) fn new(clock: &Arc<dyn Clock>) -> Self {
-        Self(Mutex::new((clock.now(), Instant::now())))
+        Self(Mutex::new(Said { now: clock.now(), asked: None, at: Instant::now() }))
     }
 
     /// The store said so when it was asked at this moment. Answers may come out of order: the latest question
     /// counts.
     pub(crate) fn learn(&self, now: Timestamp, asked: Instant) {
         let mut said = self.said();
-        if asked >= said.1 {
-            *said = (now, asked);
+        if said.asked.is_none_or(|before| asked >= before) {
+            *said = Said { now, asked: Some(asked), at: asked };
         }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        let (said, at) = *self.said();
-        said + at.elapsed()
+        let said = self.said();
+        said.now + said.at.elapsed()
     }
 
-    fn said(&self) -> std::sync::MutexGuard<'_, (Timestamp, Instant)> {
+    /// The same, once the store has said it.
+    pub(crate) fn known(&self) -> Option<Timestamp> {
+        let said = self.said();
+        said.asked.map(|_| said.now + said.at.elapsed())
+    }
+
+    fn said(&self) -> std::sync::MutexGuard<'_, Said> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -30,6 +30,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::forgetting::Old;
 use self::fresh::Fresh;
 use self::reading::{Front, Reading};
 use self::run::{Ended, STORE_PAUSE};
@@ -141,8 +142,9 @@ pub(crate) enum Message {
     Read(Vec<Front>),
     /// A page of a sweep; none where it could not be read.
     Swept(Option<Box<Swept>>),
-    /// Old operations were forgotten, as far as one batch goes; the next one is due after this.
-    Forgotten {
+    /// What is old was let go, as far as some batches go; the next ones are due after this.
+    LetGo {
+        old: Old,
         again: Duration,
     },
     Explain {
@@ -184,6 +186,7 @@ impl Worker {
             promises: Promises::default(),
             paused: BTreeMap::new(),
             forgets_at: Some(Instant::now() + shared.config.sweep),
+            prunes_at: Some(Instant::now() + shared.config.sweep),
             reading: Reading::default(),
             sweeping: Sweeping::default(),
             spread: Spread::default(),
@@ -244,6 +247,8 @@ struct Driver {
     paused: BTreeMap<PauseScope, (String, bool)>,
     /// When it is looked for old operations again; `None` while it is.
     forgets_at: Option<Instant>,
+    /// The same of events.
+    prunes_at: Option<Instant>,
     reading: Reading,
     sweeping: Sweeping,
     spread: Spread,
@@ -274,7 +279,8 @@ impl Driver {
                     }
                 },
                 () = self.alarm() => self.input(Input::Tick),
-                () = until(self.forgets_at) => self.forget(),
+                () = until(self.forgets_at) => self.let_go(Old::Operations),
+                () = until(self.prunes_at) => self.let_go(Old::Events),
                 () = until(self.spread.next()) => self.look_at_others(),
             }
         }
@@ -306,6 +312,7 @@ impl Driver {
                 self.input(Input::EffectOpen { agent: lease.agent, operation: lease.operation });
             }
             Message::Ended { agent, operation, ended } => self.ended(agent, operation, *ended),
+            Message::GoesOnWith { answer, .. } if answer.is_closed() => {}
             Message::GoesOnWith { agent, operation, answer } => {
                 let next = self.scheduler.goes_on_with(self.now(), &agent, operation);
                 let _ = answer.send(next.filter(|next| !self.is_beyond_what_is_known(&agent, *next)));
@@ -317,7 +324,7 @@ impl Driver {
             Message::TakenUp { ticket, fresh, promise } => self.taken_up(ticket, *fresh, promise),
             Message::Read(fronts) => self.read(fronts),
             Message::Swept(swept) => self.swept(swept.map(|swept| *swept)),
-            Message::Forgotten { again } => self.forgets_at = Some(Instant::now() + again),
+            Message::LetGo { old, again } => self.lets_go_after(old, again),
             Message::Explain { agent, operation, answer } => {
                 let _ = answer.send(self.scheduler.explain(self.now(), &agent, operation));
             }

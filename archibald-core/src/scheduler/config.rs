@@ -19,8 +19,8 @@ pub struct SchedulerConfig {
     pub protect_after_age: Duration,
     /// How long a turn lasts at least: what could start within this time of its beginning still belongs to it,
     /// although others wait. So an agent with very short operations goes on with the next one in the transaction
-    /// that ends the last, during the first half of it; where they take longer than this it means nothing. With 0
-    /// every start is counted.
+    /// that ends the last, and what that was begun for within it belongs to it too; where they take longer than this
+    /// it means nothing. With 0 every start is counted.
     #[serde(default = "quantum_by_default")]
     pub quantum: Duration,
     /// How many operations of an agent may start in one turn, where it is not 1; 0 counts as 1.

@@ -40,7 +40,7 @@ struct Turns {
     /// How often it may still start. Spent, the turn may be had again before its quantum is over.
     left: u32,
     has_begun: bool,
-    /// A store may be handing the agent on within it: it is not over before that one has started.
+    /// A store has handed the agent on within it: it is not over before that one, or another, has started.
     is_kept: bool,
     /// When the first of this turn started.
     began: Timestamp,
@@ -145,9 +145,10 @@ impl Lane {
         turns.now().or_else(|| turns.again(now, quantum))
     }
 
-    /// The turn of a class, if it has one then, lasts for one start more, however long the store takes until that.
-    pub(super) fn keep_turn(&mut self, class: Class) {
-        self.turns_mut(class).is_kept = true;
+    /// A turn of a class that lasted then lasts for one start more.
+    pub(super) fn keep_turn(&mut self, class: Class, then: Timestamp, quantum: Duration) {
+        let turns = self.turns_mut(class);
+        turns.is_kept |= turns.again(then, quantum).is_some();
     }
 
     fn turns(&self, class: Class) -> &Turns {
@@ -220,7 +221,6 @@ impl Turns {
     /// One start of it is spent.
     fn spend(&mut self, now: Timestamp) {
         self.left = self.left.saturating_sub(1);
-        self.is_kept = false;
         if !self.has_begun {
             (self.has_begun, self.began) = (true, now);
         }
@@ -258,6 +258,7 @@ impl Scheduler {
         let Some(key) = self.backlog.take(&mut entry.pile) else { return };
         let &Kept { operation, class, step, preemptions, .. } = self.backlog.get(key);
         entry.turns_mut(class).spend(now);
+        (entry.interactive_turn.is_kept, entry.background_turn.is_kept) = (false, false);
         let is_old = || made(operation).is_some_and(|made| now.since(made) >= self.config.protect_after_age);
         let protected = u32::from(preemptions) >= self.config.protect_after_preemptions
             || (class == Class::Background && is_old());

@@ -11,9 +11,8 @@ impl Scheduler {
     /// on in the transaction of that end. `None` where nothing could start, others wait for the slot, or this
     /// operation itself is known to wait again.
     ///
-    /// A guess that starts nothing: `Settled` decides, and what comes in before it may change that; but a turn that
-    /// lasts now lasts until then. A lease that was taken on the guess and is not asked for then has to be handed
-    /// back.
+    /// A guess that changes nothing: `Settled` decides, and what comes in before it may change that. A lease that
+    /// was taken on the guess and is not asked for then has to be handed back.
     #[must_use]
     pub fn goes_on_with(
         &mut self,
@@ -33,10 +32,16 @@ impl Scheduler {
             && run.again.is_none()
             && self.would_have_a_slot(run, class)
             && self.would_be_first(key, class, now);
-        if may {
-            self.lanes[key].keep_turn(class);
-        }
         may.then_some(next)
+    }
+
+    /// The store has handed the agent on to `next`, for which it was asked at this time: a turn that lasted then is not
+    /// over before that one has started, however long the store took. To be said just before `Settled`.
+    pub fn handed_on(&mut self, asked: Timestamp, agent: &AgentId, next: OperationId) {
+        let Some(lane) = self.lane_of(agent) else { return };
+        let Some(key) = self.backlog.find(lane, next) else { return };
+        let class = self.backlog.get(key).class;
+        self.lanes[lane].keep_turn(class, asked, self.config.quantum);
     }
 
     /// Whether an operation that is due and the only one of its agent would start if it came now and so many others,

@@ -100,6 +100,10 @@ impl Checked {
         self.scheduler.goes_on_with(now, agent, operation)
     }
 
+    pub(crate) fn handed_on(&mut self, asked: Timestamp, agent: &AgentId, next: OperationId) {
+        self.scheduler.handed_on(asked, agent, next);
+    }
+
     pub(crate) fn goes_next(&self, now: Timestamp, agent: &AgentId) -> Option<(Class, u64)> {
         self.scheduler.goes_next(now, agent)
     }

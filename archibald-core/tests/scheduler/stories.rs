@@ -341,10 +341,33 @@ fn a_turn_in_which_the_agent_is_handed_on_lasts_until_it_was() {
     story.time_is(3);
     assert_eq!(story.goes_on_with(&hot[1]), Some(hot[2].operation));
     story.time_is(9);
+    story.hands_on_to(&hot[2], 3);
     story.settles(&hot[1]).starts(&hot[2]);
     assert_eq!(story.goes_on_with(&hot[2]), None, "once");
     story.settles(&hot[2]).starts(&janet);
     story.settles(&janet).starts(&hot[3]);
+}
+
+/// What was guessed and not done, or done when the turn was over already, keeps nobody waiting.
+#[test]
+fn a_turn_that_was_over_when_the_store_was_asked_is_over() {
+    for handed_on in [None, Some(5)] {
+        let mut story = story(SchedulerConfig { quantum: Duration::from_secs(4), ..one_slot() });
+        let hot: Vec<_> = (0..3).map(|n| order("nancy", n)).collect();
+        let janet = order("janet", 0);
+        story.comes(&hot[0]).starts(&hot[0]);
+        story.comes(&hot[1]).nothing();
+        story.comes(&hot[2]).nothing();
+        story.settles(&hot[0]).starts(&hot[1]);
+        story.time_is(5);
+        assert_eq!(story.goes_on_with(&hot[1]), Some(hot[2].operation), "nobody waits");
+        story.comes(&janet).nothing();
+        if let Some(asked) = handed_on {
+            story.hands_on_to(&hot[2], asked);
+        }
+        story.settles(&hot[1]).starts(&janet);
+        story.settles(&janet).starts(&hot[2]);
+    }
 }
 
 fn one_slot() -> SchedulerConfig {

@@ -131,6 +131,11 @@ impl Story {
     }
 
     /// What the agent would go on with if this one ended.
+    /// The store handed the agent on to it, asked when so many seconds had passed.
+    pub(crate) fn hands_on_to(&mut self, next: &Ticket, asked: u64) {
+        self.checked.handed_on(at(asked), &next.agent, next.operation);
+    }
+
     pub(crate) fn goes_on_with(&mut self, running: &Ticket) -> Option<OperationId> {
         self.checked.goes_on_with(self.now, &running.agent, running.operation)
     }

@@ -15,75 +15,97 @@ use crate::config::RuntimeConfig;
 const OPERATIONS: u32 = 100;
 /// Logs that are pruned in one go.
 const LOGS: u32 = 16;
-/// How long batch follows batch, of operations and then of logs.
+/// How long batch follows batch.
 const AT_ONCE: Duration = Duration::from_millis(50);
-/// The pause after that where there is more, in times that it took.
+/// And of logs, which are then left alone until the next sweep: one that is pruned all the time would be pruned event by
+/// event.
+const LOGS_AT_ONCE: Duration = Duration::from_millis(200);
+/// The pause after that where there are more operations, in times that it took.
 const FOR_OTHERS: u32 = 4;
 /// How often it is looked for what is old where things are kept for long.
 const EVERY: Duration = Duration::from_secs(3600);
 /// And where they are not: so many times before the first of them is twice as old.
 const LOOKS: u32 = 20;
 
+/// What is old is let go of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Old {
+    Operations,
+    Events,
+}
+
 impl Driver {
-    /// Some batches of everything; when the next ones are due is said at the end.
-    pub(super) fn forget(&mut self) {
-        self.forgets_at = None;
-        let (shared, now) = (self.shared.clone(), self.now());
+    /// Some batches; when the next ones are due is said at the end. What is old is judged by the store's clock alone: by
+    /// one that is years ahead everything would be.
+    pub(super) fn let_go(&mut self, old: Old) {
+        *self.lets_go_at(old) = None;
+        let shared = self.shared.clone();
+        let Some(now) = shared.clock.known() else { return self.lets_go_after(old, shared.config.sweep) };
         tokio::spawn(async move {
-            let begun = Instant::now();
-            let operations = batches(|| forget_operations(&shared, now)).await;
-            let logs = batches(|| prune_logs(&shared, now)).await;
-            let again = operations.min(logs).max(begun.elapsed() * FOR_OTHERS);
-            let _ = shared.inbox.send(Message::Forgotten { again });
+            let again = match old {
+                Old::Operations => forget_operations(&shared, now).await,
+                Old::Events => prune_logs(&shared, now).await,
+            };
+            let _ = shared.inbox.send(Message::LetGo { old, again });
         });
     }
-}
 
-/// One after the other for a while. When to go on.
-async fn batches<B: Future<Output = Duration>>(batch: impl Fn() -> B) -> Duration {
-    let begun = Instant::now();
-    loop {
-        let again = batch().await;
-        if !again.is_zero() || begun.elapsed() >= AT_ONCE {
-            return again;
+    pub(super) fn lets_go_after(&mut self, old: Old, pause: Duration) {
+        *self.lets_go_at(old) = Some(Instant::now() + pause);
+    }
+
+    fn lets_go_at(&mut self, old: Old) -> &mut Option<Instant> {
+        match old {
+            Old::Operations => &mut self.forgets_at,
+            Old::Events => &mut self.prunes_at,
         }
     }
 }
 
-/// When to go on; at once where a whole batch went.
+/// When to go on.
 async fn forget_operations(shared: &Arc<Shared>, now: Timestamp) -> Duration {
-    let config = &shared.config;
-    match calm("forgetting", shared.store.forget(now - config.keep_finished, OPERATIONS)).await {
-        Ok(gone) if gone < u64::from(OPERATIONS) => every(config),
-        Ok(_) => Duration::ZERO,
-        Err(error) => {
-            tracing::warn!(%error, "old operations could not be forgotten");
-            config.sweep
+    let (config, begun) = (&shared.config, Instant::now());
+    loop {
+        match calm("forgetting", shared.store.forget(now - config.keep_finished, OPERATIONS)).await {
+            Ok(gone) if gone < u64::from(OPERATIONS) => return every(config, config.keep_finished),
+            Ok(_) if begun.elapsed() < AT_ONCE => {}
+            Ok(_) => return begun.elapsed() * FOR_OTHERS,
+            Err(error) => {
+                tracing::warn!(%error, "old operations could not be forgotten");
+                return config.sweep;
+            }
         }
     }
 }
 
-/// The same of logs. One that goes on growing is shortened with every sweep.
+/// When to go on.
 async fn prune_logs(shared: &Arc<Shared>, now: Timestamp) -> Duration {
-    let config = &shared.config;
-    let (before, most) = (now - config.keep_events, config.keep_events_at_most);
-    let prunable = calm("looking for old events", shared.bus.prunable(before, most, LOGS)).await;
-    let prunable = prunable.inspect_err(|error| tracing::warn!(%error, "no look at old events"));
-    let Ok(prunable) = prunable else { return config.sweep };
-    let mut again = match prunable.len() {
-        0 => every(config),
-        few if few < LOGS as usize => config.sweep,
-        _ => Duration::ZERO,
-    };
-    for (agent, up_to) in &prunable {
-        if let Err(error) = calm("pruning a log", shared.bus.prune(agent, *up_to)).await {
-            tracing::warn!(%agent, %error, "old events could not be pruned");
-            again = config.sweep;
+    let (config, begun) = (&shared.config, Instant::now());
+    let mut again = every(config, config.keep_events);
+    while begun.elapsed() < LOGS_AT_ONCE {
+        match prune_some(shared, now).await {
+            0 => return again,
+            _ => again = config.sweep,
         }
     }
     again
 }
 
-fn every(config: &RuntimeConfig) -> Duration {
-    (config.keep_finished.min(config.keep_events) / LOOKS).max(config.sweep).min(EVERY)
+/// The longest first. How many are shorter now.
+async fn prune_some(shared: &Arc<Shared>, now: Timestamp) -> usize {
+    let (before, most) = (now - shared.config.keep_events, shared.config.keep_events_at_most);
+    let prunable = calm("looking for old events", shared.bus.prunable(before, most, LOGS)).await;
+    let prunable = prunable.inspect_err(|error| tracing::warn!(%error, "no look at old events"));
+    let mut pruned = 0;
+    for (agent, up_to) in prunable.unwrap_or_default() {
+        match calm("pruning a log", shared.bus.prune(&agent, up_to)).await {
+            Ok(_) => pruned += 1,
+            Err(error) => tracing::warn!(%agent, %error, "old events could not be pruned"),
+        }
+    }
+    pruned
+}
+
+fn every(config: &RuntimeConfig, kept: Duration) -> Duration {
+    (kept / LOOKS).max(config.sweep).min(EVERY)
 }

@@ -6,6 +6,7 @@ use archibald_core::lease::Lease;
 use archibald_core::operation::OperationState;
 use archibald_core::port::{Guard, Leased};
 use archibald_core::record::OperationRecord;
+use archibald_core::time::Timestamp;
 use tokio::time::Instant;
 
 use super::Shared;
@@ -17,6 +18,8 @@ use crate::guard::LeaseGuard;
 pub(crate) struct Fresh {
     pub(super) leased: Leased,
     pub(super) guard: Arc<LeaseGuard>,
+    /// When it was asked for, by the store's clock.
+    pub(super) asked: Timestamp,
 }
 
 impl Fresh {
@@ -25,7 +28,7 @@ impl Fresh {
         shared.clock.learn(leased.now, asked);
         let guard = Arc::new(LeaseGuard::new(leased.lease.clone(), asked, shared.config.lease_margin));
         shared.holdings.add(&guard);
-        Self { leased, guard }
+        Self { leased, guard, asked: shared.clock.now() - asked.elapsed() }
     }
 
     /// Whether it can be run as the lease for this operation.

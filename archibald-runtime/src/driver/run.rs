@@ -74,6 +74,9 @@ impl Driver {
             self.reading.settled(operation);
             self.sweeping.settled(operation);
         }
+        if let Some(next) = &ended.next {
+            self.scheduler.handed_on(next.asked, &agent, next.leased.lease.operation);
+        }
         self.decide_with(&agent, ended.next, ended.input);
         self.look_further(agent);
     }
@@ -112,7 +115,7 @@ async fn lease(
 }
 
 async fn run_leased(shared: &Arc<Shared>, fresh: Fresh, give_way: CancellationToken) -> Ended {
-    let Fresh { leased, guard } = fresh;
+    let Fresh { leased, guard, .. } = fresh;
     let (agent, operation) = (leased.lease.agent.clone(), leased.lease.operation);
     shared.tell(Input::Leased { agent: agent.clone(), operation });
     let settled = run(shared, leased, &guard, give_way).await;

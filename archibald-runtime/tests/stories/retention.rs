@@ -7,7 +7,7 @@ use archibald_core::event::Cursor;
 use archibald_core::port::{EventBus, EventRead, OperationStore, ResetReason};
 use archibald_runtime::{NoFailpoints, RuntimeConfig};
 use futures::future::join_all;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::support::{House, agent, quick};
 
@@ -40,10 +40,13 @@ async fn a_log_is_pruned_to_what_is_kept() {
     assert_eq!(events.len(), 2);
 }
 
+/// Long enough for a machine that does other things besides.
+const SWEEP: Duration = Duration::from_secs(6);
+
 /// A worker that forgot once a sweep would never catch up with a busy service.
 #[tokio::test]
 async fn all_that_is_old_is_forgotten_without_waiting_for_the_next_sweep() {
-    let keep_all = RuntimeConfig { sweep: Duration::from_secs(2), ..quick() };
+    let keep_all = RuntimeConfig { sweep: SWEEP, ..quick() };
     let mut house = House::with(keep_all.clone(), Arc::new(NoFailpoints));
     let mut all = vec![];
     for number in 0..250 {
@@ -58,17 +61,11 @@ async fn all_that_is_old_is_forgotten_without_waiting_for_the_next_sweep() {
         let kept = all.iter().map(|id| house.store.get(&nancy, *id));
         join_all(kept).await.into_iter().filter(|kept| kept.as_ref().unwrap().is_some()).count()
     };
-    let until = async |most: usize| {
-        while left().await > most {
+    let all_are_gone = async {
+        while left().await > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Instant::now()
     };
-    let begun = until(249).await;
-    let done = timeout(Duration::from_secs(60), until(0)).await.expect("all are forgotten");
-    assert!(
-        done - begun < Duration::from_secs(2),
-        "{:?}: less than from one sweep to the next",
-        done - begun
-    );
+    // The first look comes with the first sweep, and without the others nobody would look before the next one.
+    timeout(SWEEP * 3 / 2, all_are_gone).await.expect("all are forgotten before the second sweep");
 }

@@ -1,8 +1,10 @@
 // Waits inside the page: nothing is asked over the wire meanwhile. A frame that is asked for is painted, which costs more
-// than all the rest of a look; so only a page that moves by itself is watched frame by frame.
+// than all the rest of a look; so only a page that moves by itself is watched frame by frame. One that is not painted has
+// no frames.
 const nextLook = () => new Promise((resolve) => {
-  if (document.getAnimations().length > 0) requestAnimationFrame(resolve);
-  setTimeout(resolve, 20); // longer than a frame; and a page that is not painted has none
+  const moves = document.getAnimations().length > 0;
+  if (moves) requestAnimationFrame(resolve);
+  setTimeout(resolve, moves ? 250 : 20);
 });
 
 const standsStill = (a, b) => a && a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;

@@ -26,6 +26,8 @@ pub(crate) struct Fresh {
 pub(crate) struct Guess {
     pub(crate) next: OperationId,
     pub(crate) asked_at: Timestamp,
+    /// By the worker's clock.
+    clock: Timestamp,
     /// What the worker's scheduler had heard by then.
     inputs: u64,
 }
@@ -55,7 +57,7 @@ impl World {
             Some(Mutant::HandOnToWhatIsLast) => last()?.operation,
             _ => first,
         };
-        Some(Guess { next, asked_at: self.now, inputs: worker.inputs })
+        Some(Guess { next, asked_at: self.now, clock: now, inputs: worker.inputs })
     }
 
     /// The attempt is over and its end is written, with what the agent was handed on to.
@@ -71,12 +73,15 @@ impl World {
         let now = self.clock_of(to);
         let worker = &self.workers[to.worker];
         let quiet = |guess: &Guess| {
-            let soon = self.now.since(guess.asked_at) < self.config.quantum / 2;
-            let quiet = worker.inputs == guess.inputs && ticket.is_none() && soon;
+            let quiet = worker.inputs == guess.inputs && ticket.is_none();
             quiet && worker.scheduler.nothing_rings_or_unblocks(now, &agent, operation)
         };
         let sure = guess.filter(|_| next.is_some()).filter(quiet).map(|guess| guess.next);
         let input = Input::Settled { agent: agent.clone(), operation, next: ticket };
+        if let (Some(guess), Some(next)) = (&guess, &next) {
+            let next = next.lease.operation;
+            self.workers[to.worker].scheduler.handed_on(guess.clock, &agent, next);
+        }
         self.decide_with(to, &agent, next, input)?;
         let Some(sure) = sure else { return Ok(()) };
         match self.workers[to.worker].scheduler.counts().starting.get(&agent) {
