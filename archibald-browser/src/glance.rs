@@ -1,5 +1,6 @@
 //! Small pictures of a session in use, for an operator who looks on.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,9 @@ const LOOKING: Duration = Duration::from_secs(1);
 /// A page that did not answer in time is left alone for so long, so that what was asked of it does not pile up.
 const AFTER_SILENCE: Duration = Duration::from_secs(10);
 
-/// What may be seen of one session. There is nothing to see while nobody uses it, and so never a login: a
+/// What may be seen of one session. There is nothing to see while nobody uses it, and so nobody who logs in: a
 /// session is made before anybody uses it, and whoever uses it types no password. Should the ERP ask for one all the
-/// same, its page is not seen either.
+/// same at the address of its login, that is not seen either.
 #[derive(Debug)]
 pub(crate) struct Glances {
     /// Where the site's login is.
@@ -24,7 +25,7 @@ pub(crate) struct Glances {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     /// Grows with every use.
     uses: u64,
@@ -32,6 +33,13 @@ struct State {
     /// No look before.
     not_before: Option<Instant>,
     last: Option<Arc<[u8]>>,
+}
+
+/// Without what customers would not want in a log.
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("uses", &self.uses).finish_non_exhaustive()
+    }
 }
 
 impl Glances {
@@ -43,7 +51,8 @@ impl Glances {
     /// Somebody uses this page from now on.
     pub(crate) fn begin(&self, peephole: Peephole) {
         let mut state = self.state();
-        *state = State { uses: state.uses + 1, peephole: Some(peephole), ..State::default() };
+        let (uses, not_before) = (state.uses + 1, state.not_before);
+        *state = State { uses, peephole: Some(peephole), not_before, last: None };
     }
 
     /// Nobody does any more.
@@ -66,7 +75,7 @@ impl Glances {
                 state.not_before = Some(began + BETWEEN);
                 match looked {
                     Looked::Seen(picture) => state.last = Some(picture.into()),
-                    Looked::Hidden => state.last = None,
+                    Looked::Hidden | Looked::TooLarge => state.last = None,
                     Looked::Missed => {}
                 }
             }

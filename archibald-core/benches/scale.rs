@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
+use std::time::Duration;
 
 use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
 use archibald_core::operation::{Class, Step};
@@ -44,6 +45,9 @@ struct Options {
     /// Who asks next
     #[arg(long, value_enum, default_value_t = Order::Turn)]
     order: Order,
+    /// Tickets that come together, as a read of the store brings them
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..))]
+    batch: u64,
     /// Operations a round; the best round counts
     #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1..))]
     round: u64,
@@ -120,14 +124,10 @@ fn measure(options: &Options) -> Result<Measured, Box<dyn Error>> {
     let names = Names::new(options)?;
     let empty = counting::bytes();
     let mut work = Work::new(options, &names)?;
-    for agent in 0..options.agents {
-        work.comes(agent);
-    }
+    work.come(options.agents, Order::Turn);
     let (of_one_each, began) = (counting::bytes(), Stopwatch::start());
     let rest = options.ops.saturating_sub(options.agents);
-    for _ in 0..rest {
-        work.another_comes();
-    }
+    work.come(rest, options.order);
     let enqueue = began.nanos() / rest.max(1) as f64;
     let full = counting::bytes();
     let bytes_per_operation = (full - of_one_each) as f64 / rest.max(1) as f64;
@@ -174,12 +174,18 @@ struct Work<'a> {
     names: &'a Names,
     order: Order,
     targets: u64,
+    batch: u64,
     scheduler: Scheduler,
     /// What runs, the oldest first.
     running: VecDeque<(AgentId, OperationId)>,
     chance: u64,
     last: u64,
+    now: Timestamp,
 }
+
+/// What passes with each operation that ends: with a hundred slots one takes as long as a turn lasts at least, as in
+/// life, where each agent has one start in its turn.
+const TICK: Duration = Duration::from_millis(1);
 
 impl<'a> Work<'a> {
     fn new(options: &Options, names: &'a Names) -> Result<Self, Box<dyn Error>> {
@@ -187,26 +193,53 @@ impl<'a> Work<'a> {
         let scheduler =
             Scheduler::new(SchedulerConfig { slots, reserved_interactive: 0, ..Default::default() })?;
         let running = VecDeque::with_capacity(slots + 1);
-        let (order, targets) = (options.order, options.targets);
-        Ok(Self { names, order, targets, scheduler, running, chance: 1, last: 0 })
+        let Options { order, targets, batch, .. } = *options;
+        let batch = batch.min(options.agents);
+        Ok(Self {
+            names,
+            order,
+            targets,
+            batch,
+            scheduler,
+            running,
+            chance: 1,
+            last: 0,
+            now: Timestamp::EPOCH,
+        })
     }
 
-    fn another_comes(&mut self) {
-        let agent = match self.order {
+    fn come(&mut self, operations: u64, order: Order) {
+        self.each(operations, order, |work, ticket| work.says(Input::Waiting(ticket)));
+    }
+
+    /// Tickets come together and are taken in one by one.
+    fn each(&mut self, operations: u64, order: Order, take: impl Fn(&mut Self, Ticket)) {
+        let mut tickets = Vec::with_capacity(self.batch as usize);
+        let mut left = operations;
+        while left > 0 {
+            let together = left.min(self.batch);
+            tickets.extend((0..together).map(|_| self.another(order)));
+            if together > 1 {
+                self.scheduler.expect(&tickets);
+            }
+            tickets.drain(..).for_each(|ticket| take(self, ticket));
+            left -= together;
+        }
+    }
+
+    fn another(&mut self, order: Order) -> Ticket {
+        let agent = match order {
             Order::Turn => self.last,
             Order::Random => self.random(),
         };
-        self.comes(agent % self.names.agents.len() as u64);
-    }
-
-    fn comes(&mut self, agent: u64) {
+        let agent = agent % self.names.agents.len() as u64;
         self.last += 1;
         let target = match self.targets {
             0 => None,
             share => (self.random() % 1000 < share)
                 .then(|| self.names.targets[self.last as usize % self.names.targets.len()].clone()),
         };
-        let ticket = Ticket {
+        Ticket {
             operation: OperationId(self.operation()),
             agent: self.names.agents[agent as usize].clone(),
             kind: self.names.kind.clone(),
@@ -216,8 +249,7 @@ impl<'a> Work<'a> {
             step: Step::Act,
             target,
             preemptions: 9,
-        };
-        self.says(Input::Waiting(ticket));
+        }
     }
 
     /// As a UUIDv7 is: a time, and luck.
@@ -227,12 +259,13 @@ impl<'a> Work<'a> {
     }
 
     fn go_on(&mut self, operations: u64) {
-        for _ in 0..operations {
-            if let Some((agent, operation)) = self.running.pop_front() {
-                self.says(Input::Settled { agent, operation, next: None });
+        self.each(operations, self.order, |work, ticket| {
+            work.now = work.now + TICK;
+            if let Some((agent, operation)) = work.running.pop_front() {
+                work.says(Input::Settled { agent, operation, next: None });
             }
-            self.another_comes();
-        }
+            work.says(Input::Waiting(ticket));
+        });
     }
 
     fn timed(&mut self, operations: u64) -> f64 {
@@ -242,11 +275,11 @@ impl<'a> Work<'a> {
     }
 
     fn says(&mut self, input: Input) {
-        self.scheduler.handle(Timestamp::EPOCH, input);
+        self.scheduler.handle(self.now, input);
         while let Some(command) = self.scheduler.poll_command() {
             if let Command::Lease { agent, operation, .. } = command {
                 self.running.push_back((agent.clone(), operation));
-                self.scheduler.handle(Timestamp::EPOCH, Input::Leased { agent, operation });
+                self.scheduler.handle(self.now, Input::Leased { agent, operation });
             }
         }
     }

@@ -83,6 +83,8 @@ mod timer;
 
 use std::collections::VecDeque;
 
+use prefetch_index::prefetch_index;
+
 use self::backlog::Backlog;
 pub use self::command::{Command, SchedulerCounts};
 pub use self::config::{ConfigError, SchedulerConfig};
@@ -157,6 +159,24 @@ impl Scheduler {
         }
     }
 
+    /// Has the processor fetch what these tickets will need, all at once, while they are taken in one by one: with many
+    /// agents each of them would else wait for its memory alone. Changes nothing; few at a time, or the first are gone
+    /// again before they come.
+    pub fn expect(&self, tickets: &[Ticket]) {
+        for ticket in tickets {
+            self.by_agent.prefetch(index::of_text(NONE, ticket.agent.as_str()));
+            self.backlog.prefetch(ticket.operation);
+        }
+        let lane =
+            |ticket: &Ticket| self.by_agent.find(index::of_text(NONE, ticket.agent.as_str()), |_| true);
+        tickets.iter().filter_map(lane).for_each(|lane| self.lanes.prefetch(lane));
+        for ticket in tickets {
+            if let Some(lane) = lane(ticket) {
+                self.backlog.prefetch_last(&self.lanes[lane].pile, ticket.class);
+            }
+        }
+    }
+
     /// The next thing to be done.
     pub fn poll_command(&mut self) -> Option<Command> {
         self.commands.pop_front()
@@ -220,6 +240,7 @@ impl Scheduler {
     fn take_in(&mut self, now: Timestamp, input: Input) {
         match input {
             Input::Waiting(ticket) => {
+                self.backlog.prefetch(ticket.operation);
                 let lane = self.enter(&ticket.agent);
                 self.waiting(lane, ticket, now);
                 self.agree(lane);
@@ -340,16 +361,17 @@ impl Scheduler {
         }
     }
 
-    /// What the next starts need is far off in memory. A look at it some turns early, at several at once, is
-    /// cheaper than one look after another when it is needed; nothing else comes of it.
+    /// What the next starts need is far off in memory: it is asked for some turns early, in the order in which one
+    /// thing leads to the next.
     fn look_ahead(&self, class: Class) {
-        let pile = |turns| self.ready.ahead(class, turns).map(|lane| &self.lanes[lane].pile);
-        let far = pile(24).map_or(0, |pile| pile.len());
-        let near = pile(16).map_or(0, |pile| self.backlog.touch(pile, false));
-        let next = pile(8).map_or(0, |pile| self.backlog.touch(pile, true));
-        let name = self.ready.ahead(class, 8).and_then(|lane| self.lanes[lane].agent.as_ref());
-        let name = name.and_then(|agent| agent.as_str().bytes().next()).map_or(0, u64::from);
-        std::hint::black_box(far ^ near ^ next ^ name);
+        let ahead = |turns| self.ready.ahead(class, turns);
+        let pile = |turns| ahead(turns).map(|lane| &self.lanes[lane].pile);
+        ahead(24).into_iter().for_each(|lane| self.lanes.prefetch(lane));
+        pile(16).into_iter().for_each(|pile| self.backlog.prefetch_first(pile));
+        pile(8).into_iter().for_each(|pile| self.backlog.prefetch_place_of_first(pile));
+        if let Some(agent) = ahead(16).and_then(|lane| self.lanes[lane].agent.as_ref()) {
+            prefetch_index(agent.as_str().as_bytes(), 0);
+        }
     }
 
     /// Something may be asked to give way now that was not before.

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use archibald_core::effect::Settle;
 use archibald_core::id::WorkerId;
+use archibald_core::scheduler::SchedulerConfig;
 use uuid::Uuid;
 
 /// How a worker works. Every field has a default that suits the simulated ERP; a real one needs longer
@@ -15,8 +16,9 @@ pub struct RuntimeConfig {
     pub concurrency: usize,
     /// Contexts of the pool that are kept free for logins and replacements.
     pub margin: usize,
-    /// Slots that background operations may not take.
-    pub reserved_interactive: usize,
+    /// Slots that background operations may not take, fewer than [`concurrency`](Self::concurrency); `None` is as many
+    /// as [`SchedulerConfig::with_slots`] says.
+    pub reserved_interactive: Option<usize>,
     /// Preemptions after which a background operation gets one protected run.
     pub protect_after: u32,
     /// How long a lease lasts unless it is renewed; renewed every third of it.
@@ -51,13 +53,14 @@ pub struct RuntimeConfig {
 
 impl Default for RuntimeConfig {
     fn default() -> Self {
+        let scheduler = SchedulerConfig::default();
         Self {
             worker: WorkerId::new(format!("worker-{}", Uuid::now_v7().simple()))
                 .expect("digits are allowed, and few enough"),
-            concurrency: 10,
+            concurrency: scheduler.slots,
             margin: 0,
-            reserved_interactive: 1,
-            protect_after: 3,
+            reserved_interactive: None,
+            protect_after: scheduler.protect_after_preemptions,
             lease: Duration::from_secs(60),
             lease_margin: Duration::from_secs(3),
             act_budget: Duration::from_secs(30),
@@ -131,6 +134,16 @@ impl RuntimeConfig {
         }
         Ok(())
     }
+
+    /// What the scheduler goes by.
+    pub(crate) fn scheduler(&self) -> SchedulerConfig {
+        let config = SchedulerConfig::with_slots(self.concurrency);
+        SchedulerConfig {
+            reserved_interactive: self.reserved_interactive.unwrap_or(config.reserved_interactive),
+            protect_after_preemptions: self.protect_after,
+            ..config
+        }
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +159,15 @@ mod tests {
             "concurrency 15 is more than the pool's 15 contexts less a margin of 1"
         );
         assert_eq!(config.check(16), Ok(()));
+    }
+
+    #[test]
+    fn a_worker_schedules_by_the_schedulers_own_defaults() {
+        assert_eq!(RuntimeConfig::default().scheduler(), SchedulerConfig::default());
+        let alone = RuntimeConfig { concurrency: 1, ..RuntimeConfig::default() };
+        assert_eq!(alone.scheduler(), SchedulerConfig::with_slots(1));
+        let none = RuntimeConfig { reserved_interactive: Some(0), ..RuntimeConfig::default() };
+        assert_eq!(none.scheduler().reserved_interactive, 0);
     }
 
     #[test]

@@ -1,11 +1,12 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use archibald_core::event::Progress;
 use archibald_core::lease::Lease;
 use archibald_core::port::{EventBus, Guard, LeaseLost};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::sync::{Instant, Mutex, MutexGuard, sleep_until};
 
 /// A lease as its holder sees it: by its own monotonic clock, from before it asked.
 pub(crate) struct LeaseGuard {
@@ -40,7 +41,7 @@ impl LeaseGuard {
             let deadline = *self.deadline();
             tokio::select! {
                 () = self.lost.cancelled() => return,
-                () = tokio::time::sleep_until(deadline) => {
+                () = sleep_until(deadline) => {
                     if *self.deadline() <= Instant::now() {
                         self.lost.cancel();
                         return;
@@ -50,8 +51,8 @@ impl LeaseGuard {
         }
     }
 
-    fn deadline(&self) -> std::sync::MutexGuard<'_, Instant> {
-        self.deadline.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn deadline(&self) -> MutexGuard<'_, Instant> {
+        self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,56 +99,5 @@ impl Guard for WriteGuard {
             total: of as u64,
             text: format!("filling in line {line} of {of}"),
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use archibald_core::id::{AgentId, FencingToken, OperationId, WorkerId};
-    use archibald_core::time::Timestamp;
-
-    fn guard() -> LeaseGuard {
-        let lease = Lease {
-            agent: AgentId::new("nancy").unwrap(),
-            operation: "00000000-0000-0000-0000-000000000001".parse::<OperationId>().unwrap(),
-            token: FencingToken(1),
-            worker: WorkerId::new("w1").unwrap(),
-            expires_at: Timestamp::EPOCH,
-            ttl: Duration::from_secs(10),
-        };
-        LeaseGuard::new(lease, Instant::now(), Duration::from_secs(2))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_ends_a_margin_before_the_lease_unless_renewed() {
-        let guard = guard();
-        tokio::time::advance(Duration::from_secs(7)).await;
-        assert_eq!(guard.check(), Ok(Duration::from_secs(1)));
-        guard.extend(Instant::now());
-        assert_eq!(guard.check(), Ok(Duration::from_secs(8)));
-        let before = Instant::now();
-        guard.lost().await;
-        assert_eq!(before.elapsed().as_secs(), 8);
-        assert_eq!(guard.check(), Err(LeaseLost));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_late_answer_to_an_early_renewal_never_shortens_it() {
-        let guard = guard();
-        let early = Instant::now();
-        tokio::time::advance(Duration::from_secs(5)).await;
-        guard.extend(Instant::now());
-        guard.extend(early);
-        assert_eq!(guard.check(), Ok(Duration::from_secs(8)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lost_lease_cannot_be_extended() {
-        let guard = guard();
-        guard.lose();
-        guard.extend(Instant::now());
-        assert_eq!(guard.check(), Err(LeaseLost));
-        guard.lost().await;
     }
 }

@@ -13,7 +13,7 @@ use archibald_core::port::{
 };
 use archibald_core::record::{Evidence, OperationRecord, Resolution};
 use archibald_core::schedule::Schedule;
-use archibald_core::scheduler::{Input, Scheduler, SchedulerConfig};
+use archibald_core::scheduler::{Input, Scheduler};
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -140,7 +140,7 @@ impl Builder {
     /// [`BuildError`].
     pub fn build(self) -> Result<Archibald, BuildError> {
         self.config.check(self.ports.pool.capacity())?;
-        Scheduler::new(scheduler_config(&self.config)).map_err(ConfigError::from)?;
+        Scheduler::new(self.config.scheduler()).map_err(ConfigError::from)?;
         let mut registry = Registry::default();
         for action in self.actions {
             registry.add(action).map_err(BuildError::Duplicate)?;
@@ -174,15 +174,6 @@ impl Builder {
     }
 }
 
-fn scheduler_config(config: &RuntimeConfig) -> SchedulerConfig {
-    SchedulerConfig {
-        slots: config.concurrency,
-        reserved_interactive: config.reserved_interactive,
-        protect_after_preemptions: config.protect_after,
-        ..SchedulerConfig::default()
-    }
-}
-
 impl Archibald {
     /// Begins to put one together.
     #[must_use]
@@ -202,7 +193,7 @@ impl Archibald {
     #[must_use]
     pub fn start(&self) -> Option<Worker> {
         let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let scheduler = Scheduler::new(scheduler_config(&self.shared.config)).ok()?;
+        let scheduler = Scheduler::new(self.shared.config.scheduler()).ok()?;
         self.works.set(Handle::current()).ok();
         let recurring = Recurring::start(self.clone());
         Some(Worker::start(self.shared.clone(), scheduler, inbox, recurring))

@@ -19,12 +19,15 @@ mod driver;
 mod failpoint;
 mod gate;
 mod guard;
+#[cfg(test)]
+mod guard_tests;
 mod handle;
 mod pending_orders;
 mod registry;
 mod renewal;
 mod schedules;
 mod stats;
+mod sync;
 
 pub use self::action::{ActionContext, Completion, EffectAction, Interrupted, Prepared, ReadAction};
 pub use self::clock::SystemClock;

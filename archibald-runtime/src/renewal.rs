@@ -1,14 +1,14 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::port::AgentLock;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::calm::calm;
 use crate::guard::LeaseGuard;
+use crate::sync::{Instant, Mutex, MutexGuard};
 
 /// The leases that this worker holds.
 #[derive(Default)]
@@ -59,7 +59,8 @@ pub(crate) async fn renew(
     }
 }
 
-async fn renew_once(lock: &dyn AgentLock, holdings: &Holdings) {
+/// One statement for all that is held.
+pub(crate) async fn renew_once(lock: &dyn AgentLock, holdings: &Holdings) {
     let guards = holdings.all();
     if guards.is_empty() {
         return;

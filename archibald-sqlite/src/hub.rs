@@ -1,7 +1,7 @@
 //! Wake-ups within the process, given after the commit, and progress, which is never stored.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use archibald_core::event::Progress;
 use archibald_core::id::{AgentId, OperationId};
@@ -11,10 +11,11 @@ use archibald_core::worker::{Heartbeat, LiveWorker, Roster};
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
-use crate::tx::Effects;
+use crate::effects::Effects;
+use crate::sync::{Mutex, MutexGuard};
 
 /// A worker with more agents waiting for it than this is told to read everything.
-const WORKER_BACKLOG: usize = 10_000;
+pub(crate) const WORKER_BACKLOG: usize = 10_000;
 
 /// Who waits for changes, and what running operations said last.
 #[derive(Default)]
@@ -190,35 +191,5 @@ impl WorkerWakeups for WorkerWakes {
             }
             self.0.notify.notified().await;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn woken(agents: impl IntoIterator<Item = String>) -> Effects {
-        let workers = agents.into_iter().map(|agent| AgentId::new(agent).unwrap()).collect();
-        Effects { workers, ..Effects::default() }
-    }
-
-    #[tokio::test]
-    async fn a_worker_is_told_of_each_agent_once_and_of_a_flood_that_it_lost_some() {
-        let hub = Hub::default();
-        let mut worker = hub.worker();
-        for _ in 0..5 {
-            hub.tell(woken(["nancy".into(), "andrew".into()]));
-        }
-        for name in ["andrew", "nancy"] {
-            let agent = AgentId::new(name).unwrap();
-            assert_eq!(worker.next().await, Ok(WorkerWake::Agent(agent)));
-        }
-        hub.tell(woken((0..=WORKER_BACKLOG).map(|n| format!("agent-{n}"))));
-        assert_eq!(worker.next().await, Ok(WorkerWake::Lost));
-        hub.close();
-        assert_eq!(worker.next().await, Err(BusClosed));
-        assert_eq!(hub.worker().next().await, Err(BusClosed));
-        let nancy = AgentId::new("nancy").unwrap();
-        assert_eq!(hub.device(&nancy).changed().await, Err(BusClosed));
     }
 }

@@ -30,17 +30,23 @@
 mod backup;
 mod bus;
 mod code;
+mod effects;
 mod hub;
+#[cfg(test)]
+mod hub_tests;
 mod lock;
 mod open;
 mod operations;
 mod pending_orders;
 mod place;
 mod queue;
+#[cfg(test)]
+mod queue_tests;
 mod read;
 mod readers;
 mod sql;
 mod store;
+mod sync;
 mod tx;
 mod writer;
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use uuid::Uuid;
 
-use crate::tx::Effects;
+use crate::effects::Effects;
 
 /// The epoch, and the events written in it over all agents. Written after each commit and never synced, so
 /// it is at most as new as the database that it lies beside; a database behind it is an older one.

@@ -12,12 +12,13 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::code::primary_code;
+use crate::effects::Effects;
 use crate::hub::Hub;
 use crate::open::FileLock;
 use crate::place::PlaceFile;
 use crate::queue::{Queue, Served, Taken};
 use crate::sql;
-use crate::tx::{Effects, Tx};
+use crate::tx::Tx;
 
 /// Requests that share a commit at most.
 const BATCH: usize = 256;

@@ -45,7 +45,7 @@ pub struct Drained {
 /// A worker's settings: so many operations together, and no slot that is kept for some.
 #[must_use]
 pub fn config(concurrency: usize) -> RuntimeConfig {
-    RuntimeConfig { concurrency, reserved_interactive: 0, ..RuntimeConfig::default() }
+    RuntimeConfig { concurrency, reserved_interactive: Some(0), ..RuntimeConfig::default() }
 }
 
 impl Running {

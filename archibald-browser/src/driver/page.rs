@@ -382,6 +382,8 @@ pub(crate) struct PageCore {
     gone: CancellationToken,
     why: OnceLock<Gone>,
     destroyed: CancellationToken,
+    /// One picture at a time: Chromium gives the page another size while it takes one, and afterwards the one that it had.
+    pictures: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl PageCore {
@@ -395,6 +397,7 @@ impl PageCore {
             gone: CancellationToken::new(),
             why: OnceLock::new(),
             destroyed: CancellationToken::new(),
+            pictures: Arc::default(),
         }
     }
 
@@ -464,10 +467,29 @@ impl PageCore {
         limit: &Limit,
         command: CaptureScreenshotParams,
     ) -> Result<Vec<u8>, DriverError> {
-        let shot: Screenshot = limit.run("taking a picture", self.call(command)).await?;
-        base64::engine::general_purpose::STANDARD
-            .decode(shot.data)
-            .map_err(|error| DriverError::Script { message: format!("the picture is damaged: {error}") })
+        let in_turn = async {
+            let _turn = self.pictures.lock().await;
+            self.call(command).await
+        };
+        decoded(limit.run("taking a picture", in_turn).await?)
+    }
+
+    /// A picture for somebody who looks on; none while another one is taken. Until Chromium has answered no other is begun,
+    /// however long the looker waits.
+    pub(super) async fn shot_aside(
+        self: &Arc<Self>,
+        limit: &Limit,
+        command: CaptureScreenshotParams,
+    ) -> Result<Option<Vec<u8>>, DriverError> {
+        let Ok(turn) = self.pictures.clone().try_lock_owned() else { return Ok(None) };
+        let core = self.clone();
+        let taken = tokio::spawn(async move {
+            let taken = core.call(command).await;
+            drop(turn);
+            taken
+        });
+        let taken = async { taken.await.unwrap_or(Err(DriverError::PageGone { why: Gone::Closed })) };
+        decoded(limit.run("looking at a page", taken).await?).map(Some)
     }
 
     async fn evaluate<T: DeserializeOwned>(
@@ -573,4 +595,10 @@ fn patience(limit: &Limit) -> Duration {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn decoded(shot: Screenshot) -> Result<Vec<u8>, DriverError> {
+    base64::engine::general_purpose::STANDARD
+        .decode(shot.data)
+        .map_err(|error| DriverError::Script { message: format!("the picture is damaged: {error}") })
 }

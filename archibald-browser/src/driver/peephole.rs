@@ -33,8 +33,10 @@ pub(crate) enum Looked {
     Seen(Vec<u8>),
     /// It must not be seen.
     Hidden,
-    /// The page is gone, or another document came meanwhile, or the picture is too large.
+    /// The page is gone, or another document came meanwhile, or somebody else takes a picture.
     Missed,
+    /// The picture is too large at its coarsest.
+    TooLarge,
 }
 
 impl Peephole {
@@ -56,19 +58,19 @@ impl Peephole {
             return Ok(Looked::Hidden);
         }
         for quality in QUALITIES {
-            let picture = core.shot(limit, small(quality)).await?;
-            if core.document().0 != document {
+            let picture = core.shot_aside(limit, small(quality)).await?;
+            let Some(picture) = picture.filter(|_| core.document().0 == document) else {
                 return Ok(Looked::Missed);
-            }
+            };
             if picture.len() <= LARGEST {
                 return Ok(Looked::Seen(picture));
             }
         }
-        Ok(Looked::Missed)
+        Ok(Looked::TooLarge)
     }
 }
 
-/// The clip alone is scaled, as it is painted: the document is neither laid out again nor told.
+/// The clip alone is scaled, as it is painted; the document is told nothing.
 fn small(quality: i64) -> CaptureScreenshotParams {
     let (width, height) = SHOWN;
     let clip = Viewport { x: 0.0, y: 0.0, width, height, scale: SCALE };

@@ -196,16 +196,31 @@ impl Backlog {
         Some(self.tickets[key].lane)
     }
 
-    /// Brings near what an agent starts with, all but what is far itself.
-    pub(super) fn touch(&self, pile: &Pile, deep: bool) -> u64 {
-        let ticket = match self.first(pile) {
-            Some(key) => &self.tickets[key],
-            None => return 0,
-        };
-        match deep {
-            true => self.by_operation.touch(index::of_operation(ticket.operation)),
-            false => ticket.position,
+    /// Has the processor fetch the ticket that an agent starts with.
+    pub(super) fn prefetch_first(&self, pile: &Pile) {
+        for queue in [&pile.interactive, &pile.background] {
+            queue.prefetch(&self.tickets);
         }
+    }
+
+    /// Has it fetch the ticket that the next one of a class is put behind.
+    pub(super) fn prefetch_last(&self, pile: &Pile, class: Class) {
+        match class {
+            Class::Interactive => pile.interactive.prefetch_last(&self.tickets),
+            Class::Background => pile.background.prefetch_last(&self.tickets),
+        }
+    }
+
+    /// Has it fetch where that one is found, once the ticket is near.
+    pub(super) fn prefetch_place_of_first(&self, pile: &Pile) {
+        if let Some(key) = self.first(pile) {
+            self.prefetch(self.tickets[key].operation);
+        }
+    }
+
+    /// Has it fetch where an operation is found.
+    pub(super) fn prefetch(&self, operation: OperationId) {
+        self.by_operation.prefetch(index::of_operation(operation));
     }
 
     /// Whether the agent is taken for it.

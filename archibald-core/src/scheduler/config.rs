@@ -10,7 +10,8 @@ use crate::id::AgentId;
 pub struct SchedulerConfig {
     /// Attempts that may run together, at least 1. At the bound the rest waits.
     pub slots: usize,
-    /// Slots that background work may not take; less than `slots`. With 0 a few long syncs may take all.
+    /// Slots that background work may not take; less than `slots`. With 0 a few long syncs may take all. By default
+    /// 2, and where there are fewer than 3 slots one is left to background work.
     pub reserved_interactive: usize,
     /// Once an operation gave way this often it is not asked to again. With 0 nothing ever gives way.
     pub protect_after_preemptions: u32,
@@ -36,16 +37,24 @@ fn quantum_by_default() -> Duration {
     Duration::from_millis(100)
 }
 
-impl Default for SchedulerConfig {
-    fn default() -> Self {
+impl SchedulerConfig {
+    /// All but the slots by default.
+    #[must_use]
+    pub fn with_slots(slots: usize) -> Self {
         Self {
-            slots: 10,
-            reserved_interactive: 2,
+            slots,
+            reserved_interactive: 2.min(slots.saturating_sub(1)),
             protect_after_preemptions: 3,
             protect_after_age: age_by_default(),
             quantum: quantum_by_default(),
             weights: BTreeMap::new(),
         }
+    }
+}
+
+impl Default for SchedulerConfig {
+    fn default() -> Self {
+        Self::with_slots(10)
     }
 }
 
@@ -89,6 +98,15 @@ mod tests {
         };
         assert_eq!(refusal(0, 0), "slots must be at least 1, got 0");
         assert_eq!(refusal(2, 2), "reserved_interactive must be less than slots (2), got 2");
-        assert_eq!(SchedulerConfig::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn whatever_the_slots_some_are_reserved_and_one_is_not() {
+        let reserved = |slots| {
+            let config = SchedulerConfig::with_slots(slots);
+            config.check().map(|()| config.reserved_interactive).unwrap()
+        };
+        assert_eq!([1, 2, 3, 10].map(reserved), [0, 1, 2, 2]);
+        assert_eq!(SchedulerConfig::default(), SchedulerConfig::with_slots(10));
     }
 }

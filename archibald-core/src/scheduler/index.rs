@@ -1,3 +1,5 @@
+use prefetch_index::prefetch_index;
+
 use super::slab::{Key, NONE};
 use crate::id::OperationId;
 
@@ -67,9 +69,9 @@ impl Index {
         self.table[hole] = EMPTY;
     }
 
-    /// Brings near what [`find`](Self::find) will look at.
-    pub(super) fn touch(&self, hash: u64) -> u64 {
-        self.table.get(self.home(short(hash))).map_or(0, |entry| entry.key.into())
+    /// Has the processor fetch what [`find`](Self::find) will look at.
+    pub(super) fn prefetch(&self, hash: u64) {
+        prefetch_index(&self.table, self.home(short(hash)));
     }
 
     fn add(&mut self, entry: Entry) {

@@ -55,6 +55,16 @@ impl Queue {
         }
     }
 
+    /// Has the processor fetch who goes first, if that is one of the list.
+    pub(super) fn prefetch(&self, tickets: &Slab<Kept>) {
+        tickets.prefetch(self.first);
+    }
+
+    /// As [`prefetch`](Self::prefetch), who goes last of the list.
+    pub(super) fn prefetch_last(&self, tickets: &Slab<Kept>) {
+        tickets.prefetch(self.last);
+    }
+
     pub(super) fn remove(&mut self, tickets: &mut Slab<Kept>, key: Key) {
         let Kept { heaped, next, prev, .. } = tickets[key];
         if heaped {

@@ -1,5 +1,7 @@
 use std::ops::{Index, IndexMut};
 
+use prefetch_index::prefetch_index;
+
 /// Where something is kept.
 pub(super) type Key = u32;
 /// No key.
@@ -44,6 +46,13 @@ impl<T> Slab<T> {
     {
         self.free.push(key);
         std::mem::take(&mut self[key])
+    }
+
+    /// Has the processor fetch what is there while it does something else.
+    pub(super) fn prefetch(&self, key: Key) {
+        if let Some(chunk) = self.chunks.get(key as usize / CHUNK) {
+            prefetch_index(chunk, key as usize % CHUNK);
+        }
     }
 
     /// Every place, also those that were given back.

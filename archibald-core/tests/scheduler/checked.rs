@@ -29,6 +29,9 @@ impl Checked {
     /// Hands the input on and checks what comes of it.
     pub(crate) fn handle(&mut self, now: Timestamp, input: &Input) -> Result<Vec<Command>, String> {
         let goes_on = self.goes_on(now, input).or_else(|| self.starts_alone(now, input));
+        if let Input::Waiting(ticket) = input {
+            self.scheduler.expect(std::slice::from_ref(ticket));
+        }
         self.scheduler.handle(now, input.clone());
         let Some(model) = &mut self.model else {
             return Ok(std::iter::from_fn(|| self.scheduler.poll_command()).collect());

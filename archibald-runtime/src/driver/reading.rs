@@ -24,6 +24,8 @@ const TOGETHER: usize = 64;
 const FIRST: u32 = 20;
 /// And where these are not enough, in one go.
 const MORE: u32 = 1_000;
+/// Tickets that the scheduler is told of beforehand, so that they wait for its memory together.
+const FEW: usize = 32;
 
 /// Whom to read, while one read goes on.
 #[derive(Default)]
@@ -148,9 +150,14 @@ impl Driver {
 
     /// An answer came.
     pub(super) fn read(&mut self, fronts: Vec<Front>) {
-        for ticket in self.reading.answered(fronts) {
-            let ticket = self.after_its_owner(ticket);
-            self.input(Input::Waiting(ticket));
+        let mut tickets = self.reading.answered(fronts);
+        while !tickets.is_empty() {
+            let few: Vec<_> = tickets.drain(..tickets.len().min(FEW)).collect();
+            self.scheduler.expect(&few);
+            for ticket in few {
+                let ticket = self.after_its_owner(ticket);
+                self.input(Input::Waiting(ticket));
+            }
         }
         self.read_more();
     }

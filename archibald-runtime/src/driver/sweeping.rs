@@ -141,6 +141,7 @@ impl Driver {
                 self.read_again(last.agent.clone());
             }
         }
+        self.scheduler.expect(front);
         for ticket in front.iter().filter(|ticket| !ended.contains(&ticket.operation)) {
             self.input(Input::Waiting(ticket.clone()));
         }

@@ -47,10 +47,10 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     contexts: u64,
     /// Attempts that may run together.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = fixed().slots as u64)]
     slots: u64,
     /// Slots that syncs may not take.
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = fixed().reserved_interactive as u64)]
     reserved: u64,
     #[command(flatten)]
     pub(super) common: Common,
@@ -135,13 +135,13 @@ pub(super) struct Common {
     #[arg(long, value_name = "SECONDS", default_value_t = 1_200)]
     session_idle: u64,
     /// Once a sync gave way this often it is not asked to again.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = fixed().protect_after_preemptions)]
     protect_after: u32,
     /// A run of a sync that was asked for this long ago does not give way.
-    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    #[arg(long, value_name = "SECONDS", default_value_t = fixed().protect_after_age.as_secs())]
     protect_age: u64,
     /// How long a turn lasts at least.
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 50)]
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = fixed().quantum.as_millis() as u64)]
     quantum: u64,
 }
 
@@ -237,4 +237,9 @@ fn range(text: &str) -> Result<RangeInclusive<u64>, String> {
         Some((from, to)) if (1..=to).contains(&from) && to <= 3_600_000 => Ok(from..=to),
         _ => Err("two numbers from 1 to 3600000 such as 5000-15000, the smaller one first".to_owned()),
     }
+}
+
+/// What a worker has where nothing else is said.
+fn fixed() -> SchedulerConfig {
+    SchedulerConfig::default()
 }
