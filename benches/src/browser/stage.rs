@@ -78,6 +78,8 @@ pub struct Memory {
     pub client: u64,
     /// How many processes the browsers are.
     pub processes: usize,
+    /// Those that show pages.
+    pub renderers: usize,
 }
 
 impl Used {
@@ -152,6 +154,7 @@ impl Stage {
             browsers: browsers.iter().filter_map(|process| proportional_bytes(*process)).sum(),
             client: proportional_bytes(self.child()).unwrap_or_default(),
             processes: browsers.len(),
+            renderers: browsers.into_iter().filter(|process| shows_pages(*process)).count(),
         }
     }
 
@@ -219,6 +222,12 @@ impl Drop for Stage {
             let _ = kill(Pid::from_raw(process.cast_signed()), Signal::SIGKILL);
         }
     }
+}
+
+fn shows_pages(process: u32) -> bool {
+    // Chromium's own processes write their arguments in one.
+    let command = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&command).contains("--type=renderer")
 }
 
 fn task(erp: &RunningErp, engine: &Engine, data: &DataSet, size: &Size) -> Result<Task, Failure> {

@@ -7,6 +7,8 @@
 //!
 //! One JSON line for each part, kind of session and engine. A task that fails, an order that the ERP does not have and one
 //! that it has twice fail instead of being printed; with `--peer` the tasks are somebody else's, whose errors are counted.
+mod lines;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -20,9 +22,12 @@ use archibald_browser::launch::{Engine, EngineKind};
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 
-/// How often it is looked whether all sessions are parked, and how long they may take.
+use self::lines::{Login, Resting, Tasks};
+
+/// How often it is looked whether processes have come or gone, in how many looks they must not, and how long they may.
 const LOOK: Duration = Duration::from_millis(200);
-const PARKED_WITHIN: Duration = Duration::from_secs(60);
+const ALIKE: u32 = 5;
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Parser)]
 struct Options {
@@ -75,75 +80,6 @@ enum Part {
     Tasks,
     Login,
     Memory,
-}
-
-#[derive(Debug, Serialize)]
-struct Tasks {
-    workload: &'static str,
-    part: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<&'static str>,
-    engine: &'static str,
-    sessions: Sessions,
-    agents: u16,
-    browsers: usize,
-    tasks: usize,
-    errors: usize,
-    /// That the ERP has.
-    orders: usize,
-    logins: u64,
-    requests_per_task: f64,
-    tasks_per_s: f64,
-    /// Until there was a page: of a pool that keeps sessions one that is logged in, else a blank one.
-    acquire_p50_ms: Option<f64>,
-    acquire_p99_ms: Option<f64>,
-    warm_p50_ms: Option<f64>,
-    warm_p99_ms: Option<f64>,
-    /// Until the agent was logged in on it, where that had to be done.
-    cold_p50_ms: Option<f64>,
-    cold_p99_ms: Option<f64>,
-    task_p50_ms: Option<f64>,
-    task_p99_ms: Option<f64>,
-    client_cpu_s: f64,
-    browsers_cpu_s: f64,
-    cpu_ms_per_task: Option<f64>,
-    tasks_per_cpu_s: f64,
-    load: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct Login {
-    workload: &'static str,
-    part: &'static str,
-    engine: &'static str,
-    agents: u16,
-    logins: usize,
-    logins_per_s: f64,
-    page_p50_ms: Option<f64>,
-    login_p50_ms: Option<f64>,
-    login_p99_ms: Option<f64>,
-    client_cpu_s: f64,
-    browsers_cpu_s: f64,
-    cpu_ms_per_login: f64,
-    load: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct Resting {
-    workload: &'static str,
-    part: &'static str,
-    engine: &'static str,
-    browsers: usize,
-    empty_mb: f64,
-    idle_agents: u16,
-    /// Of the browsers, once all sessions are parked.
-    idle_mb: f64,
-    mb_per_idle_agent: f64,
-    idle_processes: usize,
-    /// Of the process that drives the browsers.
-    client_mb: f64,
-    busy_agents: u16,
-    mb_per_busy_agent: f64,
 }
 
 #[tokio::main]
@@ -199,14 +135,15 @@ impl Run<'_> {
         let options = self.options;
         eprintln!("tasks: {} with {sessions:?} sessions in {}", options.tasks, self.name());
         let size = self.size(options.agents, options.tasks);
-        let (stage, report, measured) = self.asked(driver, &size, &Question::Save(sessions)).await?;
-        let orders = stage.judge(&report)?;
+        let work = async |stage: &mut Stage| {
+            let (report, measured) = asked(stage, &Question::Save(sessions)).await?;
+            Ok((stage.judge(&report)?, stage.served(), report, measured))
+        };
+        let (orders, (requests, logins), report, measured) = self.on_stage(driver, &size, work).await?;
         if let (Driver::Ours, Some(error)) = (driver, report.errors.first()) {
             return Err(format!("{} tasks failed, the first so: {error}", report.errors.len()).into());
         }
         report.errors.iter().for_each(|error| eprintln!("tasks: failed: {error}"));
-        let (requests, logins) = stage.served();
-        stage.strike().await?;
         let Measured { used, took, load } = measured;
         let done = report.done.len() as f64;
         let waits = |is_wanted: fn(&Took) -> bool, of: fn(&Took) -> u64| {
@@ -251,16 +188,17 @@ impl Run<'_> {
         let options = self.options;
         eprintln!("login: {} in {}", options.logins, self.name());
         let size = self.size(options.agents, 0);
-        let (stage, report, measured) =
-            self.asked(&Driver::Ours, &size, &Question::LogIn(options.logins)).await?;
+        let work = async |stage: &mut Stage| {
+            let (report, measured) = asked(stage, &Question::LogIn(options.logins)).await?;
+            Ok((stage.served().1, report, measured))
+        };
+        let (logins, report, measured) = self.on_stage(&Driver::Ours, &size, work).await?;
         if let Some(error) = report.errors.first() {
             return Err(format!("{} logins failed, the first so: {error}", report.errors.len()).into());
         }
-        let (_, logins) = stage.served();
         if usize::try_from(logins)? != options.logins {
             return Err(format!("the ERP saw {logins} logins instead of {}", options.logins).into());
         }
-        stage.strike().await?;
         let Measured { used, took, load } = measured;
         let waits =
             |of: fn(&Took) -> u64| Waits::of(report.done.iter().map(|took| Duration::from_micros(of(took))));
@@ -289,19 +227,20 @@ impl Run<'_> {
         let mut size = self.size(idle, idle.into());
         size.pool.contexts = usize::from(idle).div_ceil(size.pool.browsers);
         size.pool.park_ms = 500;
-        let mut stage = Stage::set(&Driver::Ours, self.engine, &size).await?;
-        stage.ask::<()>(&Question::Empty).await?;
-        let empty = stage.memory();
-        stage.ask::<()>(&Question::End).await?;
-        stage.ask::<()>(&Question::Rest(idle.into())).await?;
-        let idling = parked(&stage, &empty).await?;
-        let (_, logins) = stage.served();
-        stage.ask::<()>(&Question::Work(busy.into())).await?;
-        let working = stage.memory();
-        if stage.served().1 != logins || logins != u64::from(idle) {
-            return Err(format!("{} logins for {idle} agents", stage.served().1).into());
-        }
-        stage.strike().await?;
+        let work = async |stage: &mut Stage| {
+            stage.ask::<()>(&Question::Empty).await?;
+            let empty = settled(stage, usize::MAX).await?;
+            stage.ask::<()>(&Question::End).await?;
+            stage.ask::<()>(&Question::Rest(idle.into())).await?;
+            let idling = settled(stage, empty.renderers).await?;
+            stage.ask::<()>(&Question::Work(busy.into())).await?;
+            // Those who rested are logged in still, or there are more logins than agents.
+            match stage.served() {
+                (_, logins) if logins == u64::from(idle) => Ok((empty, idling, stage.memory())),
+                (_, logins) => Err(format!("{logins} logins for {idle} agents").into()),
+            }
+        };
+        let (empty, idling, working) = self.on_stage(&Driver::Ours, &size, work).await?;
         let mb = |bytes: f64| rounded(bytes / 1e6);
         let each = |more: &Memory, less: &Memory, of: u16| {
             mb((more.browsers as f64 - less.browsers as f64) / f64::from(of.max(1)))
@@ -322,19 +261,18 @@ impl Run<'_> {
         })
     }
 
-    /// Asks, and measures from before the first browser starts to the answer, when they still run.
-    async fn asked(
+    /// However the work ends, everything is ended in good order, so that nothing is left behind.
+    async fn on_stage<T>(
         &self,
         driver: &Driver,
         size: &Size,
-        question: &Question,
-    ) -> Result<(Stage, Report, Measured), Failure> {
+        work: impl AsyncFnOnce(&mut Stage) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let mut stage = Stage::set(driver, self.engine, size).await?;
-        let (busy, before, began) = (Busy::now(), stage.used(), Instant::now());
-        let report: Report = stage.ask(question).await?;
-        let (took, used) = (began.elapsed(), stage.used().since(&before));
-        let load = rounded(busy.of_others(used.compared() + used.ours));
-        Ok((stage, report, Measured { used, took, load }))
+        let outcome = work(&mut stage).await;
+        let struck = stage.strike().await;
+        let outcome = outcome?;
+        struck.map(|()| outcome)
     }
 
     fn size(&self, agents: u16, orders: usize) -> Size {
@@ -371,22 +309,28 @@ struct Measured {
     load: f64,
 }
 
-/// Waits until the browsers are no more processes than with nobody in them: every page had one of its own.
-async fn parked(stage: &Stage, empty: &Memory) -> Result<Memory, Failure> {
-    let until = Instant::now() + PARKED_WITHIN;
+/// Asks, and measures from before the first browser starts to the answer, when they still run.
+async fn asked(stage: &mut Stage, question: &Question) -> Result<(Report, Measured), Failure> {
+    let (busy, before, began) = (Busy::now(), stage.used(), Instant::now());
+    let report = stage.ask(question).await?;
+    let (took, used) = (began.elapsed(), stage.used().since(&before));
+    let load = rounded(busy.of_others(used.compared() + used.ours));
+    Ok((report, Measured { used, took, load }))
+}
+
+/// Waits until so many processes at the most show pages, and none came or went for some looks.
+async fn settled(stage: &Stage, most: usize) -> Result<Memory, Failure> {
+    let until = Instant::now() + SETTLED_WITHIN;
+    let (mut last, mut alike) = (0, 0);
     loop {
         let now = stage.memory();
-        eprintln!(
-            "memory: {} processes, {} with nobody, {} MB",
-            now.processes,
-            empty.processes,
-            now.browsers / 1_000_000
-        );
-        if now.processes <= empty.processes {
+        alike = if now.processes == last { alike + 1 } else { 0 };
+        last = now.processes;
+        if now.renderers <= most && alike >= ALIKE {
             return Ok(now);
         }
         if Instant::now() >= until {
-            return Err(format!("{} processes after {PARKED_WITHIN:?}", now.processes).into());
+            return Err(format!("{} processes show pages after {SETTLED_WITHIN:?}", now.renderers).into());
         }
         tokio::time::sleep(LOOK).await;
     }
