@@ -20,6 +20,7 @@ mod failpoint;
 mod gate;
 mod guard;
 mod handle;
+mod history;
 mod pending_orders;
 mod registry;
 mod renewal;
