@@ -17,6 +17,7 @@
 //! | pending order | an order in the making that several devices of an agent edit together |
 //! | schedule, occurrence | when a background kind is asked for by itself, and one such time |
 //! | event, cursor | what devices are told, and their place in it |
+//! | history, tally | what became of operations in each minute of the last day, as one process counted it |
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 

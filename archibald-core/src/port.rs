@@ -9,6 +9,7 @@ mod browser_pool;
 mod clock;
 mod credentials;
 mod event_bus;
+mod history;
 mod operation_store;
 mod operations;
 mod pending_orders;
@@ -24,6 +25,7 @@ pub use self::credentials::{CredentialProvider, Credentials};
 pub use self::event_bus::{
     BusClosed, EventBus, EventRead, Head, ResetReason, Snapshot, Wakeups, WorkerWake, WorkerWakeups,
 };
+pub use self::history::{Minute, Tally};
 pub use self::operation_store::{
     AdminError, Enqueued, HandedOn, OperationFilter, OperationPage, OperationStore, RowPage, RowQuery,
     Survey, SurveyRequest, TakenUp,

@@ -47,6 +47,7 @@ const FILES: &[File] = files! {
     "/assets/board-dom.js" => "board-dom.js",
     "/assets/board-feed.js" => "board-feed.js",
     "/assets/board-filter.js" => "board-filter.js",
+    "/assets/board-history.js" => "board-history.js",
     "/assets/board-pictures.js" => "board-pictures.js",
     "/assets/board.js" => "board.js",
     "/assets/board-list.js" => "board-list.js",

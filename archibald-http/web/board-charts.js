@@ -1,63 +1,59 @@
-// Three small charts of the last quarter of an hour, drawn from what the stream told since the page was opened.
+// Three small charts of the last hours.
 
-import { BUCKET_MS, percentile } from "./board-data.js";
+import { OUTCOMES, SPANS, ends, percentile, waitsOf } from "./board-history.js";
 import { el, say, span, svg, time } from "./board-dom.js";
 import { t } from "./i18n.js";
 
 const WIDTH = 320;
 const HEIGHT = 72;
-const OUTCOMES = ["completed", "rejected", "failed", "in_doubt", "cancelled"];
+const MINUTE_MS = 60_000;
 
-/** Puts the charts into a box; the answer draws them anew from a board's buckets. */
+/** Puts the charts into a box; the answer draws them anew, of a span of the history. */
 export function charts(box) {
   const throughput = chart("throughput");
   const waits = chart("waits");
   const outcomes = chart("outcomes");
   box.append(throughput.figure, waits.figure, outcomes.figure);
-  return (buckets) => {
-    drawThroughput(throughput, buckets);
-    drawWaits(waits, buckets);
-    drawOutcomes(outcomes, buckets);
+  return (history, of, now) => {
+    const shown = { bars: history.bars(of, now), each: SPANS[of][0] * MINUTE_MS, now };
+    drawThroughput(throughput, shown, ends(history.lastMinute(now)));
+    drawWaits(waits, shown);
+    drawOutcomes(outcomes, shown);
   };
 }
 
 function chart(name) {
-  const value = el("output.value");
+  const [title, value] = [el("span"), el("output.value")];
   const plot = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
   const ends = el("div.ends", { "aria-hidden": "true" }, el("span"), el("span"), el("span"));
-  const title = el("figcaption", {}, el("span", { "data-t": `chart.${name}` }, t(`chart.${name}`)), value);
-  return { name, value, plot, ends, figure: el("figure.chart", {}, title, plot, ends) };
+  return { name, title, value, plot, ends, figure: el("figure.chart", {}, el("figcaption", {}, title, value), plot, ends) };
 }
 
-function drawThroughput(chart, buckets) {
-  const minutes = 60_000 / BUCKET_MS;
-  const counts = buckets.map((bucket) => OUTCOMES.reduce((sum, outcome) => sum + bucket[outcome], 0));
-  // The last bucket is not over: it would always look like a fall.
-  const lately = counts.slice(-minutes - 1, -1);
-  const text = t("chart.a-minute", { count: lately.reduce((sum, count) => sum + count, 0) });
-  bars(chart, buckets, counts.map((count) => [["completed", count]]), text);
+function drawThroughput(chart, shown, lately) {
+  const stacks = shown.bars.map((sums) => [["completed", ends(sums)]]);
+  bars(chart, shown, stacks, t("chart.a-minute", { count: lately }));
 }
 
-function drawOutcomes(chart, buckets) {
-  const sum = (outcome) => buckets.reduce((total, bucket) => total + bucket[outcome], 0);
+function drawOutcomes(chart, shown) {
+  const sum = (outcome) => shown.bars.reduce((total, sums) => total + sums[outcome], 0);
   const told = OUTCOMES.filter((outcome) => outcome === "completed" || sum(outcome));
   const text = told.map((outcome) => `${sum(outcome)} ${t(`outcome.${outcome}`)}`).join(" · ");
-  const whole = (bucket) => OUTCOMES.reduce((total, outcome) => total + bucket[outcome], 0) || 1;
-  bars(chart, buckets, buckets.map((bucket) => OUTCOMES.map((outcome) => [outcome, bucket[outcome] / whole(bucket)])), text);
+  const shares = (sums) => OUTCOMES.map((outcome) => [outcome, sums[outcome] / (ends(sums) || 1)]);
+  bars(chart, shown, shown.bars.map(shares), text);
 }
 
-function drawWaits(chart, buckets) {
-  const all = buckets.flatMap((bucket) => bucket.waits);
-  const lines = [["p99", 0.99], ["p50", 0.5]].map(([name, share]) => [name, buckets.map(({ waits }) => percentile(waits, share))]);
+function drawWaits(chart, shown) {
+  const all = waitsOf(shown.bars);
+  const lines = [["p99", 0.99], ["p50", 0.5]].map(([name, share]) => [name, shown.bars.map(({ waits }) => percentile(waits, share))]);
   const top = Math.max(1000, ...lines.flatMap(([, values]) => values.map((value) => value ?? 0)));
   const paths = lines.map(([name, values]) => svg("path", { class: name, d: line(values, top) }));
   const words = { p50: span(percentile(all, 0.5)), p99: span(percentile(all, 0.99)) };
-  finish(chart, buckets, paths, t("chart.wait", words), span(top));
+  finish(chart, shown, paths, t("chart.wait", words), span(top));
 }
 
-function bars(chart, buckets, stacks, text) {
+function bars(chart, shown, stacks, text) {
   const top = Math.max(1, ...stacks.map((stack) => stack.reduce((sum, [, value]) => sum + value, 0)));
-  const width = WIDTH / Math.max(30, buckets.length);
+  const width = WIDTH / stacks.length;
   const paths = new Map();
   stacks.forEach((stack, index) => {
     let base = HEIGHT;
@@ -71,11 +67,11 @@ function bars(chart, buckets, stacks, text) {
     }
   });
   const drawn = [...paths].map(([outcome, d]) => svg("path", { class: `bar ${outcome}`, d }));
-  finish(chart, buckets, drawn, text, chart.name === "outcomes" ? "100 %" : String(top));
+  finish(chart, shown, drawn, text, chart.name === "outcomes" ? "100 %" : String(top));
 }
 
 function line(values, top) {
-  const step = WIDTH / Math.max(30, values.length);
+  const step = WIDTH / values.length;
   let pen = "M";
   return values.map((value, index) => {
     if (value === null) return "";
@@ -87,10 +83,12 @@ function line(values, top) {
   }).join("");
 }
 
-function finish({ plot, value, ends, name }, buckets, paths, text, top) {
+function finish({ plot, title, value, ends, name }, { bars, each, now }, paths, text, top) {
+  const words = t(`chart.${name}`, { each: span(each) });
   plot.replaceChildren(...paths);
-  plot.setAttribute("aria-label", `${t(`chart.${name}`)}: ${text}`);
+  plot.setAttribute("aria-label", `${words}: ${text}`);
+  say(title, words);
   say(value, text);
-  const begin = Date.now() - Math.max(30, buckets.length) * BUCKET_MS;
+  const begin = Math.floor(now / each - bars.length + 1) * each;
   [time(begin), t("chart.top", { top }), t("chart.now")].forEach((word, place) => say(ends.children[place], word));
 }

@@ -1,14 +1,12 @@
-// What the board knows: operations as rows, what agents do, and what happened since the page was opened. No
-// document here; everything is bounded.
+// What the board knows: operations as rows, what agents do, and what happened. No document here; everything is bounded.
+
+import { History } from "./board-history.js";
 
 export const STATES = ["available", "running", "in_doubt", "failed", "rejected", "completed", "cancelled"];
 const FINAL = new Set(["completed", "rejected", "failed", "cancelled"]);
 
 /** Rows that are kept; beyond that the oldest that are over go. */
 export const ROWS = 20_000;
-export const BUCKET_MS = 10_000;
-const BUCKETS = 90;
-const SAMPLES = 500;
 
 export class Board {
   rows = new Map();
@@ -16,8 +14,7 @@ export class Board {
   order = [];
   agents = [];
   overview = null;
-  history = [];
-  since = Date.now();
+  history = new History();
 
   /** An agent's rows as they are now, in place of those that were known. */
   replace(agent, operations) {
@@ -47,7 +44,7 @@ export class Board {
     }
     row.state = event.state;
     const take = EVENTS[event.type.slice("operation.".length)];
-    take?.(row, event, at, this.bucket(at));
+    take?.(row, event, at, this.history);
     if (row.state !== "running") row.step = row.progress = undefined;
     row.group = undefined;
   }
@@ -97,25 +94,6 @@ export class Board {
     return [...new Set(this.order.map(({ kind }) => kind))].sort();
   }
 
-  /** The last quarter of an hour, without what was before the page. */
-  buckets(now = Date.now()) {
-    const last = Math.floor(now / BUCKET_MS);
-    const first = Math.max(last - BUCKETS + 1, Math.floor(this.since / BUCKET_MS));
-    const known = new Map(this.history.map((bucket) => [bucket.number, bucket]));
-    return Array.from({ length: last - first + 1 }, (_, index) => known.get(first + index) ?? emptyBucket(first + index));
-  }
-
-  bucket(at) {
-    const number = Math.floor(at / BUCKET_MS);
-    let bucket = this.history.find((known) => known.number === number);
-    if (!bucket) {
-      bucket = emptyBucket(number);
-      this.history.push(bucket);
-      if (this.history.length > BUCKETS) this.history.shift();
-    }
-    return bucket;
-  }
-
   // Ids are ordered by time, so what is new nearly always goes to the front.
   insert(row) {
     let place = 0;
@@ -140,13 +118,6 @@ export class Board {
   }
 }
 
-/** The value that `share` of the numbers do not exceed; null where there are none. */
-export function percentile(numbers, share) {
-  if (!numbers.length) return null;
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)];
-}
-
 /** What has the same cause has the same key: numbers, ids and quoted texts do not count. Empty where all is well. */
 export function groupOf(row) {
   // There are thousands of rows, and few of them change.
@@ -165,8 +136,8 @@ const EVENTS = {
     row.runAt = Date.parse(event.run_at ?? event.at);
     row.problem = row.finished = undefined;
   },
-  started: (row, event, at, bucket) => {
-    if (!row.started && bucket.waits.length < SAMPLES) bucket.waits.push(Math.max(0, at - Math.max(row.created, row.runAt)));
+  started: (row, event, at, history) => {
+    if (!row.started) history.began(at, at - Math.max(row.created, row.runAt));
     row.started ??= at;
     row.began = at;
     row.worker = event.worker;
@@ -181,9 +152,9 @@ const EVENTS = {
   },
   yielded: again,
   retrying: again,
-  completed: (row, event, at, bucket) => {
+  completed: (row, event, at, history) => {
     row.result = brief(event.result);
-    over(row, event, at, bucket);
+    over(row, event, at, history);
   },
   rejected: over,
   failed: over,
@@ -197,10 +168,10 @@ function again(row, event, at) {
   row.changed = at;
 }
 
-function over(row, event, at, bucket) {
+function over(row, event, at, history) {
   row.problem = event.why ?? event.evidence ?? (event.by && `by ${event.by}`);
   row.finished = row.changed = at;
-  bucket[row.state] = (bucket[row.state] ?? 0) + 1;
+  history.ended(at, row.state);
 }
 
 // A row keeps what the list shows and no more: there are many.
@@ -237,8 +208,4 @@ function emptyTally(name) {
   const tally = { name, now: null, oldest: null };
   for (const state of STATES) tally[state] = 0;
   return tally;
-}
-
-function emptyBucket(number) {
-  return { number, completed: 0, rejected: 0, failed: 0, in_doubt: 0, cancelled: 0, waits: [] };
 }

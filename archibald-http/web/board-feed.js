@@ -4,7 +4,7 @@ import { signInAgain } from "./session.js";
 
 const STREAMS = [
   ["/v1/admin/events", ["overview"]],
-  ["/v1/admin/activity", ["hello", "operations", "events", "progress"]],
+  ["/v1/admin/activity", ["hello", "history", "operations", "events", "progress"]],
 ];
 const LONGEST = 15_000;
 

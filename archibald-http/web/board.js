@@ -8,6 +8,7 @@ import { pauseSomething, showShortcuts } from "./board-dialogs.js";
 import { age, el, mark, say, time, tone } from "./board-dom.js";
 import { follow } from "./board-feed.js";
 import { Filter } from "./board-filter.js";
+import { SPANS } from "./board-history.js";
 import { List } from "./board-list.js";
 import { Pictures } from "./board-pictures.js";
 import { kindWords, stepWords } from "./board-words.js";
@@ -35,6 +36,7 @@ const detail = new Detail({ box: $("detail"), onOpen: open, onClose: close });
 const agents = new Agents({ $, board, filter, say: (text) => say($("said"), text) });
 const pictures = new Pictures($("pictures"));
 const drawCharts = charts($("charts"));
+readSpan();
 
 signInForm($("sign-in"), enter);
 $("pause").addEventListener("click", () => pause());
@@ -44,13 +46,20 @@ $("sign-out").addEventListener("click", async () => {
   location.reload();
 });
 document.addEventListener("keydown", onKey);
+$("span").addEventListener("change", ({ target }) => {
+  filter.address({ span: target.value });
+  drawnCharts = 0;
+  draw();
+});
 document.addEventListener("languagechange", () => {
+  drawnCharts = 0;
   agents.forget();
   detail.redraw();
   draw();
 });
 addEventListener("popstate", () => {
   filter.read();
+  readSpan();
   openFromAddress();
   draw();
 });
@@ -75,10 +84,23 @@ function take(name, data) {
   dirty = true;
   if (name === "overview") board.overview = data;
   else if (name === "hello") board.follow(data.agents);
+  else if (name === "history") tell(data.minutes);
   else if (name === "operations") board.replace(data.agent, data.operations);
   else if (name === "progress") board.progress(data);
   else for (const event of data.events) board.take(data.agent, event);
-  if (name !== "hello") detail.touch(data.agent);
+  if (data.agent) detail.touch(data.agent);
+}
+
+// What was before the page was opened is seen at once.
+function tell(minutes) {
+  board.history.tell(minutes);
+  drawnCharts = 0;
+}
+
+// How much of the history is shown is in the address, like what the list shows.
+function readSpan() {
+  const chosen = new URLSearchParams(location.search).get("span");
+  $("span").value = chosen in SPANS ? chosen : "hours";
 }
 
 function connection(state) {
@@ -102,7 +124,10 @@ function draw() {
   pictures.show(Object.keys(board.overview?.running ?? {}));
   if (now - drawnCharts < CHARTS_MS) return;
   drawnCharts = now;
-  drawCharts(board.buckets(now));
+  drawCharts(board.history, $("span").value, now);
+  const workers = board.overview?.workers.length ?? 0;
+  $("history-of").hidden = workers < 2;
+  say($("history-of"), t("board.history-of", { workers }));
 }
 
 function drawTiles(all, now) {

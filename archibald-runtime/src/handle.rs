@@ -8,12 +8,13 @@ use archibald_core::operation::NewOperation;
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
     AdminError, AgentLock, BrowserPool, Clock, CredentialProvider, EnqueueRequest, Enqueued, EventBus,
-    OperationFilter, OperationPage, OperationStore, Operations, Overview, PendingOrderStore, PendingOrders,
-    RowPage, RowQuery, Survey, SurveyRequest, Why,
+    Minute, OperationFilter, OperationPage, OperationStore, Operations, Overview, PendingOrderStore,
+    PendingOrders, RowPage, RowQuery, Survey, SurveyRequest, Why,
 };
 use archibald_core::record::{Evidence, OperationRecord, Resolution};
 use archibald_core::schedule::Schedule;
 use archibald_core::scheduler::{Input, Scheduler};
+use archibald_core::time::Timestamp;
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -148,18 +149,19 @@ impl Builder {
         schedules::check(&self.schedules, &registry, &self.config)
             .map_err(|(name, error)| BuildError::Schedule { name, error })?;
         let (sender, receiver) = mpsc::unbounded_channel();
+        let clock = StoreClock::new(&self.ports.clock);
         let shared = Shared {
             store: self.ports.store,
             pending_orders: self.pending_orders,
             lock: self.ports.lock,
             bus: self.ports.bus,
             pool: self.ports.pool,
-            clock: StoreClock::new(&self.ports.clock),
             failpoints: self.failpoints,
             registry,
             schedules: self.schedules.into_iter().map(Arc::new).collect(),
             config: self.config,
-            stats: Stats::default(),
+            stats: Stats::new(clock.now()),
+            clock,
             holdings: Arc::new(Holdings::default()),
             draining: AtomicBool::new(false),
             accepting: TaskTracker::new(),
@@ -269,6 +271,7 @@ impl Operations for Archibald {
         by: &str,
     ) -> Result<OperationRecord, AdminError> {
         let record = self.shared.store.cancel(agent, id, by).await?;
+        self.shared.stats.ended(&record);
         self.tell(Input::Withdrawn { agent: agent.clone(), operation: id });
         Ok(record)
     }
@@ -291,6 +294,7 @@ impl Operations for Archibald {
             }
         }
         let record = self.shared.store.resolve(agent, id, by, how).await?;
+        self.shared.stats.ended(&record);
         if record.operation.is_final() {
             self.tell(Input::TargetFreed { agent: agent.clone(), operation: id });
         }
@@ -356,6 +360,10 @@ impl Operations for Archibald {
             draining: self.shared.is_draining(),
             pool: self.shared.pool.occupancy(),
         })
+    }
+
+    fn history(&self, since: Timestamp) -> Vec<Minute> {
+        self.shared.stats.history.told(since, self.shared.clock.now())
     }
 
     async fn picture(&self, agent: &AgentId) -> Option<Arc<[u8]>> {

@@ -22,6 +22,7 @@ mod guard;
 #[cfg(test)]
 mod guard_tests;
 mod handle;
+mod history;
 mod pending_orders;
 mod registry;
 mod renewal;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    AdminError, Enqueued, OperationFilter, OperationPage, PendingOrders, PoolOccupancy, RowPage, RowQuery,
+    AdminError, Enqueued, Minute, OperationFilter, OperationPage, PendingOrders, PoolOccupancy, RowPage,
+    RowQuery,
 };
 use crate::error::{EnqueueError, StoreError};
 use crate::event::Origin;
@@ -267,6 +268,13 @@ pub trait Operations: Send + Sync {
     /// # Cancel safety
     /// Cancel safe: it only reads.
     async fn overview(&self) -> Result<Overview, StoreError>;
+
+    /// What became of operations in this process in the last 24 hours, from the minute of `since` on: the oldest
+    /// minute first, none in which nothing happened. The last one is not over.
+    fn history(&self, since: Timestamp) -> Vec<Minute> {
+        let _ = since;
+        vec![]
+    }
 
     /// A small picture, as JPEG, of what the agent's session in use in this process shows; see
     /// [`BrowserPool::picture`](super::BrowserPool::picture).

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use archibald_core::event::Event;
 use archibald_core::id::{AgentId, OperationId};
-use archibald_core::port::{EventBus, Operations};
+use archibald_core::port::{EventBus, Minute, Operations};
+use archibald_core::time::Timestamp;
 use axum::response::Response;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -51,6 +52,7 @@ pub(crate) fn follow_activity(
     let activity = Activity {
         merged: agents.iter().map(of_agent).collect(),
         greeting: event("hello", &Hello { agents: &agents, heartbeat_ms: heartbeat.as_millis() }).ok(),
+        history: roster.is_some().then(Past::default),
         operations: state.operations.clone(),
         roster,
         beats,
@@ -67,6 +69,8 @@ pub(crate) fn follow_activity(
 struct Activity {
     merged: SelectAll<BoxStream<'static, Told>>,
     greeting: Option<Bytes>,
+    /// Where all are followed.
+    history: Option<Past>,
     operations: Arc<dyn Operations>,
     /// All agents as they were at the start, where all are followed.
     roster: Option<Vec<AgentId>>,
@@ -74,6 +78,14 @@ struct Activity {
     ending: BoxFuture<'static, &'static str>,
     over: bool,
     config: StreamConfig,
+}
+
+/// What became of operations before anybody looked, in minutes.
+#[derive(Default)]
+struct Past {
+    begun: bool,
+    /// The last minute that was told: it may not have been over.
+    last: Option<Minute>,
 }
 
 enum Told {
@@ -133,6 +145,12 @@ impl Activity {
         if let Some(greeting) = self.greeting.take() {
             return Some(greeting);
         }
+        // Before any snapshot is read: what ends in between is in the minute that is told again.
+        if let Some(past) = self.history.as_mut().filter(|past| !past.begun)
+            && let Some(minutes) = past.tell(self.operations.as_ref())
+        {
+            return Some(minutes);
+        }
         let reason = tokio::select! {
             biased;
             reason = &mut self.ending => reason,
@@ -143,11 +161,17 @@ impl Activity {
             },
             _ = self.beats.tick() => match self.has_new_roster() {
                 true => "roster",
-                false => return event("heartbeat", &json!({ "at": timestamp(SystemTime::now()) })).ok(),
+                false => return self.beat(),
             },
         };
         self.over = true;
         event("bye", &json!({ "reason": reason, "retry_ms": self.config.retry_ms() })).ok()
+    }
+
+    /// Says that it is alive, by what became of operations meanwhile if there is any.
+    fn beat(&mut self) -> Option<Bytes> {
+        let past = self.history.as_mut().and_then(|past| past.tell(self.operations.as_ref()));
+        past.or_else(|| event("heartbeat", &json!({ "at": timestamp(SystemTime::now()) })).ok())
     }
 
     /// Agents came or went: whoever comes again gets those that there are then.
@@ -157,6 +181,21 @@ impl Activity {
             now.sort();
             now != *before
         })
+    }
+}
+
+impl Past {
+    /// All minutes, and later those from the last one on; `None` where it is as it was.
+    fn tell(&mut self, operations: &dyn Operations) -> Option<Bytes> {
+        self.begun = true;
+        let since = self.last.as_ref().map_or(Timestamp::EPOCH, |minute| minute.at);
+        let minutes = operations.history(since);
+        let last = minutes.last()?;
+        if self.last.as_ref() == Some(last) {
+            return None;
+        }
+        self.last = Some(last.clone());
+        event("history", &json!({ "minutes": minutes })).ok()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use archibald_core::port::{Minute, Tally};
 use archibald_core::record::Disposition;
 use archibald_http::{ApiConfig, ServeLimits, StreamConfig};
 use serde_json::{Value, json};
@@ -158,6 +159,45 @@ async fn an_operator_follows_what_happens_to_all_agents() {
     assert_eq!(one.expect("heartbeat").await.id, None);
     server.post(OPERATOR, "/v1/admin/sessions/revoke", &[], &json!({ "name": "operator" })).await;
     assert_eq!(one.expect("bye").await.data["reason"], "revoked");
+}
+
+fn minute(at: &str, completed: u32) -> Minute {
+    let interactive = Tally { completed, waits: vec![(119, completed)], ..Tally::default() };
+    Minute { at: at.parse().unwrap(), interactive, background: Tally::default() }
+}
+
+#[tokio::test]
+async fn whoever_looks_at_all_agents_is_told_of_the_last_hours_and_goes_on_from_there() {
+    let stream = StreamConfig { heartbeat: Duration::from_millis(20), ..config().stream };
+    let config = ApiConfig { stream, ..config() };
+    let door = Door::default();
+    let [first, second] = ["2026-11-22T08:00:00Z", "2026-11-22T08:07:00Z"];
+    door.minutes.lock().unwrap().extend([minute(first, 3), minute(second, 1)]);
+    let server = Server::start_with(config, ServeLimits::default(), door).await;
+    let path = "/v1/admin/activity";
+    let mut console = Device::connect(server.address, OPERATOR, path, None).await;
+    console.expect("hello").await;
+    let told = console.expect("history").await.data;
+    let of = |at: &str, completed: u32| json!({ "at": at.replace('Z', ".000000Z"), "interactive": { "completed": completed, "waits": [[119, completed]] } });
+    assert_eq!(told, json!({ "minutes": [of(first, 3), of(second, 1)] }));
+    console.expect("operations").await;
+    console.expect("operations").await;
+    console.expect("heartbeat").await;
+    server.door.minutes.lock().unwrap()[1] = minute(second, 2);
+    let mut next = async || loop {
+        let frame = soon(console.next()).await.unwrap();
+        if frame.name != "heartbeat" {
+            return (frame.name, frame.data);
+        }
+    };
+    assert_eq!(next().await, ("history".to_owned(), json!({ "minutes": [of(second, 2)] })));
+    let third = "2026-11-22T08:08:00Z";
+    server.door.minutes.lock().unwrap().push(minute(third, 1));
+    assert_eq!(next().await, ("history".to_owned(), json!({ "minutes": [of(second, 2), of(third, 1)] })));
+    let mut one = Device::connect(server.address, OPERATOR, &format!("{path}?agent=nancy"), None).await;
+    one.expect("hello").await;
+    one.expect("operations").await;
+    one.expect("heartbeat").await;
 }
 
 /// Only its own rows come anew; where nothing can be read any more the console is told.

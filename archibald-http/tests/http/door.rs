@@ -1,8 +1,8 @@
 //! What stands behind the router in these tests: the in-memory store, and the least that makes an
 //! `Operations` of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use archibald_core::error::{EnqueueError, FieldError, StoreError};
@@ -11,7 +11,7 @@ use archibald_core::id::{AgentId, OperationId, OperationKind, WorkerId};
 use archibald_core::operation::{Class, NewOperation, OperationState};
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
-    AdminError, AgentLock, EnqueueRequest, Enqueued, EventBus, EventRead, Head, LeaseRequest, Leased,
+    AdminError, AgentLock, EnqueueRequest, Enqueued, EventBus, EventRead, Head, LeaseRequest, Leased, Minute,
     OperationFilter, OperationPage, OperationStore, Operations, Overview, PendingOrders, RowPage, RowQuery,
     Snapshot, Wakeups, Why, WorkerWakeups,
 };
@@ -33,6 +33,8 @@ pub struct Door {
     pub store: MemoryStore,
     pub draining: Arc<AtomicBool>,
     pub queue_limit: Option<u64>,
+    /// What became of operations.
+    pub minutes: Arc<Mutex<Vec<Minute>>>,
 }
 
 impl Door {
@@ -192,6 +194,11 @@ impl Operations for Door {
         };
         let workers = ["w1", "w2"].map(|name| LiveWorker::heard(&beat(name), None, Timestamp::EPOCH)).into();
         Ok(Overview { paused, workers, draining, slots: 10, ..Overview::default() })
+    }
+
+    fn history(&self, since: Timestamp) -> Vec<Minute> {
+        let minutes = self.minutes.lock().unwrap();
+        minutes.iter().filter(|minute| minute.at >= since).cloned().collect()
     }
 
     /// Only nancy's session is in use.

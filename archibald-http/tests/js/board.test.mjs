@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Board, BUCKET_MS, ROWS, groupOf, percentile } from "../../web/board-data.js";
+import { Board, ROWS, groupOf } from "../../web/board-data.js";
+import { History, SPANS, ends, percentile, waitsOf } from "../../web/board-history.js";
 
 const at = (second) => new Date(Date.UTC(2026, 10, 22, 8, 0, second)).toISOString();
 const id = (number) => `00000000-0000-7000-8000-${String(number).padStart(12, "0")}`;
@@ -33,8 +34,10 @@ test("an operation is followed from its first event to its end", () => {
   known.take("nancy", event(1, "completed", "completed", 5, { result: { order: "1042" } }));
   const [row] = known.select({});
   assert.deepEqual([row.state, row.result, row.worker, row.step, row.progress], ["completed", "1042", "w1", undefined, undefined]);
-  const bucket = known.bucket(Date.parse(at(5)));
-  assert.deepEqual([bucket.completed, bucket.waits], [1, [3000]]);
+  const bar = known.history.bars("hour", Date.parse(at(5))).at(-1);
+  assert.deepEqual([bar.completed, ends(bar), [...bar.waits.values()]], [1, 1, [1]]);
+  const wait = percentile(bar.waits, 0.5);
+  assert.ok(wait >= 3000 && wait <= 3600, `${wait}`);
 });
 
 test("the newest goes first, and an agent's list replaces what was known of that agent alone", () => {
@@ -74,10 +77,53 @@ test("what is over is forgotten before what is not, and there is an end to what 
   const known = board(...many);
   assert.equal(known.order.length, ROWS);
   assert.equal(known.select({ state: "available" }).length, 5);
-  for (let number = 0; number < 200; number += 1) known.bucket(number * BUCKET_MS);
-  assert.ok(known.history.length <= 90);
+});
+
+test("what the server counted before the page was opened is in the charts", () => {
+  const history = new History();
+  const told = (minute, completed, waits) => ({ at: at(60 * minute), interactive: { completed, waits }, background: { failed: 1 } });
+  history.tell([told(0, 3, [[119, 2], [1682, 1]]), told(59, 1, [])]);
+  const bars = history.bars("hour", Date.parse(at(60 * 59)));
+  assert.deepEqual([bars.length, bars[0].completed, bars[0].failed, bars.at(-1).completed], [60, 3, 1, 1]);
+  assert.deepEqual([0.5, 0.99].map((share) => percentile(waitsOf(bars), share)), [119, 1682]);
+  assert.equal(ends(history.lastMinute(Date.parse(at(3600)))), 2);
+  for (const [span, [minutes, count]] of Object.entries(SPANS)) {
+    const bars = history.bars(span, Date.parse(at(60 * 59)));
+    const sum = bars.reduce((all, bar) => all + ends(bar), 0);
+    assert.deepEqual([span, bars.length, sum], [span, count, 6]);
+    assert.ok(minutes * count <= 24 * 60, "no more is kept");
+  }
+});
+
+test("what the page hears and the server tells again is counted once, and the fuller of both is shown", () => {
+  const history = new History();
+  const now = Date.parse(at(50));
+  const completed = () => history.bars("hour", now).at(-1).completed;
+  const tell = (completed) => history.tell([{ at: at(0), interactive: { completed } }]);
+  tell(2);
+  history.ended(Date.parse(at(20)), "completed");
+  assert.equal(completed(), 2, "it may be one of the two");
+  tell(3);
+  assert.equal(completed(), 3);
+  for (const second of [21, 22, 23]) history.ended(Date.parse(at(second)), "completed");
+  assert.equal(completed(), 4, "another process ends operations too");
+  tell(1);
+  assert.equal(completed(), 4, "another process was asked");
+});
+
+test("a day is kept and no more", () => {
+  const history = new History();
+  const day = 24 * 3600;
+  history.ended(Date.parse(at(0)), "failed");
+  history.tell([{ at: at(60), interactive: { failed: 1 } }]);
+  const failed = () => history.bars("day", Date.parse(at(day - 60))).reduce((all, { failed }) => all + failed, 0);
+  assert.equal(failed(), 2);
+  history.ended(Date.parse(at(day)), "completed");
+  history.tell([{ at: at(day + 60), interactive: { completed: 1 } }]);
+  assert.equal(failed(), 0);
 });
 
 test("a percentile is a value that was there", () => {
-  assert.deepEqual([percentile([5, 1, 3], 0.5), percentile([5, 1, 3], 0.99), percentile([], 0.5)], [3, 5, null]);
+  const waits = new Map([[5, 1], [1, 1], [3, 1]]);
+  assert.deepEqual([percentile(waits, 0.5), percentile(waits, 0.99), percentile(new Map(), 0.5)], [3, 5, null]);
 });

@@ -118,6 +118,7 @@ async fn run_leased(shared: &Arc<Shared>, fresh: Fresh, give_way: CancellationTo
     let Fresh { leased, guard, .. } = fresh;
     let (agent, operation) = (leased.lease.agent.clone(), leased.lease.operation);
     shared.tell(Input::Leased { agent: agent.clone(), operation });
+    shared.stats.started(&leased.record);
     let settled = run(shared, leased, &guard, give_way).await;
     shared.holdings.remove(&guard);
     let (settled, ticket, next) = match settled {
@@ -199,7 +200,7 @@ async fn settle(
         let handed = shared.store.hand_on(&guard.lease, settlement.clone(), next);
         match calm("settling", handed).await {
             Ok(handed) => {
-                told(&handed.record);
+                told(shared, &handed.record);
                 let next = handed.next.map(|leased| Fresh::new(shared, leased, asked));
                 return Some(Settled { record: handed.record, next });
             }
@@ -223,7 +224,7 @@ async fn settle_alone(
     loop {
         let error = match calm("settling", shared.store.settle(&guard.lease, settlement.clone())).await {
             Ok(record) => {
-                told(&record);
+                told(shared, &record);
                 return Some(record);
             }
             Err(error) => error,
@@ -254,7 +255,8 @@ async fn settle_alone(
     }
 }
 
-fn told(record: &OperationRecord) {
+fn told(shared: &Shared, record: &OperationRecord) {
+    shared.stats.ended(record);
     let outcome = record.attempts.last().and_then(|attempt| attempt.outcome.as_deref()).unwrap_or_default();
     tracing::info!(state = record.operation.state.name(), outcome, "settled");
 }

@@ -26,8 +26,9 @@ use archibald_core::erp::Customer;
 use archibald_core::error::EnqueueError;
 use archibald_core::id::{OperationId, OperationKey};
 use archibald_core::operation::OperationState;
-use archibald_core::port::{EnqueueRequest, Operations, Why};
+use archibald_core::port::{EnqueueRequest, Minute, Operations, Tally, Why};
 use archibald_core::record::Resolution;
+use archibald_core::time::Timestamp;
 use archibald_runtime::{Failpoints, NoFailpoints, RuntimeConfig};
 use archibald_testing::fake_erp::SaveFault;
 use async_trait::async_trait;
@@ -270,6 +271,38 @@ async fn a_sync_gives_way_and_goes_on_from_its_checkpoint() {
         .filter_map(|e| e.event.operation)
         .collect();
     assert_eq!(order, [write, sync]);
+}
+
+#[tokio::test]
+async fn what_became_of_operations_is_kept_in_sums_of_minutes() {
+    let house = House::open();
+    let done = house.submit("nancy", "k1").await;
+    house.completed("nancy", done).await;
+    let sync = house.enqueue("nancy", "sync-customers", "s1", json!({})).await;
+    house.completed("nancy", sync).await;
+    house.archibald.pause(&agent("andrew").into(), "stock-taking", false).await.unwrap();
+    let waits = house.submit("andrew", "k1").await;
+    house.archibald.cancel(&agent("andrew"), waits, "andrew").await.unwrap();
+    // What is settled is counted a moment later.
+    let counted = async {
+        while ends(&house) != [(1, 1, 1), (1, 0, 1)] {
+            tokio::task::yield_now().await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), counted).await;
+    assert!(in_time.is_ok(), "{:?}", house.archibald.history(Timestamp::EPOCH));
+    assert_eq!(house.archibald.history(Timestamp::MAX), []);
+}
+
+/// How many were completed and withdrawn, and how many began: of either class.
+fn ends(house: &House) -> [(u32, u32, u32); 2] {
+    let minutes = house.archibald.history(Timestamp::EPOCH);
+    [|minute: &Minute| minute.interactive.clone(), |minute: &Minute| minute.background.clone()].map(|of| {
+        minutes.iter().map(of).fold((0, 0, 0), |(completed, cancelled, began), tally: Tally| {
+            let waits = tally.waits.iter().map(|(_, count)| count).sum::<u32>();
+            (completed + tally.completed, cancelled + tally.cancelled, began + waits)
+        })
+    })
 }
 
 fn customer(n: u32) -> Customer {

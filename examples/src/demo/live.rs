@@ -124,7 +124,7 @@ fn props(
     let agent = workload.agents.first().cloned().ok_or_else(|| DemoError::Agent("nobody".to_owned()))?;
     let links = Links {
         app: format!("{server}/app#token={}", tokens.of(&agent)),
-        board: format!("{server}/board#token={}", tokens.operator),
+        board: format!("{server}/board?span=hour#token={}", tokens.operator),
         erp: format!("{}/", simulator.url),
         ledger: format!("{}/ledger", simulator.control_url),
     };
@@ -190,6 +190,6 @@ fn say_where(props: &Props, simulator: &Simulator, servers: &Servers, tokens: &T
         println!("\nTwo devices of {agent}: open this in two windows");
         println!("  {page}/app#token={}", tokens.of(agent));
     }
-    println!("Operator\n  {page}/board#token={}", tokens.operator);
+    println!("Operator\n  {page}/board?span=hour#token={}", tokens.operator);
     println!("\nCtrl-C ends it.");
 }

@@ -6,7 +6,7 @@ use crate::office::Office;
 const DESK: (u32, u32) = (1440, 1000);
 const PHONE: (u32, u32) = (360, 740);
 
-fn tile(state: &str) -> String {
+pub fn tile(state: &str) -> String {
     format!("[...document.querySelectorAll('.tile')].find((tile) => tile.innerText.includes('{state}'))")
 }
 
@@ -129,6 +129,30 @@ async fn a_filter_is_in_the_address_and_a_phone_shows_it_all() {
     assert_eq!(shown, ["completed".to_owned(), order.agent.clone()]);
     tab.is_well().await;
     tab.shot("board-phone-detail").await;
+    tab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_charts_show_the_last_hours_as_soon_as_the_board_is_opened() {
+    let office = Office::open().await;
+    let order = office.order(0);
+    let id = office.submit(order).await;
+    office.until(&order.agent, &id, "completed").await;
+    let filled = "document.querySelectorAll('#charts .bar.completed').length === 2 && \
+         document.querySelector('#charts .p50')?.getAttribute('d') && \
+         document.querySelector('#charts').innerText.includes('1 completed')";
+    let tab = Tab::open(&office.board(), DESK, "light").await;
+    tab.until(filled).await;
+    tab.shot("board-history").await;
+    tab.read::<bool>("(location.reload(), true)").await;
+    tab.until(&format!("performance.getEntriesByType('navigation')[0]?.type === 'reload' && {filled}")).await;
+    let choose = "(() => { const span = document.querySelector('#span'); span.value = 'day'; \
+         span.dispatchEvent(new Event('change', { bubbles: true })); return true; })()";
+    assert!(tab.read::<bool>(choose).await);
+    tab.until("document.querySelector('#charts').innerText.includes('each 16 min')").await;
+    tab.until(filled).await;
+    assert_eq!(tab.read::<String>("new URLSearchParams(location.search).get('span')").await, "day");
+    tab.is_well().await;
     tab.close().await;
 }
 

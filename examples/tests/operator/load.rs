@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use archibald_core::time::Timestamp;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -21,6 +22,8 @@ const AGENTS: usize = 60;
 const OPERATIONS: usize = 10_000;
 /// Events a second: each agent ends an operation and begins another one every twelve seconds.
 const EVENTS: u64 = 20;
+/// Events that come at once, before those.
+const FIRST: usize = AGENTS + 1;
 /// What the main thread may work in a second, and what the page may hold.
 const BUSY_MS: f64 = 50.0;
 const HEAP_MB: f64 = 50.0;
@@ -114,9 +117,21 @@ async fn overviews() -> Response {
 async fn activity() -> Response {
     events(|number| match usize::try_from(number).unwrap() {
         0 => (Duration::ZERO, event("hello", &json!({ "agents": agents(), "heartbeat_ms": 15_000 }))),
-        place @ 1..=AGENTS => (Duration::ZERO, event("operations", &operations(place - 1))),
-        place => (Duration::from_millis(1000 / EVENTS), event("events", &happens(place - AGENTS - 1))),
+        1 => (Duration::ZERO, event("history", &history())),
+        place @ 2..=FIRST => (Duration::ZERO, event("operations", &operations(place - 2))),
+        place => (Duration::from_millis(1000 / EVENTS), event("events", &happens(place - FIRST - 1))),
     })
+}
+
+/// The fullest day that there can be: of every minute all that is told apart.
+fn history() -> Value {
+    let waits: Vec<[u64; 2]> = (0..96).map(|bin| [10 + bin * bin, bin + 1]).collect();
+    let tally = json!({ "completed": 240, "rejected": 40, "failed": 20, "in_doubt": 1, "cancelled": 5, "waits": waits });
+    let minute = |ago: i64| {
+        let at = Timestamp::from_micros(now().as_micros() - ago * 60_000_000);
+        json!({ "at": at, "interactive": tally, "background": tally })
+    };
+    json!({ "minutes": (0..24 * 60).rev().map(minute).collect::<Vec<_>>() })
 }
 
 fn operations(agent: usize) -> Value {
@@ -166,14 +181,9 @@ fn at(second: usize) -> Value {
     format!("2026-11-22T{hour:02}:{minute:02}:{second:02}Z").into()
 }
 
-fn now() -> String {
-    archibald_core::time::Timestamp::from_micros(
-        i64::try_from(
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros(),
-        )
-        .unwrap(),
-    )
-    .to_string()
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap())
 }
 
 fn event(name: &str, data: &Value) -> String {

@@ -38,10 +38,14 @@ pub(crate) async fn follow(
     Ok(follow_overview(&state, ending))
 }
 
-/// What happens to operations of all agents, of the first 200 by name: server-sent events `hello`,
+/// What happens to operations of all agents, of the first 200 by name: server-sent events `hello`, `history`,
 /// `operations`, `events`, `progress`, `heartbeat` and `bye`.
 ///
-/// `hello` names the agents that are followed. Then comes `operations {agent, operations}` of each: its
+/// `hello` names the agents that are followed. Where all are, `history {minutes}` tells what became of operations in the
+/// last 24 hours in the process that is asked, if anything did: `minutes` is a list of `{at, interactive, background}`, the oldest first,
+/// each class with how many were `completed`, `rejected`, `failed`, `in_doubt` and `cancelled`, and with `waits`, pairs of milliseconds
+/// and of how many waited so long at the most before they began. What is nothing is left out. It comes again, from its last minute on, instead of a heartbeat,
+/// when that minute has changed or another one has come: a minute that is told again replaces what was told of it. Then comes `operations {agent, operations}` of each: its
 /// unfinished operations and the last finished ones, in short; it replaces what was known of the agent. What
 /// happens after that comes as `events {agent, events}` and `progress {agent, operation, …}`, as in the agent's own stream. None has an id:
 /// whoever comes again gets all as it is then. `bye` with the reason `roster` says that agents came or
