@@ -7,6 +7,7 @@
 
 mod list;
 mod scheduling;
+mod threads;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -102,7 +103,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn all() -> impl Iterator<Item = &'static Mutant> {
-    list::MUTANTS.iter().chain(scheduling::MUTANTS)
+    list::MUTANTS.iter().chain(scheduling::MUTANTS).chain(threads::MUTANTS)
 }
 
 /// The sources in a folder of their own, built beside the others.

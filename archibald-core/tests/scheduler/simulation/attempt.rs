@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::Mutant;
 use super::erp::receipt;
-use super::handing_on::{Fresh, Guess};
+use super::handing_on::Guess;
 use super::messages::{Address, Call, Happening, Note, Reply, Seen, Write};
 use super::world::{BUDGET, MARGIN, SETTLE, TTL, World};
 
@@ -28,7 +28,7 @@ pub(crate) struct Attempt {
     /// It only waits for its end to be written.
     pub(crate) settling: bool,
     /// What the agent is to be handed on to with that.
-    guess: Option<Guess>,
+    pub(crate) guess: Option<Guess>,
     /// The last moment for the request, counted from before the gate was asked.
     act_until: Timestamp,
     pages: u64,
@@ -472,43 +472,6 @@ impl World {
             None => Write::Settle(disposition),
         };
         self.write(to, agent, token, write)
-    }
-
-    /// However late it comes: what was committed is so.
-    fn settled(
-        &mut self,
-        to: Address,
-        token: FencingToken,
-        record: &OperationRecord,
-        next: Option<(Lease, OperationRecord)>,
-    ) -> Result<(), String> {
-        let attempts = &mut self.workers[to.worker].attempts;
-        let ours = attempts.get(&record.operation.agent).is_some_and(|attempt| attempt.lease.token == token);
-        let attempt = if ours { attempts.remove(&record.operation.agent) } else { None };
-        let Some(attempt) = attempt.filter(|_| self.mutant != Some(Mutant::LoseSettlements)) else {
-            return Ok(());
-        };
-        let asked_at = attempt.guess.map_or(self.now, |guess| match self.mutant {
-            Some(Mutant::CountFromTheAnswer) => self.now,
-            _ => guess.asked_at,
-        });
-        let next = next.map(|next| Fresh::new(next, asked_at));
-        self.handed_on(to, record, attempt.guess, next)
-    }
-
-    /// A mistake, if it is made: what may have been committed is run.
-    fn believes(&mut self, to: Address, agent: &AgentId, write: &Write) -> Result<bool, String> {
-        let attempts = &mut self.workers[to.worker].attempts;
-        let guess = attempts.get(agent).and_then(|attempt| attempt.guess);
-        let Some(guess) = guess.filter(|_| self.mutant == Some(Mutant::RunWhatMayHaveBeenHandedOn)) else {
-            return Ok(false);
-        };
-        let Some(attempt) = attempts.remove(agent).filter(|_| matches!(write, Write::Settle(_))) else {
-            return Ok(false);
-        };
-        let next = self.believe(&attempt.lease, guess);
-        let input = Input::Settled { agent: agent.clone(), operation: attempt.lease.operation, next: None };
-        self.decide_with(to, agent, next, input).map(|()| true)
     }
 
     fn write(

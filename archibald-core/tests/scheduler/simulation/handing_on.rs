@@ -11,7 +11,7 @@ use archibald_core::scheduler::{Input, Refusal};
 use archibald_core::time::Timestamp;
 
 use super::Mutant;
-use super::messages::{Address, Back, Call, Happening, Note, Then};
+use super::messages::{Address, Back, Call, Happening, Note, Then, Write};
 use super::world::{MARGIN, TTL, World};
 
 /// A lease that is to be run or given back; it is renewed like every other.
@@ -60,8 +60,45 @@ impl World {
         Some(Guess { next, asked_at: self.now, clock: now, inputs: worker.inputs })
     }
 
+    /// However late it comes: what was committed is so.
+    pub(crate) fn settled(
+        &mut self,
+        to: Address,
+        token: FencingToken,
+        record: &OperationRecord,
+        next: Option<(Lease, OperationRecord)>,
+    ) -> Result<(), String> {
+        let attempts = &mut self.workers[to.worker].attempts;
+        let ours = attempts.get(&record.operation.agent).is_some_and(|attempt| attempt.lease.token == token);
+        let attempt = if ours { attempts.remove(&record.operation.agent) } else { None };
+        let Some(attempt) = attempt.filter(|_| self.mutant != Some(Mutant::LoseSettlements)) else {
+            return Ok(());
+        };
+        let asked_at = attempt.guess.map_or(self.now, |guess| match self.mutant {
+            Some(Mutant::CountFromTheAnswer) => self.now,
+            _ => guess.asked_at,
+        });
+        let next = next.map(|next| Fresh::new(next, asked_at));
+        self.handed_on(to, record, attempt.guess, next)
+    }
+
+    /// A mistake, if it is made: what may have been committed is run.
+    pub(crate) fn believes(&mut self, to: Address, agent: &AgentId, write: &Write) -> Result<bool, String> {
+        let attempts = &mut self.workers[to.worker].attempts;
+        let guess = attempts.get(agent).and_then(|attempt| attempt.guess);
+        let Some(guess) = guess.filter(|_| self.mutant == Some(Mutant::RunWhatMayHaveBeenHandedOn)) else {
+            return Ok(false);
+        };
+        let Some(attempt) = attempts.remove(agent).filter(|_| matches!(write, Write::Settle(_))) else {
+            return Ok(false);
+        };
+        let next = self.believe(&attempt.lease, guess);
+        let input = Input::Settled { agent: agent.clone(), operation: attempt.lease.operation, next: None };
+        self.decide_with(to, agent, next, input).map(|()| true)
+    }
+
     /// The attempt is over and its end is written, with what the agent was handed on to.
-    pub(crate) fn handed_on(
+    fn handed_on(
         &mut self,
         to: Address,
         record: &OperationRecord,
@@ -191,7 +228,7 @@ impl World {
     }
 
     /// A mistake: what nobody knows to be committed is taken for committed.
-    pub(crate) fn believe(&self, ended: &Lease, guess: Guess) -> Option<Fresh> {
+    fn believe(&self, ended: &Lease, guess: Guess) -> Option<Fresh> {
         let token = FencingToken(ended.token.0 + 1);
         let lease = Lease { operation: guess.next, token, ..ended.clone() };
         let mut record = self.store.records.get(&guess.next)?.clone();
