@@ -13,3 +13,7 @@ mod network;
 mod office;
 mod plain;
 mod progress;
+mod screenshots;
+
+#[path = "../support/screenshot.rs"]
+mod screenshot;
