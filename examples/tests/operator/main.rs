@@ -10,3 +10,7 @@ mod kept;
 mod load;
 mod office;
 mod pictures;
+mod screenshots;
+
+#[path = "../support/screenshot.rs"]
+mod screenshot;

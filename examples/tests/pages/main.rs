@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod accessible;
+mod accounts;
 mod conflict;
 mod device;
 mod devices;
@@ -12,3 +13,7 @@ mod network;
 mod office;
 mod plain;
 mod progress;
+mod screenshots;
+
+#[path = "../support/screenshot.rs"]
+mod screenshot;

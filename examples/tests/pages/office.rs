@@ -14,11 +14,14 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 pub const TOKEN: &str = "the-token-of-the-agent-in-this-test";
+/// Of somebody else who works here.
+pub const COLLEAGUES_TOKEN: &str = "the-token-of-the-colleague-in-this-test";
 
-/// One agent with customers and products.
+/// One agent with customers and products, and a colleague who has nothing yet.
 pub struct Office {
     pub url: String,
     pub agent: String,
+    pub colleague: String,
     pub control: ErpControl,
     /// An order that the agent could make.
     pub order: Order,
@@ -45,22 +48,26 @@ impl Office {
     /// Opens with the agent's customers and products read from the ERP.
     pub async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let data = DataSet::generate(1, 1, 8);
-        let erp = "--listen 127.0.0.1:0 --control 127.0.0.1:0 --latency-ms 30 --agents 1 --orders 8 --seed 1";
+        let data = DataSet::generate(1, 2, 8);
+        let erp = "--listen 127.0.0.1:0 --control 127.0.0.1:0 --latency-ms 30 --agents 2 --orders 8 --seed 1";
         let erp: Vec<&str> = erp.split(' ').collect();
         let (erp, line) = start(env!("CARGO_BIN_EXE_erp"), &erp, folder.path());
         let (erp_url, control) = line.strip_prefix("listening on ").unwrap().split_once(" control ").unwrap();
-        let agent = data.agents[0].user.clone();
-        let password = password_of(&agent);
-        let agents = format!("[[agent]]\nid = {agent:?}\nuser = {agent:?}\npassword = {password:?}\n");
+        let [agent, colleague] = [0, 1].map(|place| data.agents[place].user.clone());
+        let (mut agents, mut tokens) = (String::new(), String::new());
+        for (user, token) in [(&agent, TOKEN), (&colleague, COLLEAGUES_TOKEN)] {
+            let password = password_of(user);
+            agents += &format!("[[agent]]\nid = {user:?}\nuser = {user:?}\npassword = {password:?}\n");
+            tokens += &format!("[[token]]\nvalue = {token:?}\nagent = {user:?}\n");
+        }
         secret(&folder.path().join("agents.toml"), &agents);
-        let tokens = format!("[[token]]\nvalue = {TOKEN:?}\nagent = {agent:?}\n");
         secret(&folder.path().join("tokens.toml"), &tokens);
         let order = data.workload(false).into_iter().find(|order| order.agent == agent).unwrap();
         let products = data.products.iter().filter(|product| !product.discontinued);
         let mut office = Self {
             url: "http://127.0.0.1:0".to_owned(),
             agent,
+            colleague,
             control: ErpControl::new(control).unwrap(),
             customer: order.customer.clone(),
             order: order.clone(),
@@ -112,8 +119,17 @@ impl Office {
     }
 
     pub async fn get(&self, path: &str) -> Value {
-        let url = format!("{}/v1/agents/{}/{path}", self.url, self.agent);
-        self.client.get(url).bearer_auth(TOKEN).send().await.unwrap().json().await.unwrap()
+        self.get_as(TOKEN, &self.agent, path).await
+    }
+
+    /// Of the colleague's.
+    pub async fn colleagues(&self, path: &str) -> Value {
+        self.get_as(COLLEAGUES_TOKEN, &self.colleague, path).await
+    }
+
+    async fn get_as(&self, token: &str, agent: &str, path: &str) -> Value {
+        let url = format!("{}/v1/agents/{agent}/{path}", self.url);
+        self.client.get(url).bearer_auth(token).send().await.unwrap().json().await.unwrap()
     }
 
     /// Changes the quantity of a pending order's first line, as another device would.
