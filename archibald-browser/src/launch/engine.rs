@@ -106,7 +106,7 @@ const QUIET: [&str; 34] = [
     // Contexts have roads of their own; the browser itself has none.
     "--proxy-server=http://127.0.0.1:9",
     "--proxy-bypass-list=<-loopback>",
-    // The last three cost time and memory for nothing here: a frame that is set up anew for each document (a quarter of what
+    // The last three cost time and memory for nothing here: a frame that is set up anew for each document (a good part of what
     // an order takes), a process kept ready for another site, and pages kept for somebody who goes back.
     "--disable-features=Translate,OptimizationHints,OptimizationGuideModelDownloading,MediaRouter,\
 DialMediaRouteProvider,AutofillServerCommunication,InterestFeedContentSuggestions,\
