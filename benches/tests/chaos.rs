@@ -15,7 +15,7 @@ use tempfile::TempDir;
 /// Of each transport and store.
 const SEEDS: u64 = 2;
 /// Within so many seeds a mistake has to be noticed.
-const SEEDS_OF_BUGS: u64 = 5;
+const SEEDS_OF_BUGS: u64 = 30;
 
 static CLUSTER: LazyLock<Cluster> =
     LazyLock::new(|| Cluster::start(&ClusterOptions { fsync: false, ..ClusterOptions::default() }).unwrap());
