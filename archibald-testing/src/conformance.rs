@@ -116,6 +116,7 @@ macro_rules! store_conformance {
             a_target_is_taken_once,
             one_lease_an_agent,
             what_comes_alone_is_leased_as_it_is_accepted,
+            the_whole_lease,
             what_cannot_start_is_accepted_and_waits,
             tokens_only_grow,
             an_operation_waits_for_its_time,

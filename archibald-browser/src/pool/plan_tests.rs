@@ -272,3 +272,113 @@ fn a_browser_retires_when_its_last_user_is_done_and_nobody_waits_for_that() {
     assert_eq!(story.give(Input::BrowserLost(old)), []);
     assert_eq!((story.plan.occupancy().crashes, story.plan.occupancy().browsers), (0, 1));
 }
+
+/// How a story comes to a state of nancy's place, in a pool of one.
+type Way = fn(&mut Story);
+
+fn states() -> [(&'static str, Way); 9] {
+    [
+        ("nobody's", |_| {}),
+        ("browser starts", |story| drop(story.ask("nancy").to_vec())),
+        ("opening", |story| {
+            let started = story.ask("nancy").to_vec();
+            let [Command::StartBrowser(id)] = started[..] else { panic!("{started:?}") };
+            story.give(Input::BrowserUp(id));
+        }),
+        ("leased", |story| story.lease("nancy")),
+        ("leased, awaited", |story| {
+            story.lease("nancy");
+            story.ask("nancy");
+        }),
+        ("cleaning", |story| {
+            story.lease("nancy");
+            story.returned("nancy", How::Dirty);
+        }),
+        ("idle", |story| story.rest("nancy")),
+        ("leased, retiring", |story| {
+            story.lease("nancy");
+            story.give(Input::Retire(BrowserId(1)));
+        }),
+        ("leased, draining", |story| {
+            story.lease("nancy");
+            story.give(Input::Drain);
+        }),
+    ]
+}
+
+fn inputs(ticket: Ticket, browser: BrowserId) -> Vec<(&'static str, Input)> {
+    let (nancy, late) = (agent("nancy"), Ticket(ticket.0 + 1_000));
+    let asked =
+        |name, id| Input::Asked { waiter: WaiterId(id), agent: agent(name), class: Class::Interactive };
+    let returned = |ticket, how| Input::Returned(nancy.clone(), ticket, how);
+    vec![
+        ("asked", asked("nancy", 8)),
+        ("asked by another", asked("janet", 9)),
+        ("gave up", Input::GaveUp(WaiterId(1))),
+        ("browser up", Input::BrowserUp(browser)),
+        ("browser failed", Input::BrowserFailed(browser, "no memory".into())),
+        ("browser lost", Input::BrowserLost(browser)),
+        ("opened", Input::Opened(nancy.clone(), ticket, Came::LoggedIn)),
+        ("opened, late", Input::Opened(nancy.clone(), late, Came::LoggedIn)),
+        ("open failed", Input::OpenFailed(nancy.clone(), ticket, OpenError::Lost("gone".into()))),
+        ("returned clean", returned(ticket, How::Clean)),
+        ("returned dirty", returned(ticket, How::Dirty)),
+        ("returned expired", returned(ticket, How::Expired)),
+        ("returned, late", returned(late, How::Clean)),
+        ("cleaned", Input::Cleaned(nancy.clone(), ticket, true)),
+        ("not cleaned", Input::Cleaned(nancy.clone(), ticket, false)),
+        ("retire", Input::Retire(browser)),
+        ("drain", Input::Drain),
+    ]
+}
+
+fn short(command: &Command) -> String {
+    match command {
+        Command::StartBrowser(_) => "start a browser".into(),
+        Command::Open(agent, ..) => format!("open {agent}"),
+        Command::Grant(waiter, ..) => format!("grant {}", waiter.0),
+        Command::Refuse(waiter, why) => {
+            let why = match why {
+                Refusal::Open(_) => "open",
+                Refusal::Launch(_) => "launch",
+                Refusal::Draining => "draining",
+            };
+            format!("refuse {}: {why}", waiter.0)
+        }
+        Command::Clean(agent, _) => format!("clean {agent}"),
+        Command::Forget(agent) => format!("forget {agent}"),
+        Command::EndBrowser(_) => "end the browser".into(),
+    }
+}
+
+/// Every input in every state of a place.
+#[test]
+fn the_whole_place() {
+    let mut table = String::new();
+    for (state, way) in states() {
+        let count = inputs(Ticket(0), BrowserId(0)).len();
+        for n in 0..count {
+            let mut story = Story::new(1, 1);
+            way(&mut story);
+            let ticket = match story.plan.sessions.get(&agent("nancy")).map(|held| held.state) {
+                Some(State::Opening(ticket) | State::Leased(ticket) | State::Cleaning(ticket)) => ticket,
+                Some(State::Idle { .. }) | None => Ticket(0),
+            };
+            let browser = story.plan.browsers.keys().next().copied().unwrap_or(BrowserId(1));
+            let (name, input) = inputs(ticket, browser).swap_remove(n);
+            let told: Vec<_> = story.give(input).iter().map(short).collect();
+            let place = match story.plan.sessions.get(&agent("nancy")).map(|held| held.state) {
+                Some(State::Opening(_)) => "opening",
+                Some(State::Leased(_)) => "leased",
+                Some(State::Cleaning(_)) => "cleaning",
+                Some(State::Idle { .. }) => "idle",
+                None => "-",
+            };
+            let line = format!("{state:<16} {name:<16} -> {place:<8} {}", told.join(", "));
+            table.push_str(line.trim_end());
+            table.push('\n');
+        }
+        table.push('\n');
+    }
+    insta::assert_snapshot!(table);
+}

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::slice;
 use std::time::Duration;
 
@@ -40,6 +41,116 @@ pub async fn one_lease_an_agent(under: &mut dyn StoreUnderTest) {
         assert_eq!(running, 1);
         assert_eq!(won[0].lease.expires_at, won[0].now + LONG);
         assert_eq!(won[0].record, ports.get(&won[0].record).await, "the record as of the lease");
+    }
+}
+
+/// What each call does to a lease in each state that it may be in, by the one who has it or had it.
+const THE_WHOLE_LEASE: &str = "\
+held             lease another -> held
+held             renew         -> kept
+held             hand back     -> given back
+held             settle        -> settled
+held             revoke        -> taken away
+held             reap          -> -
+held, paused     lease another -> paused
+held, paused     renew         -> kept
+held, paused     hand back     -> given back
+held, paused     settle        -> settled
+held, paused     revoke        -> taken away
+held, paused     reap          -> -
+over             lease another -> leased
+over             renew         -> lost
+over             hand back     -> given back
+over             settle        -> settled
+over             revoke        -> taken away
+over             reap          -> taken back
+somebody else's  lease another -> held
+somebody else's  renew         -> lost
+somebody else's  hand back     -> superseded
+somebody else's  settle        -> superseded
+somebody else's  revoke        -> taken away
+somebody else's  reap          -> -
+given back       lease another -> leased
+given back       renew         -> lost
+given back       hand back     -> superseded
+given back       settle        -> superseded
+given back       revoke        -> -
+given back       reap          -> -
+settled          lease another -> leased
+settled          renew         -> lost
+settled          hand back     -> superseded
+settled          settle        -> superseded
+settled          revoke        -> -
+settled          reap          -> -
+";
+
+/// The table of the lease's machine.
+pub async fn the_whole_lease(under: &mut dyn StoreUnderTest) {
+    const STATES: [&str; 6] = ["held", "held, paused", "over", "somebody else's", "given back", "settled"];
+    const CALLS: [&str; 6] = ["lease another", "renew", "hand back", "settle", "revoke", "reap"];
+    let ports = under.ports();
+    let mut cells = vec![];
+    for (n, (state, call)) in
+        STATES.iter().flat_map(|state| CALLS.iter().map(move |call| (*state, *call))).enumerate()
+    {
+        let nancy = agent(&format!("nancy-{n}"));
+        let ttl = if matches!(state, "over" | "somebody else's") { SHORT } else { LONG };
+        let (record, lease) = ports.running(submit(&nancy, "one"), ttl).await;
+        let another = ports.enqueue(submit(&nancy, "another")).await;
+        match state {
+            "held, paused" => ports.store.pause(&nancy.clone().into(), "locked", false).await.unwrap(),
+            "given back" => ports.lock.hand_back(&lease).await.unwrap(),
+            "settled" => drop(ports.settle(&lease, completed()).await),
+            _ => {}
+        }
+        cells.push((state, call, record, lease, another));
+    }
+    under.advance(AFTER_SHORT).await;
+    for (state, _, _, _, another) in &cells {
+        if *state == "somebody else's" {
+            ports.try_lease(another, "w2", LONG).await.unwrap();
+        }
+    }
+    let mut said = BTreeMap::new();
+    for (state, call, _, lease, another) in cells.iter().filter(|(_, call, ..)| *call != "reap") {
+        let answer = match *call {
+            "lease another" => match ports.try_lease(another, "w3", LONG).await {
+                Ok(_) => "leased",
+                Err(LeaseError::Held { .. }) => "held",
+                Err(LeaseError::Paused { .. }) => "paused",
+                Err(_) => "not available",
+            },
+            "renew" if ports.lock.renew(slice::from_ref(lease)).await.unwrap().is_empty() => "lost",
+            "renew" => "kept",
+            "hand back" => fenced(ports.lock.hand_back(lease).await.map(drop), "given back"),
+            "settle" => fenced(ports.store.settle(lease, completed().into()).await.map(drop), "settled"),
+            _ => match ports.lock.revoke(&lease.agent).await.unwrap() {
+                Some(_) => "taken away",
+                None => "-",
+            },
+        };
+        said.insert((*state, *call), answer);
+    }
+    // Whoever reaps takes back what is over of every agent.
+    let reaped = ports.lock.reap().await.unwrap().tickets;
+    for (state, call, record, ..) in cells.iter().filter(|(_, call, ..)| *call == "reap") {
+        let is_reaped = reaped.iter().any(|ticket| ticket.operation == record.operation.id);
+        said.insert((*state, *call), if is_reaped { "taken back" } else { "-" });
+    }
+    let mut table = String::new();
+    for state in STATES {
+        for call in CALLS {
+            table.push_str(&format!("{state:<16} {call:<13} -> {}\n", said[&(state, call)]));
+        }
+    }
+    assert_eq!(table, THE_WHOLE_LEASE, "{table}");
+}
+
+fn fenced(done: Result<(), FenceError>, well: &'static str) -> &'static str {
+    match done {
+        Ok(()) => well,
+        Err(FenceError::Superseded) => "superseded",
+        Err(_) => "refused",
     }
 }
 
