@@ -7,6 +7,10 @@ const nextLook = () => new Promise((resolve) => {
   setTimeout(resolve, moves ? 250 : 20);
 });
 
+// Whether something that ends soon moves it, or is about to: in its first frame an animation has not moved anything yet.
+const isOnItsWay = (element) => document.getAnimations().some(({ playState, effect, currentTime }) =>
+  playState === 'running' && effect?.target?.contains(element) && effect.getComputedTiming().endTime - (currentTime ?? 0) < 5000);
+
 const standsStill = (a, b) => a && a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
 
 // What keeps the element from being used, or null. `seen` remembers where it was at the last look.
@@ -20,7 +24,7 @@ const problemOf = (element, seen, need) => {
   const still = seen.element === element && standsStill(seen.box, box);
   seen.element = element;
   seen.box = box;
-  return still ? coverOf(element) : { why: 'moving' };
+  return still && !isOnItsWay(element) ? coverOf(element) : { why: 'moving' };
 };
 
 const coverOf = (element) => {
