@@ -84,26 +84,27 @@ async fn prune_logs(shared: &Arc<Shared>, now: Timestamp) -> Duration {
     let mut again = every(config, config.keep_events);
     while begun.elapsed() < LOGS_AT_ONCE {
         match prune_some(shared, now).await {
-            0 => return again,
-            _ => again = config.sweep,
+            Some(0) => return again,
+            Some(_) => again = config.sweep,
+            None => return config.sweep,
         }
     }
     again
 }
 
-/// The longest first. How many are shorter now.
-async fn prune_some(shared: &Arc<Shared>, now: Timestamp) -> usize {
+/// The longest first. How many were too long, or `None` where something failed.
+async fn prune_some(shared: &Arc<Shared>, now: Timestamp) -> Option<usize> {
     let (before, most) = (now - shared.config.keep_events, shared.config.keep_events_at_most);
     let prunable = calm("looking for old events", shared.bus.prunable(before, most, LOGS)).await;
-    let prunable = prunable.inspect_err(|error| tracing::warn!(%error, "no look at old events"));
-    let mut pruned = 0;
-    for (agent, up_to) in prunable.unwrap_or_default() {
-        match calm("pruning a log", shared.bus.prune(&agent, up_to)).await {
-            Ok(_) => pruned += 1,
-            Err(error) => tracing::warn!(%agent, %error, "old events could not be pruned"),
+    let prunable = prunable.inspect_err(|error| tracing::warn!(%error, "no look at old events")).ok()?;
+    let mut is_well = true;
+    for (agent, up_to) in &prunable {
+        if let Err(error) = calm("pruning a log", shared.bus.prune(agent, *up_to)).await {
+            tracing::warn!(%agent, %error, "old events could not be pruned");
+            is_well = false;
         }
     }
-    pruned
+    is_well.then_some(prunable.len())
 }
 
 fn every(config: &RuntimeConfig, kept: Duration) -> Duration {

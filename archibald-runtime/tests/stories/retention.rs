@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archibald_core::event::Cursor;
-use archibald_core::port::{EventBus, EventRead, OperationStore, ResetReason};
+use archibald_core::id::AgentId;
+use archibald_core::port::{EventBus, EventRead, Head, OperationStore, ResetReason};
 use archibald_runtime::{NoFailpoints, RuntimeConfig};
+use archibald_testing::clock::SystemClock;
+use archibald_testing::fake_erp::FakeErp;
+use archibald_testing::memory::MemoryStore;
 use futures::future::join_all;
 use tokio::time::timeout;
 
-use crate::support::{House, agent, quick};
+use crate::support::{House, Muffled, agent, quick};
 
 /// A device that is further behind than what is kept begins with a snapshot, and every other goes on.
 #[tokio::test]
@@ -23,21 +27,40 @@ async fn a_log_is_pruned_to_what_is_kept() {
     }
     // A worker looks for what is old with its first sweep, and then once in a while.
     house.restart();
+    let head = pruned(&house, &nancy).await;
+    assert_eq!(head.floor, head.head - 2);
+    let read = async |seq| house.store.read(&nancy, Cursor { epoch: head.epoch, seq }, 10).await.unwrap();
+    assert_eq!(read(head.floor - 1).await, EventRead::Reset(ResetReason::Pruned));
+    let EventRead::Batch { events, .. } = read(head.floor).await else { panic!("it is kept") };
+    assert_eq!(events.len(), 2);
+}
+
+/// What the store could not say is asked again soon.
+#[tokio::test]
+async fn a_look_for_old_events_that_failed_is_made_again_with_the_next_sweep() {
+    let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+    let bus = Muffled { store: store.clone(), tells: Arc::default(), failing_looks: 2.into() };
+    let config = RuntimeConfig { keep_events_at_most: 2, sweep: Duration::from_millis(50), ..quick() };
+    let house = House::with_bus(config, store, FakeErp::new(8), Arc::new(bus));
+    for key in ["one", "two"] {
+        let id = house.submit("nancy", key).await;
+        house.finished("nancy", id).await;
+    }
+    pruned(&house, &agent("nancy")).await;
+}
+
+/// The log's end, once it does not begin with the first event any more.
+async fn pruned(house: &House, agent: &AgentId) -> Head {
     let pruned = async {
         loop {
-            let head = house.store.head(&nancy).await.unwrap();
+            let head = house.store.head(agent).await.unwrap();
             if head.floor > 0 {
                 return head;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let head = timeout(Duration::from_secs(30), pruned).await.expect("the log is pruned");
-    assert_eq!(head.floor, head.head - 2);
-    let read = async |seq| house.store.read(&nancy, Cursor { epoch: head.epoch, seq }, 10).await.unwrap();
-    assert_eq!(read(head.floor - 1).await, EventRead::Reset(ResetReason::Pruned));
-    let EventRead::Batch { events, .. } = read(head.floor).await else { panic!("it is kept") };
-    assert_eq!(events.len(), 2);
+    timeout(Duration::from_secs(30), pruned).await.expect("the log is pruned")
 }
 
 /// Long enough for a machine that does other things besides.

@@ -196,9 +196,9 @@ async fn what_is_blocked_hides_nothing_that_is_free_from_a_worker_that_starts() 
 async fn muffled(sweep: Duration) -> (House, Arc<Notify>, Vec<AgentId>) {
     let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
     let tells = Arc::new(Notify::new());
-    let bus = Arc::new(Muffled { store: store.clone(), tells: tells.clone() });
+    let bus = Muffled { store: store.clone(), tells: tells.clone(), failing_looks: 0.into() };
     let config = RuntimeConfig { sweep, ..quick() };
-    let house = House::with_bus(config, store, FakeErp::new(8), bus);
+    let house = House::with_bus(config, store, FakeErp::new(8), Arc::new(bus));
     let agents: Vec<_> = (0..600).map(|n| agent(&format!("agent-{n:03}"))).collect();
     // The first look is over, and found this one alone.
     let first = fill(&house.store, [count(&agent("nancy"), 0)]).await;

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use archibald_core::error::StoreError;
 use archibald_core::event::{Cursor, Progress};
@@ -15,6 +16,8 @@ use tokio::sync::Notify;
 pub(crate) struct Muffled {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) tells: Arc<Notify>,
+    /// So many looks for old events fail.
+    pub(crate) failing_looks: AtomicU32,
 }
 
 struct Silence(Arc<Notify>);
@@ -51,6 +54,10 @@ impl EventBus for Muffled {
         most: u64,
         agents: u32,
     ) -> Result<Vec<(AgentId, u64)>, StoreError> {
+        let one_less = |left: u32| left.checked_sub(1);
+        if self.failing_looks.fetch_update(Relaxed, Relaxed, one_less).is_ok() {
+            return Err(StoreError::unavailable("looking for old events", "on purpose"));
+        }
         self.store.prunable(before, most, agents).await
     }
 
