@@ -39,11 +39,19 @@ impl Story {
         self.ask_as(name, Class::Interactive)
     }
 
-    fn ticket(&self, name: &str) -> Ticket {
-        match self.plan.sessions[&agent(name)].state {
-            State::Opening(ticket) | State::Leased(ticket) | State::Cleaning(ticket) => ticket,
-            State::Idle { .. } => panic!("{name} is idle"),
+    fn state(&self, name: &str) -> Option<State> {
+        self.plan.sessions.get(&agent(name)).map(|held| held.state)
+    }
+
+    fn ticket_of(&self, name: &str) -> Option<Ticket> {
+        match self.state(name)? {
+            State::Opening(ticket) | State::Leased(ticket) | State::Cleaning(ticket) => Some(ticket),
+            State::Idle { .. } => None,
         }
+    }
+
+    fn ticket(&self, name: &str) -> Ticket {
+        self.ticket_of(name).unwrap_or_else(|| panic!("{name} is idle, or has none"))
     }
 
     fn opened(&mut self, name: &str) -> &[Command] {
@@ -360,14 +368,11 @@ fn the_whole_place() {
         for n in 0..count {
             let mut story = Story::new(1, 1);
             way(&mut story);
-            let ticket = match story.plan.sessions.get(&agent("nancy")).map(|held| held.state) {
-                Some(State::Opening(ticket) | State::Leased(ticket) | State::Cleaning(ticket)) => ticket,
-                Some(State::Idle { .. }) | None => Ticket(0),
-            };
+            let ticket = story.ticket_of("nancy").unwrap_or(Ticket(0));
             let browser = story.plan.browsers.keys().next().copied().unwrap_or(BrowserId(1));
             let (name, input) = inputs(ticket, browser).swap_remove(n);
             let told: Vec<_> = story.give(input).iter().map(short).collect();
-            let place = match story.plan.sessions.get(&agent("nancy")).map(|held| held.state) {
+            let place = match story.state("nancy") {
                 Some(State::Opening(_)) => "opening",
                 Some(State::Leased(_)) => "leased",
                 Some(State::Cleaning(_)) => "cleaning",

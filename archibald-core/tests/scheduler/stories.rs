@@ -10,7 +10,7 @@ use archibald_core::port::{NotPreempted, Why};
 use archibald_core::scheduler::{Input, Refusal, SchedulerConfig, Ticket};
 use uuid::Uuid;
 
-use crate::story::{Tweak, at, kind, lease, order, preempt, slots, story, sync};
+use crate::story::{Story, Tweak, at, kind, lease, order, preempt, slots, story, sync};
 
 // One agent, one at a time, in order.
 
@@ -309,10 +309,7 @@ fn an_agent_that_just_had_its_turn_goes_behind_the_others() {
 
 #[test]
 fn a_turn_lasts_for_its_quantum() {
-    let mut story = story(SchedulerConfig { quantum: Duration::from_secs(4), ..one_slot() });
-    let hot: Vec<_> = (0..5).map(|n| order("nancy", n)).collect();
-    let janet = order("janet", 0);
-    story.comes(&hot[0]).starts(&hot[0]);
+    let (mut story, hot, janet) = (turns_of_four_seconds(), orders_of_nancy(5), order("janet", 0));
     for ticket in hot[1..].iter().chain([&janet]) {
         story.comes(ticket).nothing();
     }
@@ -330,10 +327,7 @@ fn a_turn_lasts_for_its_quantum() {
 /// What the store was told while the turn lasted counts when the store has done it.
 #[test]
 fn a_turn_in_which_the_agent_is_handed_on_lasts_until_it_was() {
-    let mut story = story(SchedulerConfig { quantum: Duration::from_secs(4), ..one_slot() });
-    let hot: Vec<_> = (0..4).map(|n| order("nancy", n)).collect();
-    let janet = order("janet", 0);
-    story.comes(&hot[0]).starts(&hot[0]);
+    let (mut story, hot, janet) = (turns_of_four_seconds(), orders_of_nancy(4), order("janet", 0));
     for ticket in hot[1..].iter().chain([&janet]) {
         story.comes(ticket).nothing();
     }
@@ -352,10 +346,7 @@ fn a_turn_in_which_the_agent_is_handed_on_lasts_until_it_was() {
 #[test]
 fn a_turn_that_was_over_when_the_store_was_asked_is_over() {
     for handed_on in [None, Some(5)] {
-        let mut story = story(SchedulerConfig { quantum: Duration::from_secs(4), ..one_slot() });
-        let hot: Vec<_> = (0..3).map(|n| order("nancy", n)).collect();
-        let janet = order("janet", 0);
-        story.comes(&hot[0]).starts(&hot[0]);
+        let (mut story, hot, janet) = (turns_of_four_seconds(), orders_of_nancy(3), order("janet", 0));
         story.comes(&hot[1]).nothing();
         story.comes(&hot[2]).nothing();
         story.settles(&hot[0]).starts(&hot[1]);
@@ -368,6 +359,18 @@ fn a_turn_that_was_over_when_the_store_was_asked_is_over() {
         story.settles(&hot[1]).starts(&janet);
         story.settles(&janet).starts(&hot[2]);
     }
+}
+
+/// One slot, in which the first order of nancy runs.
+fn turns_of_four_seconds() -> Story {
+    let mut story = story(SchedulerConfig { quantum: Duration::from_secs(4), ..one_slot() });
+    let first = order("nancy", 0);
+    story.comes(&first).starts(&first);
+    story
+}
+
+fn orders_of_nancy(count: u64) -> Vec<Ticket> {
+    (0..count).map(|n| order("nancy", n)).collect()
 }
 
 fn one_slot() -> SchedulerConfig {

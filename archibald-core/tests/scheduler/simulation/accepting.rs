@@ -42,8 +42,8 @@ impl World {
         let (agent, id) = (new.agent.clone(), new.id);
         let Some(ticket) = self.store.enqueue(new, self.now) else { return Ok(None) };
         let allowed = self.store.may_start(&agent, id, self.now);
-        let worker = self.workers[from.worker].id.clone();
-        let Some((lease, record)) = self.store.take_up(&agent, id, &worker, TTL, self.now) else {
+        let request = self.request(from, &agent, id);
+        let Some((lease, record)) = self.store.take_up(&request, self.now) else {
             self.seen("accepted, and not leased");
             self.notice(from, Input::Waiting(ticket));
             self.wake(&agent, None);

@@ -6,6 +6,7 @@ use archibald_core::error::{FenceError, JournalError};
 use archibald_core::id::{AgentId, FencingToken, OperationId};
 use archibald_core::lease::Lease;
 use archibald_core::operation::NewOperation;
+use archibald_core::port::LeaseRequest;
 use archibald_core::record::{Disposition, OperationRecord};
 use archibald_core::scheduler::Refusal;
 use archibald_core::time::Timestamp;
@@ -93,9 +94,14 @@ impl World {
         if luck == Luck::NotDone {
             return Err(unavailable);
         }
-        let worker = self.workers[from.worker].id.clone();
-        let answer = self.store.lease(agent, operation, &worker, TTL, self.now);
+        let answer = self.store.lease(&self.request(from, agent, operation), self.now);
         if luck == Luck::Done { answer } else { Err(unavailable) }
+    }
+
+    /// What a worker asks for.
+    pub(crate) fn request(&self, from: Address, agent: &AgentId, operation: OperationId) -> LeaseRequest {
+        let worker = self.workers[from.worker].id.clone();
+        LeaseRequest { agent: agent.clone(), operation, worker, ttl: TTL }
     }
 
     /// Whoever asked for it asks again where no answer comes.

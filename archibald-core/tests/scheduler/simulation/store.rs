@@ -10,6 +10,7 @@ use archibald_core::id::{AgentId, EffectName, FencingToken, OperationId, WorkerI
 use archibald_core::lease::Lease;
 use archibald_core::operation::{NewOperation, OperationState};
 use archibald_core::pause::PauseScope;
+use archibald_core::port::LeaseRequest;
 use archibald_core::record::{Disposition, OperationRecord, Resolution};
 use archibald_core::scheduler::{Refusal, Ticket};
 use archibald_core::time::Timestamp;
@@ -58,15 +59,13 @@ impl Store {
 
     pub(crate) fn lease(
         &mut self,
-        agent: &AgentId,
-        operation: OperationId,
-        worker: &WorkerId,
-        ttl: Duration,
+        request: &LeaseRequest,
         now: Timestamp,
     ) -> Result<(Lease, OperationRecord), Refusal> {
-        match self.pause_of(agent, operation).filter(|_| self.mutant != Some(Mutant::LeaseWhatIsPaused)) {
+        let pause = self.pause_of(&request.agent, request.operation);
+        match pause.filter(|_| self.mutant != Some(Mutant::LeaseWhatIsPaused)) {
             Some(scope) => Err(Refusal::Paused { scope, why: "by hand".into() }),
-            None => self.grant(agent, operation, worker, ttl, now),
+            None => self.grant(request, now),
         }
     }
 
@@ -77,9 +76,10 @@ impl Store {
         next: OperationId,
         now: Timestamp,
     ) -> Result<(Lease, OperationRecord), Refusal> {
+        let request = LeaseRequest::after(ended, next);
         let next = match self.mutant {
-            Some(Mutant::HandOnWhatIsPaused) => self.grant(&ended.agent, next, &ended.worker, ended.ttl, now),
-            _ => self.lease(&ended.agent, next, &ended.worker, ended.ttl, now),
+            Some(Mutant::HandOnWhatIsPaused) => self.grant(&request, now),
+            _ => self.lease(&request, now),
         };
         if next.is_ok() {
             self.agents.entry(ended.agent.clone()).or_default().handed_on = true;
@@ -90,19 +90,16 @@ impl Store {
     /// What was just accepted, where nothing else of the agent is unfinished.
     pub(crate) fn take_up(
         &mut self,
-        agent: &AgentId,
-        operation: OperationId,
-        worker: &WorkerId,
-        ttl: Duration,
+        request: &LeaseRequest,
         now: Timestamp,
     ) -> Option<(Lease, OperationRecord)> {
         let waits = |record: &OperationRecord| {
-            record.operation.agent == *agent
-                && record.operation.id != operation
+            record.operation.agent == request.agent
+                && record.operation.id != request.operation
                 && matches!(record.operation.state, OperationState::Available { .. })
         };
         let is_alone = !self.records.values().any(waits) || self.mutant == Some(Mutant::TakeUpBeforeOthers);
-        is_alone.then(|| self.lease(agent, operation, worker, ttl, now).ok()).flatten()
+        is_alone.then(|| self.lease(request, now).ok()).flatten()
     }
 
     /// A lease comes back before anything was attempted.
@@ -133,14 +130,8 @@ impl Store {
         pauses.into_iter().find(|scope| self.paused.contains(scope))
     }
 
-    fn grant(
-        &mut self,
-        agent: &AgentId,
-        operation: OperationId,
-        worker: &WorkerId,
-        ttl: Duration,
-        now: Timestamp,
-    ) -> Result<(Lease, OperationRecord), Refusal> {
+    fn grant(&mut self, request: &LeaseRequest, now: Timestamp) -> Result<(Lease, OperationRecord), Refusal> {
+        let LeaseRequest { agent, operation, worker, ttl } = request.clone();
         let busy = self.blocker(operation);
         let row = self.agents.entry(agent.clone()).or_default();
         let record = self.records.get_mut(&operation).ok_or(Refusal::Gone)?;
@@ -160,14 +151,14 @@ impl Store {
             agent: agent.clone(),
             operation,
             token: FencingToken(row.token),
-            worker: worker.clone(),
+            worker,
             expires_at: now + ttl,
             ttl,
         };
         let events = record.lease(&lease, now).map_err(|_| Refusal::Gone)?;
         (row.lease, row.handed_on) = (Some(lease.clone()), false);
         let record = record.clone();
-        self.write(agent, events, now);
+        self.write(&agent, events, now);
         Ok((lease, record))
     }
 
