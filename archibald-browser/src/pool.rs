@@ -238,8 +238,8 @@ impl BrowserPool for ChromiumPool {
         self.occupancy.borrow().clone()
     }
 
-    /// Of one second at the most: of a page that does not answer by then there is none, and it is left alone for
-    /// ten seconds.
+    /// After one second at the most: a page that does not answer by then is left alone for ten seconds, and the last
+    /// picture of this use, if there is one, is the answer.
     async fn picture(&self, agent: &AgentId) -> Option<Arc<[u8]>> {
         let (reply, answer) = oneshot::channel();
         self.inputs.send(Message::Look(agent.clone(), reply)).ok()?;

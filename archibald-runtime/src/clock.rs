@@ -23,35 +23,40 @@ pub(crate) struct StoreClock(Mutex<Said>);
 
 struct Said {
     now: Timestamp,
-    /// When the store was asked; `None` while this is only what the machine believes.
-    asked: Option<Instant>,
-    at: Instant,
+    /// When the store was asked, or the machine.
+    asked: Instant,
+    by_store: bool,
+}
+
+impl Said {
+    fn carried_on(&self) -> Timestamp {
+        self.now + self.asked.elapsed()
+    }
 }
 
 impl StoreClock {
     /// Until the store says better, what this machine believes.
     pub(crate) fn new(clock: &Arc<dyn Clock>) -> Self {
-        Self(Mutex::new(Said { now: clock.now(), asked: None, at: Instant::now() }))
+        Self(Mutex::new(Said { now: clock.now(), asked: Instant::now(), by_store: false }))
     }
 
     /// The store said so when it was asked at this moment. Answers may come out of order: the latest question
     /// counts.
     pub(crate) fn learn(&self, now: Timestamp, asked: Instant) {
         let mut said = self.said();
-        if said.asked.is_none_or(|before| asked >= before) {
-            *said = Said { now, asked: Some(asked), at: asked };
+        if !said.by_store || asked >= said.asked {
+            *said = Said { now, asked, by_store: true };
         }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        let said = self.said();
-        said.now + said.at.elapsed()
+        self.said().carried_on()
     }
 
     /// The same, once the store has said it.
     pub(crate) fn known(&self) -> Option<Timestamp> {
         let said = self.said();
-        said.asked.map(|_| said.now + said.at.elapsed())
+        said.by_store.then(|| said.carried_on())
     }
 
     fn said(&self) -> std::sync::MutexGuard<'_, Said> {

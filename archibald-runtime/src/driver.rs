@@ -267,7 +267,7 @@ impl Driver {
             tokio::select! {
                 () = self.stop.cancelled() => return self.leave(inbox).await,
                 Some(message) = inbox.recv() => self.handle(message),
-                _ = sweep.tick() => self.sweep(),
+                _ = sweep.tick() => self.read_page(),
                 wake = caught("waiting for a wake-up", wakeups.next()) => match wake {
                     Some(Ok(WorkerWake::Agent(agent))) if self.leaves(&agent) => {}
                     Some(Ok(WorkerWake::Agent(agent))) => self.heard_of(agent),

@@ -56,7 +56,9 @@ impl History {
     }
 
     pub(crate) fn ended(&self, operation: &Operation) {
-        self.ring().at(self.minute()).of(operation.class).ended(&operation.state);
+        if let Some(place) = place(&operation.state) {
+            self.ring().at(self.minute()).of(operation.class).ended(place);
+        }
     }
 
     /// From the minute of `since` on, with the store's time as it is now.
@@ -124,15 +126,7 @@ impl Counts {
         self.waits[bin] = self.waits[bin].saturating_add(1);
     }
 
-    fn ended(&mut self, state: &OperationState) {
-        let place = match state {
-            OperationState::Available { .. } | OperationState::Running { .. } => return,
-            OperationState::Completed { .. } => 0,
-            OperationState::Rejected { .. } => 1,
-            OperationState::Failed { .. } => 2,
-            OperationState::InDoubt { .. } => 3,
-            OperationState::Cancelled { .. } => 4,
-        };
+    fn ended(&mut self, place: usize) {
         self.ends[place] = self.ends[place].saturating_add(1);
     }
 
@@ -141,6 +135,18 @@ impl Counts {
         let bins = self.waits.iter().enumerate().filter(|(_, count)| **count > 0);
         let waits = bins.map(|(bin, count)| (most(bin).as_millis() as u64, u32::from(*count))).collect();
         Tally { completed, rejected, failed, in_doubt, cancelled, waits }
+    }
+}
+
+/// Where an end is counted, in the order of [`Tally`]; what goes on is none.
+fn place(state: &OperationState) -> Option<usize> {
+    match state {
+        OperationState::Available { .. } | OperationState::Running { .. } => None,
+        OperationState::Completed { .. } => Some(0),
+        OperationState::Rejected { .. } => Some(1),
+        OperationState::Failed { .. } => Some(2),
+        OperationState::InDoubt { .. } => Some(3),
+        OperationState::Cancelled { .. } => Some(4),
     }
 }
 
@@ -166,8 +172,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn completed() -> OperationState {
-        OperationState::Completed { result: json!({}) }
+    fn completed() -> usize {
+        place(&OperationState::Completed { result: json!({}) }).unwrap()
     }
 
     fn told(ring: &mut Ring, now: u64) -> Vec<(String, Tally)> {
@@ -181,10 +187,11 @@ mod tests {
     #[test]
     fn what_happened_in_a_minute_is_told_with_its_time_and_what_did_not_is_not() {
         let mut ring = Ring::default();
-        ring.at(0).of(Class::Interactive).ended(&completed());
-        ring.at(2).of(Class::Interactive).ended(&completed());
-        ring.at(2).of(Class::Interactive).ended(&OperationState::Cancelled { by: "nancy".to_owned() });
-        ring.at(2).of(Class::Background).ended(&completed());
+        ring.at(0).of(Class::Interactive).ended(completed());
+        ring.at(2).of(Class::Interactive).ended(completed());
+        let cancelled = place(&OperationState::Cancelled { by: "nancy".to_owned() }).unwrap();
+        ring.at(2).of(Class::Interactive).ended(cancelled);
+        ring.at(2).of(Class::Background).ended(completed());
         let one = Tally { completed: 1, ..Tally::default() };
         let both = Tally { completed: 1, cancelled: 1, ..Tally::default() };
         assert_eq!(
@@ -199,7 +206,7 @@ mod tests {
     fn a_minute_is_kept_for_a_day_and_never_more_minutes_than_a_day_has() {
         let mut ring = Ring::default();
         for minute in 0..3 * MINUTES {
-            ring.at(minute).of(Class::Interactive).ended(&completed());
+            ring.at(minute).of(Class::Interactive).ended(completed());
             assert!(ring.0.len() as u64 <= MINUTES);
         }
         assert_eq!(told(&mut ring, 3 * MINUTES - 1).len() as u64, MINUTES);

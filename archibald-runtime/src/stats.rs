@@ -1,6 +1,5 @@
 use std::sync::atomic::AtomicU64;
 
-use archibald_core::operation::OperationState;
 use archibald_core::record::OperationRecord;
 use archibald_core::time::Timestamp;
 
@@ -28,15 +27,8 @@ impl Stats {
         }
     }
 
-    /// An operation is, for now, what it will be.
+    /// An attempt was settled, or somebody decided: it counts where the operation is, for now, what it will be.
     pub(crate) fn ended(&self, record: &OperationRecord) {
-        match record.operation.state {
-            OperationState::Available { .. } | OperationState::Running { .. } => {}
-            OperationState::Completed { .. }
-            | OperationState::Rejected { .. }
-            | OperationState::Failed { .. }
-            | OperationState::InDoubt { .. }
-            | OperationState::Cancelled { .. } => self.history.ended(&record.operation),
-        }
+        self.history.ended(&record.operation);
     }
 }

@@ -93,18 +93,14 @@ impl Driver {
         self.read_page();
     }
 
-    /// One page.
-    pub(super) fn sweep(&mut self) {
-        self.read_page();
-    }
-
     /// Any page says what is paused and who works, and is this worker's own word.
     pub(super) fn survey(&mut self) {
         self.sweeping.is_old = self.sweeping.is_reading;
         self.read_page();
     }
 
-    fn read_page(&mut self) {
+    /// One page, where none is being read.
+    pub(super) fn read_page(&mut self) {
         let Some(after) = self.sweeping.begin() else { return };
         let shared = self.shared.clone();
         tokio::spawn(async move {
