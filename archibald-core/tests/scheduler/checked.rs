@@ -72,16 +72,20 @@ impl Checked {
         (would_start && ticket.at <= now && !rings).then_some(ticket.operation)
     }
 
-    /// Whether the end of an operation brings nothing but that end: then a guess that was made before must hold. Only
-    /// the model can say so.
-    pub(crate) fn nothing_rings_or_unblocks(
+    /// Whether since it was asked the end of an operation has brought nothing but that end: then a guess that was made
+    /// before must hold. Only the model can say so.
+    ///
+    /// What stands behind the operation of its own target comes due without an alarm.
+    pub(crate) fn nothing_comes_due(
         &self,
+        asked: Timestamp,
         now: Timestamp,
         agent: &AgentId,
         operation: OperationId,
     ) -> bool {
         let rings = self.scheduler.poll_timeout().is_some_and(|at| at <= now);
-        !rings && self.model.as_ref().is_some_and(|model| !model.blocks(agent, operation))
+        let quiet = |model: &Model| !model.blocks(agent, operation) && !model.comes_due(agent, asked, now);
+        !rings && self.model.as_ref().is_some_and(quiet)
     }
 
     pub(crate) fn would_start(

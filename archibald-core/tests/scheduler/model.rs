@@ -228,6 +228,11 @@ impl Model {
         self.own(agent).any(|known| known.blocked.is_some_and(|(by, _)| by == operation))
     }
 
+    /// Whether the time of anything of the agent came after one of these moments and until the other.
+    pub(crate) fn comes_due(&self, agent: &AgentId, after: Timestamp, until: Timestamp) -> bool {
+        self.own(agent).any(|known| after < known.ticket.at && known.ticket.at <= until)
+    }
+
     /// Whether a reason that a ticket gives for waiting holds.
     pub(crate) fn is_true(&self, now: Timestamp, ticket: &Ticket, why: &Why) -> bool {
         let hold = self.agents.get(&ticket.agent).and_then(|agent| agent.hold.as_ref());

@@ -110,10 +110,9 @@ impl World {
         let now = self.clock_of(to);
         let worker = &self.workers[to.worker];
         let quiet = |guess: &Guess| {
-            // Longer after, something else of the agent may have come due without a word.
-            let soon = self.now.since(guess.asked_at) < self.config.quantum / 2;
-            let quiet = worker.inputs == guess.inputs && ticket.is_none() && soon;
-            quiet && worker.scheduler.nothing_rings_or_unblocks(now, &agent, operation)
+            worker.inputs == guess.inputs
+                && ticket.is_none()
+                && worker.scheduler.nothing_comes_due(guess.clock, now, &agent, operation)
         };
         let sure = guess.filter(|_| next.is_some()).filter(quiet).map(|guess| guess.next);
         let input = Input::Settled { agent: agent.clone(), operation, next: ticket };
