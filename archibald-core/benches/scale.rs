@@ -5,7 +5,7 @@
 //! does; with `--order turn` agents ask one after another, as the turns that they get. The
 //! identifiers are made beforehand and shared, so all memory that is counted is the scheduler's.
 //!
-//! Prints `{"agents":…,"operations":…,"ns_per_op":…,…}`.
+//! Prints `{"agents":…,"ops":…,"ns_per_op":…,…}`.
 #![allow(missing_docs)]
 
 use std::collections::VecDeque;
@@ -69,7 +69,7 @@ enum Order {
 struct Outcome {
     order: Order,
     agents: u64,
-    operations: u64,
+    ops: u64,
     /// The best round of enqueue, start and finish, in ns for each operation.
     ns_per_op: f64,
     ns_per_op_median: f64,
@@ -77,7 +77,7 @@ struct Outcome {
     ns_per_enqueue: f64,
     ns_per_op_of_few: f64,
     growth: f64,
-    bytes_per_operation: f64,
+    bytes_per_op: f64,
     bytes_per_agent: f64,
     /// While it goes on: what waits stays as much.
     allocations_per_op: f64,
@@ -92,13 +92,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let outcome = Outcome {
         order: options.order,
         agents: options.agents,
-        operations: options.ops,
+        ops: options.ops,
         ns_per_op: rounded(all.best),
         ns_per_op_median: rounded(all.median),
         ns_per_enqueue: rounded(all.enqueue),
         ns_per_op_of_few: rounded(few.best),
         growth: rounded(all.best / few.best),
-        bytes_per_operation: rounded(all.bytes_per_operation),
+        bytes_per_op: rounded(all.bytes_per_op),
         bytes_per_agent: rounded(all.bytes_per_agent),
         allocations_per_op: all.allocations,
     };
@@ -114,7 +114,7 @@ struct Measured {
     best: f64,
     median: f64,
     enqueue: f64,
-    bytes_per_operation: f64,
+    bytes_per_op: f64,
     bytes_per_agent: f64,
     allocations: f64,
 }
@@ -130,8 +130,8 @@ fn measure(options: &Options) -> Result<Measured, Box<dyn Error>> {
     work.come(rest, options.order);
     let enqueue = began.nanos() / rest.max(1) as f64;
     let full = counting::bytes();
-    let bytes_per_operation = (full - of_one_each) as f64 / rest.max(1) as f64;
-    let bytes_per_agent = (of_one_each - empty) as f64 / options.agents as f64 - bytes_per_operation;
+    let bytes_per_op = (full - of_one_each) as f64 / rest.max(1) as f64;
+    let bytes_per_agent = (of_one_each - empty) as f64 / options.agents as f64 - bytes_per_op;
 
     work.go_on(options.round);
     let allocations = counting::allocations();
@@ -143,7 +143,7 @@ fn measure(options: &Options) -> Result<Measured, Box<dyn Error>> {
         best: rounds[0],
         median: rounds[rounds.len() / 2],
         enqueue,
-        bytes_per_operation,
+        bytes_per_op,
         bytes_per_agent,
         allocations: allocations / (options.round * options.rounds) as f64,
     })

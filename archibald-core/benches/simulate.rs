@@ -74,12 +74,12 @@ struct Outcome {
     seeds: u64,
     steps: u64,
     /// For each second of the processor.
-    steps_per_second: u64,
+    steps_per_s: u64,
     crashes: u64,
     freezes: u64,
     lost_wakeups: u64,
     probes: u64,
-    failures: u64,
+    violations: u64,
 }
 
 fn bench(time: Duration, from: u64, checked: bool) -> Result<(), Box<dyn Error>> {
@@ -98,7 +98,7 @@ fn bench(time: Duration, from: u64, checked: bool) -> Result<(), Box<dyn Error>>
                 }
             }
             Err(failure) => {
-                outcome.failures += 1;
+                outcome.violations += 1;
                 keep(failure, Path::new("failure.json"))?;
             }
         }
@@ -106,11 +106,11 @@ fn bench(time: Duration, from: u64, checked: bool) -> Result<(), Box<dyn Error>>
     let count = |what| counters.get(what).copied().unwrap_or(0);
     (outcome.crashes, outcome.freezes) = (count("crash"), count("freeze"));
     (outcome.lost_wakeups, outcome.probes) = (count("lost wake-up"), count("probe"));
-    outcome.steps_per_second = (outcome.steps as f64 / (used.nanos() / 1e9)) as u64;
+    outcome.steps_per_s = (outcome.steps as f64 / (used.nanos() / 1e9)) as u64;
     println!("{}", serde_json::to_string(&outcome)?);
-    match outcome.failures {
+    match outcome.violations {
         0 => Ok(()),
-        failures => Err(format!("{failures} seeds break a rule").into()),
+        violations => Err(format!("{violations} seeds break a rule").into()),
     }
 }
 
