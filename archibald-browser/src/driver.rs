@@ -16,19 +16,22 @@
 //! headers or what was typed.
 
 mod browser;
+
 mod dialog;
 mod error;
 mod event;
 mod limit;
 mod link;
 mod page;
+mod page_core;
 mod peephole;
 mod script;
+mod steps;
 mod targets;
 mod view;
 
 use link::Link;
-use page::PageCore;
+use page_core::PageCore;
 
 pub use browser::{Browser, BrowserError, Context, Cookie};
 pub use dialog::{Dialog, DialogKind};
@@ -36,6 +39,7 @@ pub use error::{DriverError, ElementProblem, Gone};
 pub use limit::Limit;
 pub use page::{ExpectedQuestion, Field, Page, PageState};
 pub(crate) use peephole::{Looked, Peephole};
+pub(crate) use steps::{Recorded, Step};
 
 /// The directives that a subscriber needs so that no session cookie gets into a log.
 pub const LOG_FILTER: &str =

@@ -21,6 +21,7 @@ mod order;
 mod order_acts;
 mod order_form;
 mod orders;
+mod trace;
 mod write;
 
 use std::time::Duration;

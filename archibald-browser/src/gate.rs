@@ -39,7 +39,8 @@ use tokio::sync::watch;
 use self::road::Road;
 use self::rules::Kind;
 use self::send::{Delivery, Outbound};
-use self::traffic::{Place, Traffic};
+use self::traffic::Traffic;
+use crate::ring::Place;
 
 const REMEMBERED: usize = 20;
 
@@ -125,6 +126,11 @@ impl Gate {
     /// The last requests that came to it, oldest first: who asked what and how it went.
     pub fn requests(&self) -> Vec<Passed> {
         self.keeper.state().traffic.last()
+    }
+
+    /// An address as it may be shown: of its query what the page map says that names a thing, and no session.
+    pub fn without_secrets(&self, url: &str) -> String {
+        self.keeper.rules.without_secrets(url)
     }
 
     /// Where Chromium finds it.

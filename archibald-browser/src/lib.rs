@@ -14,6 +14,7 @@ mod glance;
 pub mod launch;
 pub mod page_map;
 mod pool;
+mod ring;
 mod session;
 mod vault;
 

@@ -186,7 +186,7 @@ impl ChromiumPool {
     async fn ready(&self, session: &Arc<Session>, request: &AcquireRequest) -> Result<Working, ClientError> {
         request.guard.check()?;
         session.validate(&request.guard, self.trust_for).await?;
-        let client = session.client(Arc::clone(&request.guard)).await?;
+        let client = session.client(Arc::clone(&request.guard), request.trace).await?;
         request.guard.check()?;
         Ok(client)
     }

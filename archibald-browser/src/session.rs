@@ -167,12 +167,17 @@ impl Session {
     }
 
     /// What drives the ERP in it, under one lease.
-    pub(crate) async fn client(self: &Arc<Self>, guard: Arc<dyn Guard>) -> Result<Working, ClientError> {
+    pub(crate) async fn client(
+        self: &Arc<Self>,
+        guard: Arc<dyn Guard>,
+        pictures: bool,
+    ) -> Result<Working, ClientError> {
         let page = self.page().await.map_err(page_lost)?.keep();
         self.glances.begin(Peephole::into(&page));
         let context = Arc::clone(&self.context);
         let client = ErpClient::new(Arc::clone(&self.site), context, page, guard, self.who.user.clone())
             .hiding(self.who.password.clone());
+        let client = if pictures { client.with_pictures() } else { client };
         Ok(Working { session: Arc::clone(self), client: Some(client) })
     }
 

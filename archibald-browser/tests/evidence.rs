@@ -87,6 +87,45 @@ async fn a_lost_answer_is_told_by_the_requests() {
     office.close().await;
 }
 
+#[tokio::test]
+async fn a_trace_tells_every_step_with_pictures_where_they_are_wanted_and_no_secret() {
+    let office = Office::open().await;
+    let desk = office.desk().await.with(ErpClient::with_pictures);
+    let (outcome, reference) = desk.create(1, &office.wanted(2)).await;
+    assert_eq!(told(&outcome), "done");
+    let trace = desk.client.trace().await.unwrap();
+    assert_eq!((trace.name.as_str(), trace.media_type.as_str()), ("trace", "text/html"));
+    let html = text(std::slice::from_ref(&trace), "trace");
+    let reference = reference.replace('&', "&amp;");
+    let steps = ["opening a page", "filling a field", "a click to another page", &reference, "1201"];
+    for told in
+        steps.into_iter().chain(["POST /Order.aspx (write order.save)", "data:image/jpeg;base64,/9j/"])
+    {
+        assert!(html.contains(told), "{told:?} is not in {html}");
+    }
+    assert!(html.find(&reference).unwrap() < html.find("(write order.save)").unwrap(), "in order of time");
+    assert!(!html.contains("/Login.aspx"), "the login was before: {html}");
+    assert!(trace.bytes.len() < 4 << 20, "{} bytes", trace.bytes.len());
+    let mut secrets = cookies(&desk, &office).await;
+    secrets.push(password_of(&office.user));
+    secrets.push("__VIEWSTATE".into());
+    assert_without(&[trace], &secrets.iter().map(String::as_str).collect::<Vec<_>>());
+    // The next one who uses the page begins anew, in words alone; also what cannot be had is told.
+    let (site, context, user) = (office.site.clone(), desk.context.clone(), office.user.clone());
+    let desk = desk.with(|client| ErpClient::new(site, context, client.into_page(), Arc::new(Forever), user));
+    office.erp.set_behaviour(Behaviour { latency: Duration::from_secs(60), ..office.erp.behaviour() });
+    let hanging = tokio::time::timeout(Duration::from_millis(500), desk.client.read_order("20001"));
+    assert!(hanging.await.is_err());
+    let html = text(&[desk.client.trace().await.unwrap()], "trace");
+    assert!(
+        html.contains("GET /Order.aspx?number=20001 (harmless)") && html.contains("<td>…</td>"),
+        "{html}"
+    );
+    assert!(!html.contains("data:image") && !html.contains(&reference), "{html}");
+    drop(desk);
+    office.close().await;
+}
+
 /// Everything in which a page can carry a secret.
 const NASTY: &str = r#"
 <meta name="csrf-token" content="s3cret-meta"><!-- s3cret-comment -->

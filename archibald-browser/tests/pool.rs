@@ -94,6 +94,7 @@ impl Office {
             class: Class::Interactive,
             guard: Arc::new(Held::default()),
             wait: Duration::from_secs(60),
+            trace: false,
         }
     }
 

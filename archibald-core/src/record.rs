@@ -80,6 +80,7 @@ impl OperationRecord {
             checkpoint: None,
             progress: None,
             origin: new.origin,
+            trace: new.trace,
         };
         let record = Self { operation, attempts: vec![], effects: vec![], evidence: vec![] };
         let queued = record.event("operation.queued", json!({ "key": record.operation.key, "run_at": at }));

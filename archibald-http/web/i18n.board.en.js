@@ -94,6 +94,7 @@ export default {
   "evidence.screenshot": "screenshot",
   "evidence.page": "page (HTML)",
   "evidence.requests": "last requests",
+  "evidence.trace": "trace, step by step (HTML)",
   "evidence.none": "Nothing was kept.",
   "evidence.alt": "The ERP's page as it was: {name}",
   "line.accepted": "accepted and on disk",

@@ -94,6 +94,7 @@ export default {
   "evidence.screenshot": "immagine",
   "evidence.page": "pagina (HTML)",
   "evidence.requests": "ultime richieste",
+  "evidence.trace": "traccia, passo per passo (HTML)",
   "evidence.none": "Non è stato conservato nulla.",
   "evidence.alt": "La pagina dell'ERP com'era: {name}",
   "line.accepted": "accettata e su disco",

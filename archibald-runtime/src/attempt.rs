@@ -73,6 +73,7 @@ impl Attempt {
             class: self.record.operation.class,
             guard: self.page_guard(&work),
             wait: self.shared.config.session_wait,
+            trace: self.record.operation.trace,
         };
         let session = tokio::select! {
             session = self.shared.pool.acquire(request) => session,
@@ -110,12 +111,17 @@ impl Attempt {
                 why: YieldReason::Preempted | YieldReason::Drained | YieldReason::Settling,
                 ..
             } => Finish::Clean,
-            disposition => {
-                let room = evidence::room(&self.record.evidence, disposition);
-                settlement.evidence = evidence::fitting(context.client.capture().await, room);
-                Finish::Dirty
-            }
+            _ => Finish::Dirty,
         };
+        let mut evidence = match how {
+            Finish::Clean => vec![],
+            Finish::Dirty => context.client.capture().await,
+        };
+        if how == Finish::Dirty || self.record.operation.trace {
+            evidence.extend(context.client.trace().await);
+        }
+        let room = evidence::room(&self.record.evidence, &settlement.disposition);
+        settlement.evidence = evidence::fitting(evidence, room);
         session.finish(how).await;
         Ok(settlement)
     }

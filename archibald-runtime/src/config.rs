@@ -47,6 +47,8 @@ pub struct RuntimeConfig {
     /// How long an agent's operations are left to the worker whose agent it is, while that is alive: there its
     /// session is warm. What still waits then is taken by whoever has a slot.
     pub leave_to_owner: Duration,
+    /// Whether a trace is kept of every attempt of what is asked for here: for a look at a new site, not for every day.
+    pub trace: bool,
     /// How often expired leases are ended, and a page of what waits is read again in case a wake-up was lost.
     pub sweep: Duration,
 }
@@ -73,6 +75,7 @@ impl Default for RuntimeConfig {
             keep_events: Duration::from_secs(7 * 24 * 3600),
             keep_events_at_most: 10_000,
             leave_to_owner: Duration::from_millis(100),
+            trace: false,
             sweep: Duration::from_secs(30),
         }
     }

@@ -104,6 +104,7 @@ impl Archibald {
             key: key.expect("a UUID and a number are short and have no control characters"),
             run_at: None,
             origin: request.origin.clone(),
+            trace: false,
         };
         let (kind, action) = self.action(&asked)?;
         let new = self.checked(kind, action, asked).await?;
@@ -214,6 +215,7 @@ impl Archibald {
             run_at: request.run_at,
             origin: request.origin,
             queue_limit: shared.config.queue_limit,
+            trace: request.trace || shared.config.trace,
         })
     }
 

@@ -216,6 +216,7 @@ async fn enqueue_once(door: &Archibald, due: &Due) -> Result<(), EnqueueError> {
         key: due.key(),
         run_at: None,
         origin: None,
+        trace: false,
     };
     let accepted = calm("enqueuing", door.accept(request)).await?;
     let (agent, schedule, operation) = (&due.agent, &due.schedule.name, accepted.record.operation.id);

@@ -130,6 +130,7 @@ fn submit(key: &str) -> NewOperation {
         run_at: None,
         origin: None,
         queue_limit: 100,
+        trace: false,
     }
 }
 

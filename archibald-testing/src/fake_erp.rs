@@ -234,6 +234,7 @@ impl BrowserPool for FakeErp {
             guard: request.guard,
             world: self.world.clone(),
             pauses: self.pauses.clone(),
+            pictures: request.trace,
             _slot: slot,
         }))
     }

@@ -54,6 +54,7 @@ pub fn operation(agent: AgentId, key: usize, takes: Duration) -> Result<NewOpera
         run_at: None,
         origin: None,
         queue_limit: 10_000_000,
+        trace: false,
     })
 }
 

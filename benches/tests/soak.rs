@@ -367,5 +367,6 @@ fn no_op(agent: &AgentId, key: usize) -> NewOperation {
         run_at: None,
         origin: None,
         queue_limit: 1_000_000,
+        trace: false,
     }
 }

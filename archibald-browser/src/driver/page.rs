@@ -1,31 +1,30 @@
 //! One page: navigate, click, fill, read.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use base64::Engine as _;
 use chromiumoxide::cdp::browser_protocol::page::{
-    CaptureScreenshotFormat, CaptureScreenshotParams, HandleJavaScriptDialogParams, NavigateParams,
+    CaptureScreenshotFormat, CaptureScreenshotParams, NavigateParams,
 };
-use chromiumoxide::cdp::browser_protocol::target::CloseTargetParams;
 use chromiumoxide::types::{Command, Method};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::dialog::{Dialog, Dialogs};
-use super::event::{DialogOpening, FrameNavigated};
-use super::link::Outgoing;
-use super::script::{self, Evaluated};
-use super::targets::read;
-use super::view::{Mark, View};
-use super::{DriverError, ElementProblem, Gone, Limit, Link};
+use super::dialog::Dialog;
+use super::page_core::PageCore;
+use super::script;
+use super::steps::Recorded;
+use super::view::Mark;
+use super::{DriverError, ElementProblem, Gone, Limit};
+use crate::ring::Place;
 
 /// A page that is taller is not painted whole, in CSS pixels: it would take longer than anybody waits.
 const TALLEST: f64 = 6000.0;
+/// What the picture of a step may take.
+const GLANCING: Duration = Duration::from_secs(2);
 
 /// A command by its name.
 #[derive(Debug)]
@@ -92,16 +91,19 @@ impl Page {
     /// [`DriverError::Navigation`] if nothing could be loaded. If the limit is met, or the future is
     /// dropped, the page is destroyed.
     pub async fn open(&self, limit: &Limit, url: &str) -> Result<(), DriverError> {
-        let began = self.begin();
-        let mut mark = began.mark();
-        let loaded = limit.run("opening a page", async {
-            let answer: Navigated = self.core.call(NavigateParams::new(url)).await?;
-            match answer.error_text {
-                Some(text) => Err(DriverError::Navigation { url: url.into(), text }),
-                None => self.core.alive(mark.loaded()).await,
-            }
-        });
-        began.done(loaded.await)
+        let opening = async {
+            let began = self.begin();
+            let mut mark = began.mark();
+            let loaded = limit.run("opening a page", async {
+                let answer: Navigated = self.core.call(NavigateParams::new(url)).await?;
+                match answer.error_text {
+                    Some(text) => Err(DriverError::Navigation { url: url.into(), text }),
+                    None => self.core.alive(mark.loaded()).await,
+                }
+            });
+            began.done(loaded.await)
+        };
+        self.seen(limit, Doing { what: "opening a page", on: url, typed: None }, opening).await
     }
 
     /// Clicks an element, once, as soon as it can be clicked; nothing is expected to come of it.
@@ -109,8 +111,12 @@ impl Page {
     /// # Errors
     /// [`DriverError::Element`] if it did not become ready within the limit: then it was not clicked.
     pub async fn click(&self, limit: &Limit, selector: &str) -> Result<(), DriverError> {
-        let problem: Option<Problem> = self.act(limit, "a click", script::CLICK, selector, None).await?;
-        problem.map_or(Ok(()), |problem| Err(problem.of(selector)))
+        self.seen(
+            limit,
+            Doing { what: "a click", on: selector, typed: None },
+            self.click_once(limit, selector),
+        )
+        .await
     }
 
     /// Clicks, once, and waits for the document that comes of it.
@@ -119,25 +125,30 @@ impl Page {
     /// As [`Page::click`]; and if the page asks something that is not expected, the document does not come
     /// within the limit, or the future is dropped, the page is destroyed.
     pub async fn click_through(&self, limit: &Limit, selector: &str) -> Result<(), DriverError> {
-        let began = self.begin();
-        let mut mark = began.mark();
-        let dialogs = self.dialogs_shown();
-        let clicked = match self.click(limit, selector).await {
-            // The document may be gone before the script could say that it clicked.
-            Err(DriverError::Replaced) => Ok(()),
-            clicked => clicked,
+        let clicking = async {
+            let began = self.begin();
+            let mut mark = began.mark();
+            let dialogs = self.dialogs_shown();
+            let clicked = match self.click_once(limit, selector).await {
+                // The document may be gone before the script could say that it clicked.
+                Err(DriverError::Replaced) => Ok(()),
+                clicked => clicked,
+            };
+            // A question that was dismissed ends the click: no document will come of it.
+            let asked = self.core.dialogs().dismissed(dialogs, Some(mark.document())).map(str::to_owned);
+            let clicked = match (clicked, asked) {
+                (Ok(()), Some(text)) => Err(DriverError::Question { text }),
+                (clicked, _) => clicked,
+            };
+            let loaded = match clicked {
+                Ok(()) => {
+                    limit.run("waiting for the page after a click", self.core.alive(mark.loaded())).await
+                }
+                Err(error) => Err(error),
+            };
+            began.done(loaded)
         };
-        // A question that was dismissed ends the click: no document will come of it.
-        let asked = self.core.dialogs().dismissed(dialogs, Some(mark.document())).map(str::to_owned);
-        let clicked = match (clicked, asked) {
-            (Ok(()), Some(text)) => Err(DriverError::Question { text }),
-            (clicked, _) => clicked,
-        };
-        let loaded = match clicked {
-            Ok(()) => limit.run("waiting for the page after a click", self.core.alive(mark.loaded())).await,
-            Err(error) => Err(error),
-        };
-        began.done(loaded)
+        self.seen(limit, Doing { what: "a click to another page", on: selector, typed: None }, clicking).await
     }
 
     /// Fills a field and, if it posts back when it changes, waits for the new document.
@@ -145,23 +156,27 @@ impl Page {
     /// # Errors
     /// As [`Page::click_through`].
     pub async fn fill(&self, limit: &Limit, field: Field<'_>) -> Result<(), DriverError> {
-        let began = self.begin();
-        let mut mark = began.mark();
-        let filled =
-            self.act(limit, "filling a field", script::FILL, field.selector, Some(field.value)).await;
-        let changed = match filled {
-            Ok(Filled { problem: Some(problem), .. }) => Err(problem.of(field.selector)),
-            Ok(Filled { changed, .. }) => Ok(changed),
-            Err(DriverError::Replaced) if field.posts_back => Ok(true),
-            Err(error) => Err(error),
+        let filling = async {
+            let began = self.begin();
+            let mut mark = began.mark();
+            let filled =
+                self.act(limit, "filling a field", script::FILL, field.selector, Some(field.value)).await;
+            let changed = match filled {
+                Ok(Filled { problem: Some(problem), .. }) => Err(problem.of(field.selector)),
+                Ok(Filled { changed, .. }) => Ok(changed),
+                Err(DriverError::Replaced) if field.posts_back => Ok(true),
+                Err(error) => Err(error),
+            };
+            let loaded = match changed {
+                Ok(true) if field.posts_back => {
+                    limit.run("waiting for the page after a change", self.core.alive(mark.loaded())).await
+                }
+                other => other.map(|_| ()),
+            };
+            began.done(loaded)
         };
-        let loaded = match changed {
-            Ok(true) if field.posts_back => {
-                limit.run("waiting for the page after a change", self.core.alive(mark.loaded())).await
-            }
-            other => other.map(|_| ()),
-        };
-        began.done(loaded)
+        let doing = Doing { what: "filling a field", on: field.selector, typed: Some(field.value) };
+        self.seen(limit, doing, filling).await
     }
 
     /// Waits until the selector matches, and the predicate (a JavaScript function of the element, which
@@ -176,7 +191,8 @@ impl Page {
         predicate: Option<&str>,
     ) -> Result<bool, DriverError> {
         let argument = Waiting { selector, predicate, limit: millis(patience(limit)) };
-        self.evaluate(limit, "waiting for an element", script::WAIT, &argument).await
+        let doing = Doing { what: "waiting for an element", on: selector, typed: None };
+        self.recorded(doing, self.ask(limit, doing.what, script::WAIT, &argument)).await.1
     }
 
     /// Calls a JavaScript function expression with one argument and reads its result.
@@ -190,8 +206,7 @@ impl Page {
         function: &str,
         argument: &(impl Serialize + Sync),
     ) -> Result<T, DriverError> {
-        let command = script::call(function, argument)?;
-        limit.run(what, self.core.evaluate(command)).await
+        self.recorded(Doing { what, on: "", typed: None }, self.ask(limit, what, function, argument)).await.1
     }
 
     /// A command of the DevTools protocol that has no method of its own here, such as keys, viewports and metrics;
@@ -222,7 +237,7 @@ impl Page {
     /// # Errors
     /// [`DriverError`].
     pub async fn content(&self, limit: &Limit) -> Result<String, DriverError> {
-        self.evaluate(limit, "copying the document", script::CONTENT, &()).await
+        self.ask(limit, "copying the document", script::CONTENT, &()).await
     }
 
     /// The page as PNG.
@@ -243,7 +258,7 @@ impl Page {
     /// [`DriverError`], also if both are larger.
     pub async fn picture(&self, limit: &Limit, most: usize) -> Result<(&'static str, Vec<u8>), DriverError> {
         let height = "() => document.documentElement.scrollHeight";
-        if self.evaluate::<f64>(limit, "measuring the page", height, &()).await? <= TALLEST {
+        if self.ask::<f64>(limit, "measuring the page", height, &()).await? <= TALLEST {
             let whole = self.screenshot(limit).await?;
             if whole.len() <= most {
                 return Ok(("image/png", whole));
@@ -280,6 +295,21 @@ impl Page {
         self.core.dialogs().take()
     }
 
+    /// Somebody begins to use it: from now on its steps are remembered, until [`Page::forget_steps`]; with a picture
+    /// after each that may have changed what it shows, if so wanted, which costs each some tens of milliseconds.
+    pub fn remember_steps(&self, pictures: bool) {
+        self.core.steps().begin(pictures);
+    }
+
+    /// Nobody uses it any more.
+    pub fn forget_steps(&self) {
+        self.core.steps().end();
+    }
+
+    pub(crate) fn steps(&self) -> Option<Recorded> {
+        self.core.steps().recorded()
+    }
+
     /// Why it can be used no more, if so.
     pub fn why_gone(&self) -> Option<Gone> {
         self.core.why.get().copied()
@@ -314,7 +344,52 @@ impl Page {
         value: Option<&str>,
     ) -> Result<T, DriverError> {
         let argument = Acting { selector, value, limit: millis(patience(limit)) };
-        self.evaluate(limit, what, function, &argument).await
+        self.ask(limit, what, function, &argument).await
+    }
+
+    async fn click_once(&self, limit: &Limit, selector: &str) -> Result<(), DriverError> {
+        let problem: Option<Problem> = self.act(limit, "a click", script::CLICK, selector, None).await?;
+        problem.map_or(Ok(()), |problem| Err(problem.of(selector)))
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        limit: &Limit,
+        what: &'static str,
+        function: &str,
+        argument: &(impl Serialize + Sync),
+    ) -> Result<T, DriverError> {
+        let command = script::call(function, argument)?;
+        limit.run(what, self.core.evaluate(command)).await
+    }
+
+    /// Remembers a step, and what was to be seen after it where pictures are wanted.
+    async fn seen(
+        &self,
+        limit: &Limit,
+        doing: Doing<'_>,
+        step: impl Future<Output = Result<(), DriverError>>,
+    ) -> Result<(), DriverError> {
+        let (place, done) = self.recorded(doing, step).await;
+        if self.core.gone.is_cancelled() || !self.core.steps().wants_pictures() {
+            return done;
+        }
+        let coarse = CaptureScreenshotParams::builder().format(CaptureScreenshotFormat::Jpeg).quality(30);
+        if let Ok(picture) = self.core.shot(&limit.within(GLANCING), coarse.build()).await {
+            self.core.steps().seen(place, picture);
+        }
+        done
+    }
+
+    async fn recorded<T>(
+        &self,
+        doing: Doing<'_>,
+        step: impl Future<Output = Result<T, DriverError>>,
+    ) -> (Option<Place>, Result<T, DriverError>) {
+        let place = self.core.steps().push(doing.what, doing.on, doing.typed);
+        let done = step.await;
+        self.core.steps().ended(place, self.core.document().1, done.as_ref().err());
+        (place, done)
     }
 
     fn begin(&self) -> Begun<'_> {
@@ -326,6 +401,14 @@ impl Drop for Page {
     fn drop(&mut self) {
         self.core.give_up(Gone::Closed);
     }
+}
+
+/// A step, for those who want to see how it went.
+#[derive(Clone, Copy)]
+struct Doing<'a> {
+    what: &'static str,
+    on: &'a str,
+    typed: Option<&'a str>,
 }
 
 /// Until it is dropped, the question may be asked.
@@ -371,177 +454,10 @@ impl Drop for Begun<'_> {
     }
 }
 
-/// What the page's events and its callers share.
-#[derive(Debug)]
-pub(crate) struct PageCore {
-    link: Link,
-    target: String,
-    session: Arc<str>,
-    view: watch::Sender<View>,
-    dialogs: Mutex<Dialogs>,
-    gone: CancellationToken,
-    why: OnceLock<Gone>,
-    destroyed: CancellationToken,
-    /// One picture at a time: Chromium gives the page another size while it takes one, and afterwards the one that it had.
-    pictures: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl PageCore {
-    pub(super) fn new(link: Link, target: String, session: Arc<str>) -> Self {
-        Self {
-            link,
-            target,
-            session,
-            view: watch::Sender::default(),
-            dialogs: Mutex::default(),
-            gone: CancellationToken::new(),
-            why: OnceLock::new(),
-            destroyed: CancellationToken::new(),
-            pictures: Arc::default(),
-        }
-    }
-
-    pub(super) fn session(&self) -> &Arc<str> {
-        &self.session
-    }
-
-    /// Sends a command to the page. Ends at once when page or browser are gone.
-    pub(crate) async fn call<C: Command, A: DeserializeOwned>(&self, command: C) -> Result<A, DriverError> {
-        self.alive(self.link.call(Some(&self.session), command)).await
-    }
-
-    /// What an event changes; returns the commands that answer it. Never waits.
-    pub(super) fn event(&self, method: &str, params: Value) -> Vec<Outgoing> {
-        if self.gone.is_cancelled() && matches!(method, "Page.frameNavigated" | "Page.loadEventFired") {
-            // A document arrived while it was being closed, and made Chromium forget about that.
-            return vec![Outgoing::order(None, &CloseTargetParams::new(self.target.clone()))];
-        }
-        match method {
-            "Page.frameNavigated" => {
-                if let Some(FrameNavigated { frame }) = read(params)
-                    && frame.parent_id.is_none()
-                {
-                    self.view.send_modify(|view| view.committed(frame));
-                }
-            }
-            "Page.loadEventFired" => self.view.send_modify(|view| view.loaded = true),
-            "Inspector.targetCrashed" => self.gone(Gone::Crashed),
-            "Page.javascriptDialogOpening" => return self.dialog(params),
-            _ => {}
-        }
-        Vec::new()
-    }
-
-    /// It can be used no more; all that is pending in it fails at once.
-    pub(super) fn gone(&self, why: Gone) {
-        let _ = self.why.set(why);
-        self.gone.cancel();
-    }
-
-    /// Chromium says that it is closed.
-    pub(super) fn destroyed(&self) {
-        self.gone(Gone::Closed);
-        self.destroyed.cancel();
-    }
-
-    /// Ends with the page's or the browser's end.
-    async fn alive<T>(&self, step: impl Future<Output = Result<T, DriverError>>) -> Result<T, DriverError> {
-        tokio::select! {
-            biased;
-            () = self.gone.cancelled() => {
-                Err(DriverError::PageGone { why: self.why.get().copied().unwrap_or(Gone::Closed) })
-            }
-            () = self.link.dead().cancelled() => Err(self.link.lost()),
-            done = step => done,
-        }
-    }
-
-    /// How many documents it has shown, and the address of the last.
-    pub(super) fn document(&self) -> (u64, String) {
-        let view = self.view.borrow();
-        (view.documents, view.url.clone())
-    }
-
-    pub(super) async fn shot(
-        &self,
-        limit: &Limit,
-        command: CaptureScreenshotParams,
-    ) -> Result<Vec<u8>, DriverError> {
-        let in_turn = async {
-            let _turn = self.pictures.lock().await;
-            self.call(command).await
-        };
-        decoded(limit.run("taking a picture", in_turn).await?)
-    }
-
-    /// A picture for somebody who looks on; none while another one is taken. Until Chromium has answered no other is begun,
-    /// however long the looker waits.
-    pub(super) async fn shot_aside(
-        self: &Arc<Self>,
-        limit: &Limit,
-        command: CaptureScreenshotParams,
-    ) -> Result<Option<Vec<u8>>, DriverError> {
-        let Ok(turn) = self.pictures.clone().try_lock_owned() else { return Ok(None) };
-        let core = self.clone();
-        let taken = tokio::spawn(async move {
-            let taken = core.call(command).await;
-            drop(turn);
-            taken
-        });
-        let taken = async { taken.await.unwrap_or(Err(DriverError::PageGone { why: Gone::Closed })) };
-        decoded(limit.run("looking at a page", taken).await?).map(Some)
-    }
-
-    async fn evaluate<T: DeserializeOwned>(
-        &self,
-        command: chromiumoxide::cdp::js_protocol::runtime::EvaluateParams,
-    ) -> Result<T, DriverError> {
-        let evaluated: Evaluated = match self.call(command).await {
-            Err(DriverError::Refused { message, .. }) if script::is_replaced(&message) => {
-                return Err(DriverError::Replaced);
-            }
-            other => other?,
-        };
-        serde_json::from_value(evaluated.value()?)
-            .map_err(|source| DriverError::Answer { method: "a script", source })
-    }
-
-    fn give_up(&self, why: Gone) {
-        if !self.destroyed.is_cancelled() {
-            self.link.order(None, &CloseTargetParams::new(self.target.clone()));
-        }
-        self.gone(why);
-    }
-
-    async fn until_destroyed(&self) -> Result<(), DriverError> {
-        tokio::select! {
-            () = self.destroyed.cancelled() => {}
-            () = self.link.dead().cancelled() => {}
-        }
-        Ok(())
-    }
-
-    fn dialog(&self, params: Value) -> Vec<Outgoing> {
-        let Some(opening) = read::<DialogOpening>(params) else { return Vec::new() };
-        let document = self.view.borrow().documents;
-        let accept = self.dialogs().answer(opening, document);
-        vec![Outgoing::order(Some(&self.session), &HandleJavaScriptDialogParams::new(accept))]
-    }
-
-    fn dialogs(&self) -> MutexGuard<'_, Dialogs> {
-        self.dialogs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Navigated {
     error_text: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Screenshot {
-    data: String,
 }
 
 #[derive(Serialize)]
@@ -595,10 +511,4 @@ fn patience(limit: &Limit) -> Duration {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn decoded(shot: Screenshot) -> Result<Vec<u8>, DriverError> {
-    base64::engine::general_purpose::STANDARD
-        .decode(shot.data)
-        .map_err(|error| DriverError::Script { message: format!("the picture is damaged: {error}") })
 }

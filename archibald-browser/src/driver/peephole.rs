@@ -6,7 +6,7 @@ use chromiumoxide::cdp::browser_protocol::page::{
     CaptureScreenshotFormat, CaptureScreenshotParams, Viewport,
 };
 
-use super::page::PageCore;
+use super::page_core::PageCore;
 use super::{DriverError, Limit, Page};
 
 /// What is shown of the page, in CSS pixels from its upper left corner: a window is as wide, and somewhat higher.

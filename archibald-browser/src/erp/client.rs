@@ -54,6 +54,7 @@ impl ErpClient {
         guard: Arc<dyn Guard>,
         user: String,
     ) -> Self {
+        page.remember_steps(false);
         let secrets = Vec::new();
         Self { site, context, page, guard, user, secrets, shown: Mutex::default() }
     }
@@ -64,9 +65,17 @@ impl ErpClient {
         Self { secrets: vec![secret], ..self }
     }
 
+    /// The same, whose trace has a picture of each step; each takes some tens of milliseconds longer.
+    #[must_use]
+    pub fn with_pictures(self) -> Self {
+        self.page.remember_steps(true);
+        self
+    }
+
     /// The page, for its next user.
     #[must_use]
     pub fn into_page(self) -> Page {
+        self.page.forget_steps();
         self.page
     }
 
@@ -234,5 +243,9 @@ impl ArchibaldClient for ErpClient {
 
     async fn capture(&self) -> Vec<Evidence> {
         self.look_for_evidence(&self.limit()).await
+    }
+
+    async fn trace(&self) -> Option<Evidence> {
+        self.tell_steps(&self.limit()).await
     }
 }

@@ -67,7 +67,7 @@ fn text(name: &str, media_type: &str, text: String, secrets: &[String]) -> Evide
 }
 
 /// The text with every secret taken out, also as it stands in HTML.
-fn without(mut text: String, secrets: &[String]) -> String {
+pub(super) fn without(mut text: String, secrets: &[String]) -> String {
     for secret in secrets.iter().filter(|secret| secret.chars().count() >= SHORTEST_SECRET) {
         let quoted = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         for form in [secret.as_str(), &quoted, &quoted.replace('"', "&quot;")] {

@@ -2,12 +2,14 @@
 //! went, and nothing of what was carried. No body, no header, and of a query only what the page map says
 //! names a thing.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::fmt;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use archibald_core::time::Timestamp;
 use url::Url;
+
+use crate::ring::{Place, Ring};
 
 /// Requests remembered; older ones are forgotten.
 const REMEMBERED: usize = 50;
@@ -18,7 +20,7 @@ const LONGEST_PATH: usize = 200;
 #[derive(Debug, Clone)]
 pub struct Passed {
     at: Timestamp,
-    began: Instant,
+    pub(crate) began: Instant,
     method: String,
     path: String,
     what: String,
@@ -26,51 +28,55 @@ pub struct Passed {
 }
 
 /// The last requests, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Traffic {
-    requests: VecDeque<Passed>,
-    /// How many there were before the first that is remembered.
-    forgotten: u64,
-}
+#[derive(Debug)]
+pub(super) struct Traffic(Ring<Passed>);
 
-/// A request in the memory.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place(u64);
+impl Default for Traffic {
+    fn default() -> Self {
+        Self(Ring::of(REMEMBERED))
+    }
+}
 
 impl Traffic {
     /// A request came; `what` is what the gate makes of it.
     pub(super) fn begin(&mut self, method: &str, path: String, what: String) -> Place {
-        if self.requests.len() == REMEMBERED {
-            self.requests.pop_front();
-            self.forgotten += 1;
-        }
-        let place = Place(self.forgotten + self.requests.len() as u64);
         let (at, began) = (now(), Instant::now());
-        self.requests.push_back(Passed { at, began, method: method.to_owned(), path, what, end: None });
-        place
+        self.0.push(Passed { at, began, method: method.to_owned(), path, what, end: None })
     }
 
     /// How it went.
     pub(super) fn end(&mut self, place: Place, how: String) {
-        let index = place.0.checked_sub(self.forgotten).and_then(|index| usize::try_from(index).ok());
-        if let Some(passed) = index.and_then(|index| self.requests.get_mut(index)) {
+        if let Some(passed) = self.0.get_mut(place) {
             passed.end = Some((Instant::now(), how));
         }
     }
 
     pub(super) fn last(&self) -> Vec<Passed> {
-        self.requests.iter().cloned().collect()
+        self.0.iter().cloned().collect()
+    }
+}
+
+impl Passed {
+    /// Until it was answered, or until now.
+    pub(crate) fn took(&self) -> Duration {
+        let until = self.end.as_ref().map_or_else(Instant::now, |(until, _)| *until);
+        until.duration_since(self.began)
+    }
+
+    /// Who asked what.
+    pub(crate) fn asked(&self) -> String {
+        let Self { method, path, what, .. } = self;
+        format!("{method} {path} ({what})")
+    }
+
+    pub(crate) fn went(&self) -> &str {
+        self.end.as_ref().map_or("no answer yet", |(_, how)| how)
     }
 }
 
 impl fmt::Display for Passed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, began, method, path, what, end } = self;
-        let (until, how) = match end {
-            Some((until, how)) => (*until, how.as_str()),
-            None => (Instant::now(), "no answer yet"),
-        };
-        write!(f, "{at} {:>6} ms {method} {path} ({what}): {how}", until.duration_since(*began).as_millis())
+        write!(f, "{} {:>6} ms {}: {}", self.at, self.took().as_millis(), self.asked(), self.went())
     }
 }
 

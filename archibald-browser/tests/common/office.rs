@@ -183,6 +183,11 @@ impl CommitGate for Shut {
 }
 
 impl Desk {
+    /// The same with another client.
+    pub fn with(self, change: impl FnOnce(ErpClient) -> ErpClient) -> Self {
+        Self { client: change(self.client), ..self }
+    }
+
     pub async fn intent(&self, n: u128) -> Intent {
         let id = OperationId(uuid::Uuid::from_u128(n));
         let agent = AgentId::new(format!("agent-{n}")).unwrap();
@@ -198,6 +203,7 @@ impl Desk {
             run_at: None,
             origin: None,
             queue_limit: 10,
+            trace: false,
         };
         self.store.enqueue(new).await.unwrap();
         let ttl = Duration::from_secs(60);

@@ -51,6 +51,7 @@ fn submission(n: u128, draft: &PendingOrder) -> NewOperation {
         run_at: None,
         origin: by("m2"),
         queue_limit: 100,
+        trace: false,
     }
 }
 

@@ -269,6 +269,16 @@ pub trait ArchibaldClient: Send + Sync {
     /// # Cancel safety
     /// Cancel safe.
     async fn capture(&self) -> Vec<Evidence>;
+
+    /// What was done in this session since it was taken, step by step, as a page to read: without secrets, but with what
+    /// was typed into the ERP. With pictures where [`AcquireRequest::trace`](super::AcquireRequest::trace) asked for
+    /// them. `None` from a client that does not remember it.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn trace(&self) -> Option<Evidence> {
+        None
+    }
 }
 
 fn cannot<R>(what: &str, intent: &Intent) -> ActOutcome<R> {

@@ -50,6 +50,8 @@ pub struct AcquireRequest {
     pub guard: Arc<dyn Guard>,
     /// How long to wait for a free context, a browser and the login together.
     pub wait: Duration,
+    /// Whether the trace of what is done in the session is to have pictures, which makes each step slower.
+    pub trace: bool,
 }
 
 /// Why a login did not succeed.

@@ -29,6 +29,7 @@ fn waiting() -> OperationRecord {
         run_at: None,
         origin: None,
         queue_limit: 100,
+        trace: false,
     };
     OperationRecord::accept(new, 1, at(0)).0
 }

@@ -37,6 +37,9 @@ pub(crate) struct EnqueueBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     run_at: Option<Timestamp>,
+    /// Keep a trace of every attempt with the evidence: what was done at the ERP step by step, with pictures.
+    #[serde(default)]
+    trace: bool,
 }
 
 /// Asks for an operation. The same key twice is one operation.
@@ -74,6 +77,7 @@ pub(crate) async fn enqueue(
         key: one_key(idempotency_key(&headers)?, body.key)?,
         run_at: body.run_at,
         origin: origin(&headers)?,
+        trace: body.trace,
     };
     let enqueued = state.operations.enqueue(request).await?;
     waited_for(&state, &agent, enqueued, &headers).await

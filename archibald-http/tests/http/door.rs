@@ -68,6 +68,7 @@ impl Door {
             key: key.parse().unwrap(),
             run_at: None,
             origin: None,
+            trace: false,
         };
         self.enqueue(request).await.unwrap().record.operation.id
     }
@@ -102,6 +103,7 @@ impl Operations for Door {
             run_at: request.run_at,
             origin: request.origin,
             queue_limit: self.queue_limit.unwrap_or(1_000_000),
+            trace: false,
         };
         OperationStore::enqueue(&self.store, new).await
     }

@@ -81,6 +81,7 @@ impl PendingOrders for Door {
             run_at: None,
             origin: request.origin,
             queue_limit: 100,
+            trace: false,
         };
         self.store.submit(new).await.map_err(PendingOrderError::Enqueue)
     }

@@ -71,6 +71,7 @@ pub fn submit(agent: &AgentId, key: &str) -> NewOperation {
         run_at: None,
         origin: None,
         queue_limit: 1_000_000,
+        trace: false,
     }
 }
 

@@ -126,6 +126,7 @@ async fn ask(door: &Archibald, name: &str, key: &str) -> OperationId {
         key: OperationKey::new(key).unwrap(),
         run_at: None,
         origin: None,
+        trace: false,
     };
     door.enqueue(request).await.unwrap().record.operation.id
 }

@@ -382,6 +382,7 @@ async fn bad_requests_are_refused_with_the_name_of_what_is_wrong() {
         key: OperationKey::new("k1").unwrap(),
         run_at: None,
         origin: None,
+        trace: false,
     };
     let unknown = house.archibald.enqueue(request("nancy", "submit-ordr", order())).await.unwrap_err();
     assert_eq!(

@@ -250,6 +250,7 @@ impl House {
             key: OperationKey::new(key).unwrap(),
             run_at: None,
             origin: None,
+            trace: false,
         };
         self.archibald.enqueue(request).await
     }

@@ -173,6 +173,7 @@ async fn a_draft_submitted_from_two_devices_is_one_order() {
         key: OperationKey::new("handheld").unwrap(),
         run_at: None,
         origin: None,
+        trace: false,
     };
     let refused = house.archibald.enqueue(request).await.unwrap_err();
     assert!(
@@ -242,6 +243,35 @@ async fn devices_are_told_which_line_is_filled_in() {
 }
 
 /// The key is free again once its operation is forgotten; the order that it once made is not this one.
+#[tokio::test]
+async fn a_trace_is_kept_where_it_was_asked_for_and_where_something_went_wrong() {
+    let house = House::open();
+    let kept = async |id| {
+        let mut kept = vec![];
+        for info in house.finished("nancy", id).await.evidence {
+            let evidence = house.archibald.evidence(&agent("nancy"), id, info.n).await.unwrap().unwrap();
+            kept.push((evidence.name, String::from_utf8(evidence.bytes).unwrap()));
+        }
+        kept
+    };
+    let traced = EnqueueRequest {
+        agent: agent("nancy"),
+        kind: "submit-order".into(),
+        payload: order(),
+        key: OperationKey::new("traced").unwrap(),
+        run_at: None,
+        origin: None,
+        trace: true,
+    };
+    let traced = house.archibald.enqueue(traced).await.unwrap().record.operation.id;
+    assert_eq!(kept(traced).await, [("trace".to_owned(), "with pictures".to_owned())]);
+    let plain = house.submit("nancy", "plain").await;
+    assert_eq!(kept(plain).await, []);
+    house.erp.fail_next_save(SaveFault::Refused("no credit".into()));
+    let rejected = house.submit("nancy", "rejected").await;
+    assert_eq!(kept(rejected).await, [("trace".to_owned(), "in words".to_owned())]);
+}
+
 #[tokio::test]
 async fn a_key_used_again_after_its_operation_is_forgotten_is_another_order() {
     let house = House::open();

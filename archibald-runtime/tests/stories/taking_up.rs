@@ -19,6 +19,7 @@ fn submission() -> EnqueueRequest {
         key: OperationKey::new("k1").unwrap(),
         run_at: None,
         origin: None,
+        trace: false,
     }
 }
 

@@ -41,6 +41,7 @@ pub(crate) fn count(who: &AgentId, n: usize) -> NewOperation {
         run_at: None,
         origin: None,
         queue_limit: 20_000,
+        trace: false,
     }
 }
 

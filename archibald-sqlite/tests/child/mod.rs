@@ -174,6 +174,7 @@ pub(crate) fn new_operation(agent: &str, key: &str) -> NewOperation {
         run_at: None,
         origin: None,
         queue_limit: 1_000_000,
+        trace: false,
     }
 }
 

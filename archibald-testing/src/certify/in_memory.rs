@@ -48,6 +48,7 @@ impl Erp for InMemory {
             class: Class::Interactive,
             guard: Arc::new(Unguarded),
             wait: Duration::from_secs(5),
+            trace: false,
         };
         let Ok(session) = self.erp.acquire(request).await else { return };
         for _ in 0..LATE {

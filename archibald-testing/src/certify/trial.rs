@@ -212,6 +212,7 @@ impl Trial {
             key: OperationKey::new(key).map_err(|error| error.to_string())?,
             run_at: None,
             origin: None,
+            trace: false,
         };
         let until = Instant::now() + LIMIT;
         while Instant::now() < until {

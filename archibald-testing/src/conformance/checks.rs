@@ -52,6 +52,7 @@ pub(super) fn submit(agent: &AgentId, key: &str) -> NewOperation {
         run_at: None,
         origin: None,
         queue_limit: 10_000,
+        trace: false,
     }
 }
 

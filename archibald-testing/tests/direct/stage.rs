@@ -90,6 +90,7 @@ impl Stage {
             run_at: None,
             origin: None,
             queue_limit: 100,
+            trace: false,
         };
         let operation = self.store.enqueue(new).await.unwrap().record.operation;
         let worker = WorkerId::new("w1").unwrap();
@@ -221,7 +222,14 @@ impl Guard for Lease {
 }
 
 pub(crate) fn request(agent: &str, guard: Arc<dyn Guard>, wait: Duration) -> AcquireRequest {
-    AcquireRequest { agent: id(agent), token: FencingToken(1), class: Class::Interactive, guard, wait }
+    AcquireRequest {
+        agent: id(agent),
+        token: FencingToken(1),
+        class: Class::Interactive,
+        guard,
+        wait,
+        trace: false,
+    }
 }
 
 pub(crate) fn id(agent: &str) -> AgentId {

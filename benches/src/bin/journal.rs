@@ -104,6 +104,7 @@ impl Names {
             run_at: None,
             origin: None,
             queue_limit: 100,
+            trace: false,
         })
     }
 

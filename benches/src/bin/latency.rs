@@ -126,6 +126,7 @@ async fn ask(
             key: OperationKey::new(format!("k{number}"))?,
             run_at: None,
             origin: None,
+            trace: false,
         };
         let at = Instant::now();
         let operation = archibald.enqueue(request).await?.record.operation.id;

@@ -224,6 +224,7 @@ impl Client {
             class: Class::Interactive,
             guard: Arc::new(Forever),
             wait: WAIT,
+            trace: false,
         };
         Ok(pool.acquire(request).await?)
     }

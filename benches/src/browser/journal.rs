@@ -69,6 +69,7 @@ fn new(id: OperationId, agent: &AgentId) -> Result<NewOperation, Failure> {
         run_at: None,
         origin: None,
         queue_limit: 1,
+        trace: false,
     })
 }
 

@@ -294,5 +294,6 @@ fn no_op(agent: &AgentId) -> NewOperation {
         run_at: None,
         origin: None,
         queue_limit: 1_000_000,
+        trace: false,
     }
 }

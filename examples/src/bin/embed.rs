@@ -75,6 +75,7 @@ async fn bring(archibald: &Archibald, agent: &AgentId, number: u32, visit: &visi
         key: OperationKey::new(format!("visit-{number}"))?,
         run_at: None,
         origin: None,
+        trace: false,
     };
     let accepted = archibald.enqueue(request).await?.record.operation.id;
     let ended = archibald.wait(agent, accepted, Duration::from_secs(30)).await?;

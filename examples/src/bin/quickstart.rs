@@ -31,6 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             key: OperationKey::new("tap-1")?, // the same key again is the same operation
             run_at: None,
             origin: None,
+            trace: false,
         })
         .await?;
     let done = archibald.wait(&nancy, accepted.record.operation.id, Duration::from_secs(10)).await?;

@@ -206,6 +206,7 @@ fn runtime_config(settings: &Settings) -> Result<RuntimeConfig, Failure> {
         lease,
         lease_margin: defaults.lease_margin.min(lease / 10),
         sweep: settings.span("sweep")?,
+        trace: settings.flag("trace"),
         ..defaults
     })
 }

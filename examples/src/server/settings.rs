@@ -208,6 +208,10 @@ const SETTINGS: &[Setting] = &[
 const FLAGS: &[(&str, &str)] = &[
     ("no-worker", "Serve HTTP only"),
     ("no-http", "Run operations only"),
+    (
+        "trace",
+        "Keep a trace of every attempt of what is asked for here, with pictures: for a look at a new site, not for every day",
+    ),
     ("print-config", "Print what holds and where it came from, and exit"),
 ];
 

@@ -53,6 +53,7 @@ impl World {
             run_at: self.chance.happens(150).then(|| self.now + self.chance.millis(0..70_000)),
             origin: None,
             queue_limit: 1000,
+            trace: false,
         }
     }
 

@@ -1,0 +1,206 @@
+//! What a page's events and its callers share.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use base64::Engine as _;
+use chromiumoxide::cdp::browser_protocol::page::{CaptureScreenshotParams, HandleJavaScriptDialogParams};
+use chromiumoxide::cdp::browser_protocol::target::CloseTargetParams;
+use chromiumoxide::types::Command;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::dialog::Dialogs;
+use super::event::{DialogOpening, FrameNavigated};
+use super::link::Outgoing;
+use super::script::{self, Evaluated};
+use super::steps::Steps;
+use super::targets::read;
+use super::view::View;
+use super::{DriverError, Gone, Limit, Link};
+
+/// What the page's events and its callers share.
+#[derive(Debug)]
+pub(crate) struct PageCore {
+    link: Link,
+    target: String,
+    session: Arc<str>,
+    pub(super) view: watch::Sender<View>,
+    dialogs: Mutex<Dialogs>,
+    steps: Mutex<Steps>,
+    pub(super) gone: CancellationToken,
+    pub(super) why: OnceLock<Gone>,
+    destroyed: CancellationToken,
+    /// One picture at a time: Chromium gives the page another size while it takes one, and afterwards the one that it had.
+    pictures: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl PageCore {
+    pub(super) fn new(link: Link, target: String, session: Arc<str>) -> Self {
+        Self {
+            link,
+            target,
+            session,
+            view: watch::Sender::default(),
+            dialogs: Mutex::default(),
+            steps: Mutex::default(),
+            gone: CancellationToken::new(),
+            why: OnceLock::new(),
+            destroyed: CancellationToken::new(),
+            pictures: Arc::default(),
+        }
+    }
+
+    pub(super) fn session(&self) -> &Arc<str> {
+        &self.session
+    }
+
+    /// Sends a command to the page. Ends at once when page or browser are gone.
+    pub(crate) async fn call<C: Command, A: DeserializeOwned>(&self, command: C) -> Result<A, DriverError> {
+        self.alive(self.link.call(Some(&self.session), command)).await
+    }
+
+    /// What an event changes; returns the commands that answer it. Never waits.
+    pub(super) fn event(&self, method: &str, params: Value) -> Vec<Outgoing> {
+        if self.gone.is_cancelled() && matches!(method, "Page.frameNavigated" | "Page.loadEventFired") {
+            // A document arrived while it was being closed, and made Chromium forget about that.
+            return vec![Outgoing::order(None, &CloseTargetParams::new(self.target.clone()))];
+        }
+        match method {
+            "Page.frameNavigated" => {
+                if let Some(FrameNavigated { frame }) = read(params)
+                    && frame.parent_id.is_none()
+                {
+                    self.view.send_modify(|view| view.committed(frame));
+                }
+            }
+            "Page.loadEventFired" => self.view.send_modify(|view| view.loaded = true),
+            "Inspector.targetCrashed" => self.gone(Gone::Crashed),
+            "Page.javascriptDialogOpening" => return self.dialog(params),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    /// It can be used no more; all that is pending in it fails at once.
+    pub(super) fn gone(&self, why: Gone) {
+        let _ = self.why.set(why);
+        self.gone.cancel();
+    }
+
+    /// Chromium says that it is closed.
+    pub(super) fn destroyed(&self) {
+        self.gone(Gone::Closed);
+        self.destroyed.cancel();
+    }
+
+    /// Ends with the page's or the browser's end.
+    pub(super) async fn alive<T>(
+        &self,
+        step: impl Future<Output = Result<T, DriverError>>,
+    ) -> Result<T, DriverError> {
+        tokio::select! {
+            biased;
+            () = self.gone.cancelled() => {
+                Err(DriverError::PageGone { why: self.why.get().copied().unwrap_or(Gone::Closed) })
+            }
+            () = self.link.dead().cancelled() => Err(self.link.lost()),
+            done = step => done,
+        }
+    }
+
+    /// How many documents it has shown, and the address of the last.
+    pub(super) fn document(&self) -> (u64, String) {
+        let view = self.view.borrow();
+        (view.documents, view.url.clone())
+    }
+
+    pub(super) async fn shot(
+        &self,
+        limit: &Limit,
+        command: CaptureScreenshotParams,
+    ) -> Result<Vec<u8>, DriverError> {
+        let in_turn = async {
+            let _turn = self.pictures.lock().await;
+            self.call(command).await
+        };
+        decoded(limit.run("taking a picture", in_turn).await?)
+    }
+
+    /// A picture for somebody who looks on; none while another one is taken. Until Chromium has answered no other is begun,
+    /// however long the looker waits.
+    pub(super) async fn shot_aside(
+        self: &Arc<Self>,
+        limit: &Limit,
+        command: CaptureScreenshotParams,
+    ) -> Result<Option<Vec<u8>>, DriverError> {
+        let Ok(turn) = self.pictures.clone().try_lock_owned() else { return Ok(None) };
+        let core = self.clone();
+        let taken = tokio::spawn(async move {
+            let taken = core.call(command).await;
+            drop(turn);
+            taken
+        });
+        let taken = async { taken.await.unwrap_or(Err(DriverError::PageGone { why: Gone::Closed })) };
+        decoded(limit.run("looking at a page", taken).await?).map(Some)
+    }
+
+    pub(super) async fn evaluate<T: DeserializeOwned>(
+        &self,
+        command: chromiumoxide::cdp::js_protocol::runtime::EvaluateParams,
+    ) -> Result<T, DriverError> {
+        let evaluated: Evaluated = match self.call(command).await {
+            Err(DriverError::Refused { message, .. }) if script::is_replaced(&message) => {
+                return Err(DriverError::Replaced);
+            }
+            other => other?,
+        };
+        serde_json::from_value(evaluated.value()?)
+            .map_err(|source| DriverError::Answer { method: "a script", source })
+    }
+
+    pub(super) fn give_up(&self, why: Gone) {
+        if !self.destroyed.is_cancelled() {
+            self.link.order(None, &CloseTargetParams::new(self.target.clone()));
+        }
+        self.gone(why);
+    }
+
+    pub(super) async fn until_destroyed(&self) -> Result<(), DriverError> {
+        tokio::select! {
+            () = self.destroyed.cancelled() => {}
+            () = self.link.dead().cancelled() => {}
+        }
+        Ok(())
+    }
+
+    fn dialog(&self, params: Value) -> Vec<Outgoing> {
+        let Some(opening) = read::<DialogOpening>(params) else { return Vec::new() };
+        let document = self.view.borrow().documents;
+        let place = self.steps().push("a dialog", &opening.message, None);
+        let accept = self.dialogs().answer(opening, document);
+        self.steps().answered(place, accept);
+        vec![Outgoing::order(Some(&self.session), &HandleJavaScriptDialogParams::new(accept))]
+    }
+
+    pub(super) fn steps(&self) -> MutexGuard<'_, Steps> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn dialogs(&self) -> MutexGuard<'_, Dialogs> {
+        self.dialogs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Deserialize)]
+struct Screenshot {
+    data: String,
+}
+
+fn decoded(shot: Screenshot) -> Result<Vec<u8>, DriverError> {
+    base64::engine::general_purpose::STANDARD
+        .decode(shot.data)
+        .map_err(|error| DriverError::Script { message: format!("the picture is damaged: {error}") })
+}
