@@ -95,7 +95,7 @@ async fn an_element_that_cannot_be_used_says_why() {
         <button id=hidden style="display:none">x</button><button id=covered>x</button>
         <button id=late style="display:none" onclick="this.textContent = 'clicked'">x</button>
         <div id=loading style="position:fixed;inset:0"></div>
-        <script>setTimeout(() => { loading.style.inset = 'auto'; late.style.display = '' }, 400)</script>"#,
+        "#,
     );
     let context = bench.browser.new_context(None).await.unwrap();
     let page = context.new_page().await.unwrap();
@@ -104,10 +104,13 @@ async fn an_element_that_cannot_be_used_says_why() {
         DriverError::Element { problem, .. } => problem,
         other => panic!("{other}"),
     };
-    let short = || seconds(30).within(Duration::from_millis(250));
+    // A fifth of it is for the page's answer.
+    let short = || seconds(30).within(Duration::from_millis(800));
     let covered = problem(page.click(&short(), "#covered").await.unwrap_err());
     assert_eq!(covered, ElementProblem::Covered("div#loading".into()));
     // The overlay goes, the button comes: the click waits for both.
+    let soon = "() => { setTimeout(() => { loading.style.inset = 'auto'; late.style.display = '' }, 400) }";
+    page.evaluate::<Option<u8>>(&seconds(10), "a change soon", soon, &()).await.unwrap();
     page.click(&seconds(10), "#late").await.unwrap();
     assert!(page.wait_for(&seconds(5), "#late", Some("e => e.textContent === 'clicked'")).await.unwrap());
     for (selector, expected) in [
