@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// aimed between an effect's release and its record.
     #[arg(long, value_name = "SECONDS", requires = "once", value_parser = count::<{ u32::MAX }>)]
     pub(crate) kill_every: Option<u32>,
+    /// Kill -9 a random browser of the servers so often.
+    #[arg(long, value_name = "SECONDS", requires = "once", value_parser = count::<{ u32::MAX }>)]
+    pub(crate) kill_browser_every: Option<u32>,
     /// How the server speaks to the ERP.
     #[arg(long, value_enum, default_value_t = Driver::Chromium)]
     pub(crate) driver: Driver,
@@ -110,6 +113,10 @@ impl Args {
         }
         if self.kill_every.is_some() && self.store == Some(Store::Memory) {
             let text = "--kill-every needs a store that outlives the server: --store memory is gone with it";
+            return Err(DemoError::Usage(text.to_owned()));
+        }
+        if self.kill_browser_every.is_some() && self.driver == Driver::Direct {
+            let text = "--kill-browser-every needs browsers: --driver direct has none";
             return Err(DemoError::Usage(text.to_owned()));
         }
         Ok(self)
@@ -231,6 +238,7 @@ mod tests {
             ("--once --driver firefox", "chromium"),
             ("--json", "--once"),
             ("--kill-every 3", "--once"),
+            ("--once --driver direct --kill-browser-every 3", "direct has none"),
         ];
         for (args, said) in cases {
             let error = parse(args).unwrap_err();

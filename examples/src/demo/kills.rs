@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::error::DemoError;
-use super::memory::Roots;
+use super::family::Family;
 use super::report::progress;
 use super::servers::{Hold, Servers};
 
@@ -26,6 +28,8 @@ pub(super) struct Kills {
     pub(super) aimed: u64,
     /// At any other moment.
     pub(super) random: u64,
+    /// Of browsers, whose server went on.
+    pub(super) browsers: u64,
 }
 
 /// Kills and watches for as long as there is work.
@@ -33,11 +37,13 @@ pub(super) struct Kills {
 pub(super) struct Killer<'a> {
     pub(super) servers: &'a mut Servers,
     /// Told which processes there are.
-    pub(super) roots: &'a Roots,
+    pub(super) family: &'a Family,
     /// Cancelled when no work is left.
     pub(super) settled: &'a CancellationToken,
     pub(super) seed: u64,
     pub(super) every: Option<Duration>,
+    /// How often a browser is killed.
+    pub(super) browser_every: Option<Duration>,
 }
 
 /// How the servers of a run have to be started first.
@@ -79,7 +85,7 @@ impl Killer<'_> {
                 }
             }
             self.servers.restart_all(AIMED.get(place + 1).copied()).await?;
-            self.roots.set(self.servers.pids());
+            self.family.set(self.servers.pids());
         }
         Ok(())
     }
@@ -101,6 +107,7 @@ impl Killer<'_> {
     async fn random(&mut self, kills: &mut Kills) -> Result<(), DemoError> {
         let mut dice = StdRng::seed_from_u64(self.seed);
         let mut next = self.every.map(|every| Instant::now() + every);
+        let mut next_browser = self.browser_every.map(|every| Instant::now() + every);
         let mut look = interval(Duration::from_millis(200));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -114,9 +121,23 @@ impl Killer<'_> {
                 self.servers.kill(number).await?;
                 kills.random += 1;
                 self.servers.restart(number, None).await?;
-                self.roots.set(self.servers.pids());
+                self.family.set(self.servers.pids());
                 next = self.every.map(|every| Instant::now() + every);
+            }
+            if next_browser.is_some_and(|at| Instant::now() >= at) {
+                let browsers = self.family.browsers();
+                if !browsers.is_empty() {
+                    let browser = browsers[dice.random_range(0..browsers.len())];
+                    progress(&format!("kill -9 of browser {browser}, one of {}", browsers.len()));
+                    kills.browsers += u64::from(kill_process(browser));
+                }
+                next_browser = self.browser_every.map(|every| Instant::now() + every);
             }
         }
     }
+}
+
+/// Whether it was there to be killed.
+fn kill_process(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok())
 }

@@ -55,7 +55,7 @@ impl Live {
             (scratch.write_agents(&workload.data)?, scratch.write_tokens(&tokens)?);
         let files = (folder.join("archibald.db"), scratch.path("archibald.db"));
         let store = OpenStore::open(args.store.as_ref(), &files.0, &files.1).await?;
-        let logs = scratch.path("");
+        let (logs, temporary) = (scratch.path(""), scratch.folder("browsers")?);
         let port = free_port(8080)?;
         let erp = free_port(port.max(8089) + 1)?;
         let simulator = Simulator::start(args, &workload, &logs, (erp, free_port(erp + 1)?)).await?;
@@ -65,6 +65,7 @@ impl Live {
             agents: &agents_file,
             tokens: &tokens_file,
             logs: &logs,
+            temporary: &temporary,
         };
         let servers = Servers::start(args, &wiring, port, None).await?;
         let props = props(args, workload, &servers, &simulator, &tokens)?;

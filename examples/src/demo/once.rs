@@ -1,5 +1,6 @@
 //! The main job without a person: submit, kill, wait, compare.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use super::args::Args;
 use super::data::Workload;
 use super::devices::{Device, follow};
 use super::error::DemoError;
+use super::family::Family;
 use super::kills::{Killer, Kills, first_hold};
-use super::memory::Roots;
 use super::redrive::redrive;
 use super::report::{Outcome, progress};
 use super::scratch::{Scratch, Tokens};
@@ -41,10 +42,12 @@ struct Run<'a> {
     api: Api,
     sightings: Arc<Sightings>,
     submitted: Arc<Submitted>,
-    roots: Arc<Roots>,
+    family: Arc<Family>,
     servers: Servers,
     simulator: Simulator,
     store: OpenStore,
+    /// Of the servers, in the scratch.
+    temporary: PathBuf,
     // Last: the others have files in it.
     _scratch: Scratch,
 }
@@ -74,6 +77,7 @@ async fn start<'a>(args: &'a Args, workload: &'a Workload) -> Result<Run<'a>, De
     let private = scratch.path("archibald.db");
     let store = OpenStore::open(args.store.as_ref(), &private, &private).await?;
     let logs = scratch.path("");
+    let temporary = scratch.folder("browsers")?;
     let simulator = Simulator::start(args, workload, &logs, (0, 0)).await?;
     let wiring = Wiring {
         store: &store.url,
@@ -81,10 +85,11 @@ async fn start<'a>(args: &'a Args, workload: &'a Workload) -> Result<Run<'a>, De
         agents: &agents_file,
         tokens: &tokens_file,
         logs: &logs,
+        temporary: &temporary,
     };
     progress(&format!("starting {} server process(es) on {}", args.workers, store.name));
     let ports = PORTS + u16::try_from(std::process::id() * 37 % 9_000).unwrap_or(0);
-    let servers = Servers::start(args, &wiring, ports, first_hold(every(args))).await?;
+    let servers = Servers::start(args, &wiring, ports, first_hold(seconds(args.kill_every))).await?;
     let api = Api::new(servers.urls(), tokens)?;
     let mut run = Run {
         args,
@@ -93,10 +98,11 @@ async fn start<'a>(args: &'a Args, workload: &'a Workload) -> Result<Run<'a>, De
         api,
         sightings: Arc::default(),
         submitted: Arc::default(),
-        roots: Arc::default(),
+        family: Arc::default(),
         servers,
         simulator,
         store,
+        temporary,
         _scratch: scratch,
     };
     run.connect_devices();
@@ -110,9 +116,9 @@ impl Run<'_> {
             let (agent, api, sightings) = (agent.clone(), self.api.clone(), self.sightings.clone());
             self.devices.spawn(follow(Device { agent, api, sightings, seed, cuts: true, listener: None }));
         }
-        let roots = self.roots.clone();
-        roots.set(self.servers.pids());
-        self.devices.spawn(async move { roots.watch().await });
+        let family = self.family.clone();
+        family.set(self.servers.pids());
+        self.devices.spawn(async move { family.watch().await });
     }
 
     /// Nothing is submitted before every device has its place: from there on it must see everything.
@@ -150,10 +156,11 @@ impl Run<'_> {
         };
         let killer = Killer {
             servers: &mut self.servers,
-            roots: &self.roots,
+            family: &self.family,
             settled: &settled,
             seed: self.args.seed,
-            every: every(self.args),
+            every: seconds(self.args.kill_every),
+            browser_every: seconds(self.args.kill_browser_every),
         };
         tokio::try_join!(job, killer.run())
     }
@@ -180,6 +187,7 @@ impl Run<'_> {
         self.let_devices_catch_up(&operations).await;
         let logs = if left.is_some() { self.servers.log_ends() } else { String::new() };
         let drained = self.servers.drain().await?;
+        let left_behind = left_behind(&self.family, &self.temporary).await;
         self.devices.shutdown().await;
         if self.args.faults != "none" {
             // The ERP finishes what it began, also for a client that has gone.
@@ -192,12 +200,15 @@ impl Run<'_> {
             kills,
             redriven: self.submitted.redriven(),
             must_kill: self.args.kill_every.is_some(),
+            must_kill_browsers: self.args.kill_browser_every.is_some(),
             makespan,
-            peak_rss_mb: self.roots.peak_mb(),
+            peak_rss_mb: self.family.peak_mb(),
+            rss_quarters_mb: self.family.quarters_mb(),
             driver: self.args.driver.name(),
             store: self.store.name,
             left: left.map(|left| format!("{left}\n{logs}")),
             drained,
+            left_behind,
         };
         Ok(self.sightings.read(|report| outcome(self.workload, evidence, report)))
     }
@@ -282,6 +293,13 @@ async fn all_ended(api: &Api, all: &[Acceptance]) {
     }
 }
 
-fn every(args: &Args) -> Option<Duration> {
-    args.kill_every.map(|seconds| Duration::from_secs(seconds.into()))
+/// Processes and profiles that are there though every server has ended.
+async fn left_behind(family: &Family, temporary: &Path) -> Vec<String> {
+    let processes = family.left().await.into_iter().map(|pid| format!("process {pid}"));
+    let profiles = std::fs::read_dir(temporary).into_iter().flatten().flatten();
+    processes.chain(profiles.map(|profile| profile.path().display().to_string())).collect()
+}
+
+fn seconds(every: Option<u32>) -> Option<Duration> {
+    every.map(|seconds| Duration::from_secs(seconds.into()))
 }

@@ -25,6 +25,8 @@ pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) args: Vec<OsString>,
     pub(crate) log: PathBuf,
+    /// Where it keeps what it needs while it runs; where the system says, if there is none.
+    pub(crate) temporary: Option<PathBuf>,
 }
 
 /// A process that we started. Dropping it ends it, with SIGTERM first, and waits until it is gone.
@@ -161,6 +163,9 @@ fn spawn(program: &Program) -> std::io::Result<Child> {
             command.env_remove(name);
         }
     }
+    if let Some(folder) = &program.temporary {
+        command.env("TMPDIR", folder);
+    }
     // The log is shown in the middle of our own words.
     command.args(&program.args).env("NO_COLOR", "1").process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()
@@ -192,7 +197,13 @@ mod tests {
 
     fn shell(script: &str, folder: &Path) -> Program {
         let args = vec!["-c".into(), script.into()];
-        Program { name: "a script".into(), path: "/bin/sh".into(), args, log: folder.join("log") }
+        Program {
+            name: "a script".into(),
+            path: "/bin/sh".into(),
+            args,
+            log: folder.join("log"),
+            temporary: None,
+        }
     }
 
     fn runs(pid: u32) -> bool {

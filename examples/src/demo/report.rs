@@ -43,6 +43,9 @@ pub(super) struct Numbers {
     pub(super) edits: u64,
     pub(super) connections: u64,
     pub(super) redriven: u64,
+    pub(super) browser_kills: u64,
+    /// What servers and browsers took in the middle of each quarter of the time.
+    pub(super) rss_quarters_mb: Vec<u64>,
 }
 
 /// What a run came to.
@@ -90,7 +93,12 @@ impl Outcome {
             format!("{} agents at most, {:.1} on average", n.parallelism_max, n.parallelism_mean),
         );
         row("waited", format!("{} ms median, {} ms at p99", n.wait_p50_ms, n.wait_p99_ms));
-        let kills = [(n.kills, "kills"), (n.aimed_kills, "aimed"), (n.random_kills, "at random")];
+        let kills = [
+            (n.kills, "servers"),
+            (n.aimed_kills, "of them aimed"),
+            (n.random_kills, "at random"),
+            (n.browser_kills, "browsers"),
+        ];
         row("killed", join(&kills));
         row("ERP", join(&[(n.faults, "faults"), (n.logins, "logins"), (n.probes, "probes")]));
         row("gave way", format!("{} preemptions", n.preemptions));
@@ -98,7 +106,9 @@ impl Outcome {
         let events =
             [(n.events_delivered, "delivered"), (n.event_holes, "holes"), (n.connections, "connections")];
         row("events", join(&events));
-        row("took", format!("{:.1} s, {} MB at most", n.makespan_s, n.peak_rss_mb));
+        let quarters: Vec<_> = n.rss_quarters_mb.iter().map(u64::to_string).collect();
+        let memory = format!("{} MB at most, {} by quarters of the time", n.peak_rss_mb, quarters.join(", "));
+        row("took", format!("{:.1} s, {memory}", n.makespan_s));
         row("with", format!("driver {}, store {}", n.driver, n.store));
         text
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::{OpenOptions, Permissions};
+use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use archibald_core::id::AgentId;
@@ -67,6 +67,16 @@ impl Scratch {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
+    }
+
+    /// A folder in it that only we can enter.
+    ///
+    /// # Errors
+    /// [`DemoError::Io`].
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, DemoError> {
+        let path = self.path(name);
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.map(|()| path).map_err(DemoError::io("a temporary folder cannot be made"))
     }
 
     /// Writes the agents file.

@@ -22,6 +22,8 @@ pub(super) struct Wiring<'a> {
     pub(super) agents: &'a Path,
     pub(super) tokens: &'a Path,
     pub(super) logs: &'a Path,
+    /// Where the profiles of their browsers are.
+    pub(super) temporary: &'a Path,
 }
 
 /// Where a server holds an attempt for ever, so that it can be killed at that point.
@@ -65,6 +67,7 @@ impl Servers {
                 args: arguments(args, wiring, &name, port),
                 log: wiring.logs.join(format!("{name}.log")),
                 name: format!("server {name}"),
+                temporary: Some(wiring.temporary.to_owned()),
             };
             servers.0.push(Server { program, port, hold_file, process: None });
         }

@@ -43,8 +43,13 @@ impl Simulator {
         ];
         arguments.extend(flags.into_iter().flat_map(|(flag, value)| [flag.into(), value.into()]));
         let path = beside_us("erp")?;
-        let program =
-            Program { name: "the ERP simulator".into(), path, args: arguments, log: logs.join("erp.log") };
+        let program = Program {
+            name: "the ERP simulator".into(),
+            path,
+            args: arguments,
+            log: logs.join("erp.log"),
+            temporary: None,
+        };
         let (process, line) = Process::start(&program, Duration::from_secs(30)).await?;
         let addresses = line.strip_prefix("listening on ").and_then(|rest| rest.split_once(" control "));
         let Some((url, control_url)) = addresses else {

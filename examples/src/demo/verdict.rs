@@ -25,14 +25,19 @@ pub(super) struct Evidence {
     pub(super) redriven: u64,
     /// Whether kills were asked for.
     pub(super) must_kill: bool,
+    /// The same of browsers.
+    pub(super) must_kill_browsers: bool,
     pub(super) makespan: Duration,
     pub(super) peak_rss_mb: u64,
+    pub(super) rss_quarters_mb: Vec<u64>,
     pub(super) driver: &'static str,
     pub(super) store: &'static str,
     /// What was left undone when the time was over.
     pub(super) left: Option<String>,
     /// What was wrong with how servers ended.
     pub(super) drained: Vec<String>,
+    /// What was still there when they had.
+    pub(super) left_behind: Vec<String>,
 }
 
 /// The verdict.
@@ -57,7 +62,8 @@ pub(super) fn outcome(workload: &Workload, evidence: Evidence, report: &Report) 
         ("an agent had two operations running", report.timeline.overlaps().to_vec()),
         ("holes in the events", holes),
         ("how servers ended", evidence.drained),
-        ("kills", missing_kills(evidence.must_kill, evidence.kills)),
+        ("left behind", evidence.left_behind),
+        ("kills", missing_kills(evidence.must_kill, evidence.must_kill_browsers, evidence.kills)),
         ("out of time", evidence.left.into_iter().collect()),
     ];
     Outcome { numbers, wrong, notes }
@@ -105,6 +111,7 @@ fn numbers(
         wait_p99_ms: millis(percentile(&waits, 99)),
         events_delivered: timeline.events(),
         peak_rss_mb: evidence.peak_rss_mb,
+        rss_quarters_mb: evidence.rss_quarters_mb.clone(),
         driver: evidence.driver.to_owned(),
         store: evidence.store.to_owned(),
         agents: count(&workload.agents),
@@ -112,6 +119,7 @@ fn numbers(
         overlaps: count(timeline.overlaps()),
         aimed_kills: evidence.kills.aimed,
         random_kills: evidence.kills.random,
+        browser_kills: evidence.kills.browsers,
         parallelism_max: parallelism.max as u64,
         parallelism_mean: rounded(parallelism.mean),
         edits: judgement.edits,
@@ -154,11 +162,15 @@ fn holes(evidence: &Evidence, report: &Report) -> Vec<String> {
     report.holes.iter().cloned().chain(unheard).collect()
 }
 
-fn missing_kills(must_kill: bool, kills: Kills) -> Vec<String> {
-    if !must_kill || kills.aimed >= AIMED_AT_LEAST {
-        return vec![];
+fn missing_kills(of_servers: bool, of_browsers: bool, kills: Kills) -> Vec<String> {
+    let mut missing = Vec::new();
+    if of_servers && kills.aimed < AIMED_AT_LEAST {
+        missing.push(format!("only {} of {AIMED_AT_LEAST} aimed kills were made", kills.aimed));
     }
-    vec![format!("only {} of {AIMED_AT_LEAST} aimed kills were made", kills.aimed)]
+    if of_browsers && kills.browsers == 0 {
+        missing.push("no browser was killed: the work was over before".to_owned());
+    }
+    missing
 }
 
 /// Why orders and syncs did not complete, where that is not wrong by itself.

@@ -88,6 +88,7 @@ impl Server {
             path: beside_us("server")?,
             args: arguments(wiring),
             log: wiring.log.clone(),
+            temporary: None,
         };
         let mut first = program.clone();
         if let Some((spec, file)) = failpoint {
