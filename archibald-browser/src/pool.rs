@@ -194,8 +194,8 @@ impl ChromiumPool {
         match current(&*self.credentials, agent).await {
             Ok(who) => Ok(session.is_of(&who)),
             // There is no such agent any more: nothing is kept of its session.
-            Err(LoginError::NoCredentials(_)) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(OpenError::Login(LoginError::NoCredentials(_))) => Ok(false),
+            Err(error) => Err(Refusal::Open(error).into()),
         }
     }
 
@@ -517,7 +517,7 @@ impl Task {
         self.spawn(async move {
             let who = match current(&*credentials, &agent).await {
                 Ok(who) => who,
-                Err(error) => return failed(agent, OpenError::Login(error)),
+                Err(error) => return failed(agent, error),
             };
             let Some(browser) = browser else {
                 return failed(agent, OpenError::Lost("its browser is gone".into()));
@@ -595,11 +595,11 @@ impl Task {
 }
 
 /// The credentials that hold now, asked for where they are kept.
-async fn current(credentials: &dyn CredentialProvider, agent: &AgentId) -> Result<Credentials, LoginError> {
+async fn current(credentials: &dyn CredentialProvider, agent: &AgentId) -> Result<Credentials, OpenError> {
     match credentials.current(agent).await {
         Ok(Some(who)) => Ok(who),
-        Ok(None) => Err(LoginError::NoCredentials(agent.clone())),
-        Err(error) => Err(LoginError::Unavailable(error.to_string())),
+        Ok(None) => Err(OpenError::Login(LoginError::NoCredentials(agent.clone()))),
+        Err(error) => Err(OpenError::Lost(format!("the agent's credentials cannot be read: {error}"))),
     }
 }
 

@@ -497,10 +497,11 @@ async fn a_warm_session_of_credentials_that_were_replaced_is_not_lent_any_more()
     office.close().await;
 }
 
-/// Whose password is wrong when it is first asked for, and right from then on.
+/// Whose password is wrong when it is first asked for, and right from then on, as long as it can be read.
 struct Corrected {
     right: FixedCredentials,
     asked: AtomicBool,
+    unreadable: AtomicBool,
 }
 
 #[async_trait::async_trait]
@@ -514,6 +515,9 @@ impl CredentialProvider for Corrected {
     }
 
     async fn current(&self, agent: &AgentId) -> Result<Option<Credentials>, StoreError> {
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("reading an agent", "the disk is gone"));
+        }
         let wrong = |who: Credentials| Credentials { password: "wrong".into(), ..who };
         let who = self.right.credentials(agent);
         Ok(if self.asked.swap(true, Ordering::SeqCst) { who } else { who.map(wrong) })
@@ -526,12 +530,22 @@ async fn a_refused_password_that_was_replaced_meanwhile_locks_nobody_out() {
     let mut office = Office::open(1, 2).await;
     let agent = &office.agents[0];
     let right = FixedCredentials::new().with(agent.clone(), agent.as_str(), password_of(agent.as_str()));
-    let corrected = Arc::new(Corrected { right, asked: AtomicBool::new(false) });
+    let (asked, unreadable) = Default::default();
+    let corrected = Arc::new(Corrected { right, asked, unreadable });
     office.pool.shutdown(Duration::from_secs(5)).await;
-    let pool = ChromiumPool::start(office.options.clone(), site(&office.erp.url()), corrected).unwrap();
+    let pool =
+        ChromiumPool::start(office.options.clone(), site(&office.erp.url()), corrected.clone()).unwrap();
     office.pool = Arc::new(pool);
     office.rest(0).await;
     assert_eq!((office.logins(), office.erp.stats().logins_refused), ((1, 1), 1));
+    // Nobody is lent a session, and nobody locked out, while it is not known whether it is theirs.
+    corrected.unreadable.store(true, Ordering::SeqCst);
+    let error = office.acquire(0).await.err().unwrap();
+    let AcquireError::Unusable(why) = &error else { panic!("{error}") };
+    assert!(why.contains("credentials cannot be read: the store is unavailable"), "{why}");
+    corrected.unreadable.store(false, Ordering::SeqCst);
+    office.rest(0).await;
+    assert_eq!(office.logins(), (1, 1), "the session is still there");
     office.close().await;
 }
 

@@ -194,7 +194,9 @@ impl Inner {
     ) -> Result<(Tab, Warm), AcquireError> {
         let idle = self.take_idle(&agent);
         let who = self.credentials.current(&agent).await;
-        let who = who.map_err(|error| LoginError::Unavailable(error.to_string()))?;
+        let unread =
+            |error| AcquireError::Unusable(format!("the agent's credentials cannot be read: {error}"));
+        let who = who.map_err(unread)?;
         let Some(who) = who else {
             return Err(LoginError::NoCredentials(agent).into());
         };
