@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use archibald_core::id::AgentId;
 use archibald_core::port::{
-    AcquireError, AcquireRequest, ArchibaldClient, BrowserPool, ClientError, CredentialProvider, Finish,
-    LoginError, PoolOccupancy, SessionLease,
+    AcquireError, AcquireRequest, ArchibaldClient, BrowserPool, ClientError, CredentialProvider, Credentials,
+    Finish, LoginError, PoolOccupancy, SessionLease,
 };
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -106,13 +106,20 @@ pub enum PoolError {
 
 /// Headless Chromium for many agents. Dropping it kills its browsers; [`BrowserPool::shutdown`] ends them
 /// in good order.
-#[derive(Debug)]
 pub struct ChromiumPool {
     inputs: mpsc::UnboundedSender<Message>,
     occupancy: watch::Receiver<PoolOccupancy>,
     capacity: usize,
     trust_for: Duration,
+    credentials: Arc<dyn CredentialProvider>,
     waiters: AtomicU64,
+}
+
+impl fmt::Debug for ChromiumPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let occupancy = &*self.occupancy.borrow();
+        f.debug_struct("ChromiumPool").field("occupancy", occupancy).finish_non_exhaustive()
+    }
 }
 
 impl ChromiumPool {
@@ -155,7 +162,7 @@ impl ChromiumPool {
             options,
             site: Arc::new(site),
             rules,
-            credentials,
+            credentials: Arc::clone(&credentials),
             inputs: inputs.downgrade(),
             status,
             browsers: HashMap::new(),
@@ -164,7 +171,7 @@ impl ChromiumPool {
             waiters: HashMap::new(),
         };
         tokio::spawn(task.run(receiver));
-        Ok(Self { inputs, occupancy, capacity, trust_for, waiters: AtomicU64::new(0) })
+        Ok(Self { inputs, occupancy, capacity, trust_for, credentials, waiters: AtomicU64::new(0) })
     }
 
     /// Waits for a grant until then.
@@ -179,6 +186,16 @@ impl ChromiumPool {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(AcquireError::Draining),
             Err(_) => Err(self.too_late(request)),
+        }
+    }
+
+    /// Whether the session was made with the credentials that hold now, in every process.
+    async fn is_current(&self, session: &Session, agent: &AgentId) -> Result<bool, AcquireError> {
+        match current(&*self.credentials, agent).await {
+            Ok(who) => Ok(session.is_of(&who)),
+            // There is no such agent any more: nothing is kept of its session.
+            Err(OpenError::Login(LoginError::NoCredentials(_))) => Ok(false),
+            Err(error) => Err(Refusal::Open(error).into()),
         }
     }
 
@@ -206,6 +223,16 @@ impl BrowserPool for ChromiumPool {
         let until = Instant::now() + request.wait;
         for _ in 0..VALIDATIONS {
             let Grant { session, mut back } = self.granted(&request, until).await?;
+            match timeout_at(until, self.is_current(&session, &request.agent)).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => {
+                    session.over().await;
+                    back.how = How::Outdated;
+                    continue;
+                }
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(self.too_late(&request)),
+            }
             // From here on it counts as used, however this ends.
             back.how = How::Dirty;
             let ready = self.ready(&session, &request);
@@ -482,22 +509,28 @@ impl Task {
         }
         let (site, rules) = (Arc::clone(&self.site), Arc::clone(&self.rules));
         let (within, vault) = (self.options.login_within, self.options.vault.clone());
-        let credentials = self.credentials.credentials(&agent);
+        let credentials = Arc::clone(&self.credentials);
         let browser = self.browsers.get_mut(&browser).map(|running| {
             running.sessions += 1;
             Arc::clone(&running.browser)
         });
         self.spawn(async move {
-            let Some(who) = credentials else {
-                let why = OpenError::Login(LoginError::NoCredentials(agent.clone()));
-                return failed(agent, why);
+            let who = match current(&*credentials, &agent).await {
+                Ok(who) => who,
+                Err(error) => return failed(agent, error),
             };
             let Some(browser) = browser else {
                 return failed(agent, OpenError::Lost("its browser is gone".into()));
             };
-            let opening = Opening { site, rules, agent: agent.clone(), who, vault, within };
+            let opening = Opening { site, rules, agent: agent.clone(), who: who.clone(), vault, within };
             match Session::open(&browser, opening).await {
                 Ok((session, came)) => Message::Opened(agent, ticket, session, came),
+                // A refusal counts only of what holds: the next try is with what was given meanwhile.
+                Err(OpenError::Login(LoginError::Refused { .. }))
+                    if current(&*credentials, &agent).await.is_ok_and(|now| now != who) =>
+                {
+                    failed(agent, OpenError::Lost("its credentials were changed meanwhile".into()))
+                }
                 Err(why) => failed(agent, why),
             }
         });
@@ -558,6 +591,15 @@ impl Task {
         self.status.send_modify(|status| {
             (status.browsers, status.in_use, status.idle) = (0, 0, 0);
         });
+    }
+}
+
+/// The credentials that hold now, asked for where they are kept.
+async fn current(credentials: &dyn CredentialProvider, agent: &AgentId) -> Result<Credentials, OpenError> {
+    match credentials.current(agent).await {
+        Ok(Some(who)) => Ok(who),
+        Ok(None) => Err(OpenError::Login(LoginError::NoCredentials(agent.clone()))),
+        Err(error) => Err(OpenError::Lost(format!("the agent's credentials cannot be read: {error}"))),
     }
 }
 

@@ -181,6 +181,11 @@ impl Session {
         Ok(Working { session: Arc::clone(self), client: Some(client) })
     }
 
+    /// Whether it was made with these.
+    pub(crate) fn is_of(&self, who: &Credentials) -> bool {
+        self.who == *who
+    }
+
     /// What an operator may see of it.
     pub(crate) fn glances(&self) -> Arc<Glances> {
         Arc::clone(&self.glances)

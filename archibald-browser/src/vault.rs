@@ -28,16 +28,16 @@ const ENDING: &str = "session";
 /// What was not used for so long is removed at the next start: no ERP keeps a session for a month.
 const STALE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The key that sessions are encrypted with. Prints without itself.
+/// A key that sessions are encrypted with, or credentials that a store keeps. Prints without itself.
 #[derive(Clone)]
-pub struct SessionKey([u8; KEY]);
+pub struct VaultKey([u8; KEY]);
 
 /// A key that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SessionKeyError {
+pub enum VaultKeyError {
     /// The file cannot be read.
-    #[error("the session key {path} cannot be read")]
+    #[error("the key {path} cannot be read")]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -46,9 +46,7 @@ pub enum SessionKeyError {
         source: io::Error,
     },
     /// Others could read it.
-    #[error(
-        "the session key {path} can be read by others (mode {mode:o}); make it readable by its owner only"
-    )]
+    #[error("the key {path} can be read by others (mode {mode:o}); make it readable by its owner only")]
     Open {
         /// Which file.
         path: PathBuf,
@@ -56,34 +54,38 @@ pub enum SessionKeyError {
         mode: u32,
     },
     /// It is not a key.
-    #[error("a session key must be 64 hexadecimal digits, got {length} characters")]
+    #[error("a key must be 64 hexadecimal digits, got {length} characters")]
     Malformed {
         /// How long it is.
         length: usize,
     },
 }
 
-impl SessionKey {
+impl VaultKey {
+    pub(crate) fn bytes(&self) -> &[u8; KEY] {
+        &self.0
+    }
+
     /// Reads a key from a file that its owner alone can read.
     ///
     /// # Errors
-    /// [`SessionKeyError`] says what is wrong with it.
-    pub fn read(path: &Path) -> Result<Self, SessionKeyError> {
-        let unreadable = |source| SessionKeyError::Unreadable { path: path.into(), source };
+    /// [`VaultKeyError`] says what is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, VaultKeyError> {
+        let unreadable = |source| VaultKeyError::Unreadable { path: path.into(), source };
         let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
-            return Err(SessionKeyError::Open { path: path.into(), mode });
+            return Err(VaultKeyError::Open { path: path.into(), mode });
         }
         fs::read_to_string(path).map_err(unreadable)?.parse()
     }
 }
 
-impl std::str::FromStr for SessionKey {
-    type Err = SessionKeyError;
+impl std::str::FromStr for VaultKey {
+    type Err = VaultKeyError;
 
-    fn from_str(text: &str) -> Result<Self, SessionKeyError> {
+    fn from_str(text: &str) -> Result<Self, VaultKeyError> {
         let text = text.trim();
-        let malformed = || SessionKeyError::Malformed { length: text.chars().count() };
+        let malformed = || VaultKeyError::Malformed { length: text.chars().count() };
         if text.len() != 2 * KEY || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(malformed());
         }
@@ -95,9 +97,9 @@ impl std::str::FromStr for SessionKey {
     }
 }
 
-impl fmt::Debug for SessionKey {
+impl fmt::Debug for VaultKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionKey")
+        f.write_str("VaultKey")
     }
 }
 
@@ -114,7 +116,7 @@ impl SessionVault {
     ///
     /// # Errors
     /// The system's, when the folder cannot be made.
-    pub fn open(folder: impl Into<PathBuf>, key: &SessionKey) -> io::Result<Self> {
+    pub fn open(folder: impl Into<PathBuf>, key: &VaultKey) -> io::Result<Self> {
         let folder = folder.into();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         let cipher = XChaCha20Poly1305::new(&Key::from(key.0));
@@ -215,7 +217,7 @@ impl Whose<'_> {
 mod tests {
     use super::*;
 
-    fn key(digit: &str) -> SessionKey {
+    fn key(digit: &str) -> VaultKey {
         digit.repeat(64).parse().unwrap()
     }
 
@@ -296,16 +298,16 @@ mod tests {
     fn a_key_is_its_owners_and_64_digits() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        let error = || SessionKey::read(&path).unwrap_err().to_string();
+        let error = || VaultKey::read(&path).unwrap_err().to_string();
         assert!(error().ends_with("key cannot be read"), "{}", error());
         fs::write(&path, "ab".repeat(32) + "\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(error().contains("can be read by others (mode 644)"), "{}", error());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(SessionKey::read(&path).unwrap().0, [0xab; 32]);
+        assert_eq!(VaultKey::read(&path).unwrap().0, [0xab; 32]);
         for bad in ["", "ab", &"ä".repeat(32), &"xy".repeat(32)] {
-            let told = bad.parse::<SessionKey>().unwrap_err().to_string();
-            assert!(told.starts_with("a session key must be 64 hexadecimal digits, got "), "{told}");
+            let told = bad.parse::<VaultKey>().unwrap_err().to_string();
+            assert!(told.starts_with("a key must be 64 hexadecimal digits, got "), "{told}");
             assert!(bad.is_empty() || !told.contains(bad), "{told}");
         }
     }

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use archibald_browser::erp::Site;
 use archibald_browser::launch::LaunchOptions;
 use archibald_browser::page_map::PageMap;
-use archibald_browser::{ChromiumPool, PoolError, PoolOptions, SessionKey, SessionVault};
+use archibald_browser::{ChromiumPool, PoolError, PoolOptions, SessionVault, VaultKey};
+use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::operation::Class;
 use archibald_core::port::{
-    AcquireError, AcquireRequest, BrowserPool, ClientError, Finish, Guard, LeaseLost, LoginError,
-    SessionLease,
+    AcquireError, AcquireRequest, BrowserPool, ClientError, CredentialProvider, Credentials, Finish, Guard,
+    LeaseLost, LoginError, SessionLease,
 };
 use archibald_testing::credentials::FixedCredentials;
 use archibald_testing::data::{DataSet, password_of};
@@ -397,7 +398,7 @@ async fn many_leases_with_many_ends_leave_counts_as_they_were() {
 async fn a_session_outlives_its_pool_with_the_key_and_only_with_it() {
     let kept = tempfile::tempdir().unwrap();
     let vault = |digit: &str| {
-        let key = digit.repeat(64).parse::<SessionKey>().unwrap();
+        let key = digit.repeat(64).parse::<VaultKey>().unwrap();
         Some(SessionVault::open(kept.path(), &key).unwrap())
     };
     let mut office = Office::with(1, 2, |options| options.vault = vault("a")).await;
@@ -428,7 +429,7 @@ async fn a_session_outlives_its_pool_with_the_key_and_only_with_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_session_that_is_over_or_whose_password_changed_is_forgotten() {
     let kept = tempfile::tempdir().unwrap();
-    let key = "c".repeat(64).parse::<SessionKey>().unwrap();
+    let key = "c".repeat(64).parse::<VaultKey>().unwrap();
     let vault = SessionVault::open(kept.path(), &key).unwrap();
     let mut office = Office::with(1, 2, |options| options.vault = Some(vault)).await;
     let files = || kept.path().read_dir().unwrap().count();
@@ -457,6 +458,95 @@ async fn a_kept_session_that_is_over_or_whose_password_changed_is_forgotten() {
     office.restart(|_| {}).await;
     let error = office.acquire(0).await.err().unwrap();
     assert!(matches!(error, AcquireError::Login(LoginError::Refused { .. })), "{error}");
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_session_of_credentials_that_were_replaced_is_not_lent_any_more() {
+    let kept = tempfile::tempdir().unwrap();
+    let key = "e".repeat(64).parse::<VaultKey>().unwrap();
+    let vault = SessionVault::open(kept.path(), &key).unwrap();
+    let office = Office::with(1, 2, |options| {
+        (options.vault, options.trust_for) = (Some(vault), Duration::from_secs(600));
+    })
+    .await;
+    let files = || kept.path().read_dir().unwrap().count();
+    let agent = office.agents[0].clone();
+    office.rest(0).await;
+    office.rest(0).await;
+    assert_eq!((office.logins(), files()), ((1, 1), 1));
+    // The ERP still takes the session; it is of a password that somebody took back.
+    office.credentials.set(agent.clone(), agent.as_str(), "not the password");
+    let error = office.acquire(0).await.err().unwrap();
+    assert!(matches!(error, AcquireError::Login(LoginError::Refused { .. })), "{error}");
+    assert_eq!((office.erp.stats().logins_refused, files()), (1, 0), "nothing of it is kept");
+    office.credentials.set(agent.clone(), agent.as_str(), password_of(agent.as_str()));
+    office.rest(0).await;
+    assert_eq!(office.logins(), (2, 2));
+    // Another person under the same name.
+    let other = office.agents[1].as_str().to_owned();
+    office.credentials.set(agent.clone(), &other, password_of(&other));
+    let lease = office.acquire(0).await.unwrap();
+    lease.client().check_health().await.unwrap();
+    lease.finish(Finish::Clean).await;
+    assert_eq!(office.logins(), (3, 3));
+    // Nobody, any more.
+    office.credentials.remove(&agent);
+    let error = office.acquire(0).await.err().unwrap();
+    assert!(matches!(error, AcquireError::Login(LoginError::NoCredentials(_))), "{error}");
+    assert_eq!(files(), 0);
+    office.close().await;
+}
+
+/// Whose password is wrong when it is first asked for, and right from then on, as long as it can be read.
+struct Corrected {
+    right: FixedCredentials,
+    asked: AtomicBool,
+    unreadable: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl CredentialProvider for Corrected {
+    fn credentials(&self, agent: &AgentId) -> Option<Credentials> {
+        self.right.credentials(agent)
+    }
+
+    fn agents(&self) -> Vec<AgentId> {
+        self.right.agents()
+    }
+
+    async fn current(&self, agent: &AgentId) -> Result<Option<Credentials>, StoreError> {
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("reading an agent", "the disk is gone"));
+        }
+        let wrong = |who: Credentials| Credentials { password: "wrong".into(), ..who };
+        let who = self.right.credentials(agent);
+        Ok(if self.asked.swap(true, Ordering::SeqCst) { who } else { who.map(wrong) })
+    }
+}
+
+/// Else an operator who corrects a password while it is being tried would find the agent locked out by the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_password_that_was_replaced_meanwhile_locks_nobody_out() {
+    let mut office = Office::open(1, 2).await;
+    let agent = &office.agents[0];
+    let right = FixedCredentials::new().with(agent.clone(), agent.as_str(), password_of(agent.as_str()));
+    let (asked, unreadable) = Default::default();
+    let corrected = Arc::new(Corrected { right, asked, unreadable });
+    office.pool.shutdown(Duration::from_secs(5)).await;
+    let pool =
+        ChromiumPool::start(office.options.clone(), site(&office.erp.url()), corrected.clone()).unwrap();
+    office.pool = Arc::new(pool);
+    office.rest(0).await;
+    assert_eq!((office.logins(), office.erp.stats().logins_refused), ((1, 1), 1));
+    // Nobody is lent a session, and nobody locked out, while it is not known whether it is theirs.
+    corrected.unreadable.store(true, Ordering::SeqCst);
+    let error = office.acquire(0).await.err().unwrap();
+    let AcquireError::Unusable(why) = &error else { panic!("{error}") };
+    assert!(why.contains("credentials cannot be read: the store is unavailable"), "{why}");
+    corrected.unreadable.store(false, Ordering::SeqCst);
+    office.rest(0).await;
+    assert_eq!(office.logins(), (1, 1), "the session is still there");
     office.close().await;
 }
 
@@ -525,7 +615,7 @@ async fn an_idle_session_is_parked_without_its_page_and_stays_logged_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_served_enough_is_replaced_and_the_kept_sessions_move() {
     let kept = tempfile::tempdir().unwrap();
-    let key = "d".repeat(64).parse::<SessionKey>().unwrap();
+    let key = "d".repeat(64).parse::<VaultKey>().unwrap();
     let vault = SessionVault::open(kept.path(), &key).unwrap();
     let change = |options: &mut PoolOptions| {
         (options.retire_sessions, options.vault) = (2, Some(vault));

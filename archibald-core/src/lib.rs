@@ -6,6 +6,8 @@
 //! | word | meaning |
 //! | --- | --- |
 //! | agent | a sales agent: the unit of exclusion, one operation at a time |
+//! | credentials, sealed | how an agent logs in at the ERP; the same, encrypted, as a store keeps them |
+//! | lock-out | the ERP refused an agent's login: the agent is paused, and tries no password until somebody says so |
 //! | operation | one thing to do at the ERP, acknowledged once it is stored |
 //! | lease, fencing token | the right to run one operation of an agent; the token only grows |
 //! | attempt, step | one run under one lease; it begins with `Act`, `Probe` or `Commit` |

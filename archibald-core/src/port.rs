@@ -4,6 +4,7 @@
 //! whole or not at all, and asking again (or reading) tells which.
 
 mod agent_lock;
+mod agent_store;
 mod archibald_client;
 mod browser_pool;
 mod clock;
@@ -15,13 +16,16 @@ mod operations;
 mod pending_orders;
 
 pub use self::agent_lock::{AgentLock, LeaseError, LeaseRequest, Leased, Reaped};
+pub use self::agent_store::{AgentStore, Sealed};
 pub use self::archibald_client::{ArchibaldClient, ClientError, CommitGate, GateRefused};
 pub use self::browser_pool::{
     AcquireError, AcquireRequest, BrowserPool, Finish, Guard, LeaseLost, LoginError, PoolOccupancy,
     SessionLease,
 };
 pub use self::clock::Clock;
-pub use self::credentials::{CredentialProvider, Credentials};
+pub use self::credentials::{
+    AgentAdmin, CredentialError, CredentialProvider, CredentialStore, Credentials, ListedAgent,
+};
 pub use self::event_bus::{
     BusClosed, EventBus, EventRead, Head, ResetReason, Snapshot, Wakeups, WorkerWake, WorkerWakeups,
 };
@@ -37,8 +41,10 @@ pub use self::pending_orders::{
 
 #[cfg(feature = "mock")]
 pub use self::{
-    agent_lock::MockAgentLock, archibald_client::MockArchibaldClient, archibald_client::MockCommitGate,
-    browser_pool::MockBrowserPool, browser_pool::MockGuard, browser_pool::MockSessionLease, clock::MockClock,
-    credentials::MockCredentialProvider, event_bus::MockEventBus, operation_store::MockOperationStore,
-    operations::MockOperations, pending_orders::MockPendingOrderStore, pending_orders::MockPendingOrders,
+    agent_lock::MockAgentLock, agent_store::MockAgentStore, archibald_client::MockArchibaldClient,
+    archibald_client::MockCommitGate, browser_pool::MockBrowserPool, browser_pool::MockGuard,
+    browser_pool::MockSessionLease, clock::MockClock, credentials::MockAgentAdmin,
+    credentials::MockCredentialProvider, credentials::MockCredentialStore, event_bus::MockEventBus,
+    operation_store::MockOperationStore, operations::MockOperations, pending_orders::MockPendingOrderStore,
+    pending_orders::MockPendingOrders,
 };

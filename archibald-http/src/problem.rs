@@ -5,7 +5,7 @@ use std::time::Duration;
 use archibald_core::error::{EnqueueError, FieldError, StoreError};
 use archibald_core::id::OperationId;
 use archibald_core::pending_order::PendingOrderError;
-use archibald_core::port::AdminError;
+use archibald_core::port::{AdminError, CredentialError};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -216,6 +216,27 @@ impl From<AdminError> for Problem {
             }
             AdminError::Invalid(field) => Self::invalid(vec![field]),
             AdminError::Store(error) => error.into(),
+            other => unknown(&other),
+        }
+    }
+}
+
+impl From<CredentialError> for Problem {
+    fn from(error: CredentialError) -> Self {
+        let conflict = |kind, title, error: &CredentialError| {
+            Self::new(StatusCode::CONFLICT, kind, title, error.to_string())
+        };
+        match error {
+            CredentialError::Unknown(_) => Self::not_found(),
+            CredentialError::Exists(_) => conflict("agent-exists", "There is such an agent", &error),
+            CredentialError::Fixed(_) => conflict("agent-fixed", "The agent is not changed here", &error),
+            CredentialError::Busy { operation, .. } => {
+                let problem = conflict("agent-busy", "The agent has something to do", &error);
+                Self { operation: Some(operation), ..problem }
+            }
+            CredentialError::Full { .. } => conflict("too-many-agents", "There are too many agents", &error),
+            CredentialError::Invalid(fields) => Self::invalid(fields),
+            CredentialError::Store(error) => error.into(),
             other => unknown(&other),
         }
     }

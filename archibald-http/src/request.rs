@@ -7,7 +7,7 @@ mod query;
 
 use std::time::Duration;
 
-pub(crate) use self::body::JsonBody;
+pub(crate) use self::body::{JsonBody, SecretBody};
 pub(crate) use self::headers::{
     idempotency_key, if_match, last_event_id, origin, preferred_wait, wants_json,
 };

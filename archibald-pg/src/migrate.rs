@@ -10,6 +10,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "tables", include_str!("../migrations/0001_tables.sql")),
     (2, "pauses and workers", include_str!("../migrations/0002_pauses_and_workers.sql")),
     (3, "pending orders", include_str!("../migrations/0003_pending_orders.sql")),
+    (4, "kept agents", include_str!("../migrations/0004_kept_agents.sql")),
 ];
 
 /// Brings the schema up to date, unless it is already.

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use archibald_core::id::{AgentId, WorkerId};
 use archibald_core::port::{
-    AgentLock, EventBus, LeaseError, OperationStore, SurveyRequest, WorkerWake, WorkerWakeups,
+    AgentLock, AgentStore, EventBus, LeaseError, OperationStore, Sealed, SurveyRequest, WorkerWake,
+    WorkerWakeups,
 };
 use archibald_core::record::{Disposition, OperationRecord};
 use archibald_core::worker::Heartbeat;
@@ -46,6 +47,27 @@ async fn until_heard(listening: &PgStore, telling: &PgStore, agent: &AgentId) {
 
 async fn next_of(wakes: &mut Box<dyn WorkerWakeups>, agent: &AgentId) {
     while wakes.next().await.unwrap() != WorkerWake::Agent(agent.clone()) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_one_keeps_is_the_others_at_its_next_question() {
+    let database = database();
+    let (here, there) = (database.open().await, database.open().await);
+    let nancy = agent("nancy");
+    let sealed = |n: u8| Sealed(vec![n; 60]);
+    let claims = (0..40).map(|n| {
+        let (store, nancy) = (if n % 2 == 0 { here.clone() } else { there.clone() }, nancy.clone());
+        tokio::spawn(async move { store.keep_agent(&nancy, &Sealed(vec![n; 60])).await.unwrap() })
+    });
+    let kept: Vec<_> = join_all(claims).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(kept.iter().filter(|kept| **kept).count(), 1, "{kept:?}");
+    let first = sealed(u8::try_from(kept.iter().position(|kept| *kept).unwrap()).unwrap());
+    assert_eq!(there.kept_agent(&nancy).await.unwrap(), Some(first.clone()));
+    assert!(here.replace_agent(&nancy, &first, &sealed(100)).await.unwrap());
+    assert_eq!(there.kept_agent(&nancy).await.unwrap(), Some(sealed(100)));
+    assert!(!there.replace_agent(&nancy, &first, &sealed(101)).await.unwrap());
+    assert!(there.drop_agent(&nancy).await.unwrap());
+    assert_eq!(here.kept_agents().await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

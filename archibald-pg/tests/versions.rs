@@ -55,13 +55,13 @@ async fn tables_of_the_version_before_are_brought_up_to_date() {
     let before = database.open().await;
     before.enqueue(submit(&nancy, "before")).await.unwrap();
     database.sql(
-        "begin; drop table archibald.pending_orders; delete from archibald.migrations where version > 2; commit",
+        "begin; drop table archibald.pending_orders, archibald.kept_agents; delete from archibald.migrations where version > 2; commit",
     );
     let now = database.open().await;
     assert!(now.create(draft(&nancy, "k")).await.is_ok());
     assert_eq!(
         database.sql("select string_agg(name, ', ' order by version) from archibald.migrations"),
-        "tables, pauses and workers, pending orders"
+        "tables, pauses and workers, pending orders, kept agents"
     );
     // What the version before does is left alone.
     before.enqueue(submit(&nancy, "still running")).await.unwrap();

@@ -7,9 +7,9 @@ use archibald_core::id::{AgentId, OperationId, OperationKind, ScheduleName};
 use archibald_core::operation::NewOperation;
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
-    AdminError, AgentLock, BrowserPool, Clock, CredentialProvider, EnqueueRequest, Enqueued, EventBus,
-    Minute, OperationFilter, OperationPage, OperationStore, Operations, Overview, PendingOrderStore,
-    PendingOrders, RowPage, RowQuery, Survey, SurveyRequest, Why,
+    AdminError, AgentAdmin, AgentLock, BrowserPool, Clock, CredentialProvider, CredentialStore,
+    EnqueueRequest, Enqueued, EventBus, Minute, OperationFilter, OperationPage, OperationStore, Operations,
+    Overview, PendingOrderStore, PendingOrders, RowPage, RowQuery, Survey, SurveyRequest, Why,
 };
 use archibald_core::record::{Evidence, OperationRecord, Resolution};
 use archibald_core::schedule::Schedule;
@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::agents::Administered;
 use crate::behind;
 use crate::clock::{StoreClock, SystemClock};
 use crate::config::{ConfigError, RuntimeConfig};
@@ -64,6 +65,7 @@ impl Ports {
 pub struct Archibald {
     shared: Arc<Shared>,
     credentials: Arc<dyn CredentialProvider>,
+    kept_agents: Option<Arc<dyn CredentialStore>>,
     inbox: Arc<Mutex<Option<mpsc::UnboundedReceiver<Message>>>>,
     /// Where the worker runs, once it does.
     works: Arc<OnceLock<Handle>>,
@@ -73,6 +75,7 @@ pub struct Archibald {
 pub struct Builder {
     ports: Ports,
     pending_orders: Option<Arc<dyn PendingOrderStore>>,
+    kept_agents: Option<Arc<dyn CredentialStore>>,
     config: RuntimeConfig,
     failpoints: Arc<dyn Failpoints>,
     actions: Vec<Action>,
@@ -111,6 +114,14 @@ impl Builder {
     #[must_use]
     pub fn pending_orders(mut self, store: Arc<dyn PendingOrderStore>) -> Self {
         self.pending_orders = Some(store);
+        self
+    }
+
+    /// Where agents are kept that are added while the service runs: the same that [`Ports::credentials`] knows.
+    /// Without it nobody can be added, changed or removed.
+    #[must_use]
+    pub fn kept_agents(mut self, store: Arc<dyn CredentialStore>) -> Self {
+        self.kept_agents = Some(store);
         self
     }
 
@@ -170,6 +181,7 @@ impl Builder {
         Ok(Archibald {
             shared: Arc::new(shared),
             credentials: self.ports.credentials,
+            kept_agents: self.kept_agents,
             inbox: Arc::new(Mutex::new(Some(receiver))),
             works: Arc::default(),
         })
@@ -183,6 +195,7 @@ impl Archibald {
         Builder {
             ports,
             pending_orders: None,
+            kept_agents: None,
             config: RuntimeConfig::default(),
             failpoints: Arc::new(NoFailpoints),
             actions: crate::actions::all(),
@@ -330,6 +343,11 @@ impl Operations for Archibald {
     fn pending_orders(&self) -> Option<Arc<dyn PendingOrders>> {
         let kept = self.shared.pending_orders.is_some();
         kept.then(|| Arc::new(self.clone()) as Arc<dyn PendingOrders>)
+    }
+
+    fn agent_admin(&self) -> Option<Arc<dyn AgentAdmin>> {
+        let store = self.kept_agents.clone()?;
+        Some(Arc::new(Administered { archibald: self.clone(), store }))
     }
 
     fn knows(&self, agent: &AgentId) -> bool {

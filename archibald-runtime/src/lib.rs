@@ -10,6 +10,7 @@
 
 mod action;
 pub mod actions;
+mod agents;
 mod attempt;
 mod behind;
 mod calm;

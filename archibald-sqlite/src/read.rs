@@ -11,7 +11,7 @@ use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::pending_order::PendingOrder;
 use archibald_core::port::{
     Clock, EventRead, Head, OperationFilter, OperationPage, PendingOrderPage, ResetReason, RowPage, RowQuery,
-    Snapshot, Survey, SurveyRequest,
+    Sealed, Snapshot, Survey, SurveyRequest,
 };
 use archibald_core::record::{Evidence, OperationRecord};
 use archibald_core::scheduler::Ticket;
@@ -125,6 +125,17 @@ impl Reader {
         let mut orders = self.readers.ask(question).await?;
         let next = cut(&mut orders, limit, |order| order.id);
         Ok(PendingOrderPage { orders, next })
+    }
+
+    pub(crate) async fn kept_agents(&self) -> Result<Vec<(AgentId, Sealed)>, StoreError> {
+        let kept = |row: &Row<'_>| Ok((parsed(row, 0)?, Sealed(column(row, 1)?)));
+        self.readers.ask(move |conn| all(conn, sql::KEPT_AGENTS, [], kept)).await
+    }
+
+    pub(crate) async fn kept_agent(&self, agent: &AgentId) -> Result<Option<Sealed>, StoreError> {
+        let agent = agent.clone();
+        let sealed = |row: &Row<'_>| Ok(Sealed(column(row, 0)?));
+        self.readers.ask(move |conn| optional(conn, sql::KEPT_AGENT, [agent.as_str()], sealed)).await
     }
 
     pub(crate) async fn paused(&self) -> Result<Vec<Pause>, StoreError> {

@@ -12,6 +12,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("sql/0004_fronts.sql"),
     include_str!("sql/0005_pauses.sql"),
     include_str!("sql/0006_pending_orders.sql"),
+    include_str!("sql/0007_kept_agents.sql"),
 ];
 
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -66,6 +67,13 @@ pub(crate) const PAUSED: &str =
     "SELECT * FROM (SELECT 0 AS is_agent, kind AS name, why, drains, at FROM pauses
     UNION ALL SELECT 1, agent, paused_why, paused_drains, paused_at FROM agents WHERE paused_why IS NOT NULL)
     ORDER BY is_agent, name";
+
+pub(crate) const KEPT_AGENTS: &str = "SELECT agent, sealed FROM kept_agents ORDER BY agent";
+pub(crate) const KEPT_AGENT: &str = "SELECT sealed FROM kept_agents WHERE agent = ?1";
+pub(crate) const KEEP_AGENT: &str = "INSERT OR IGNORE INTO kept_agents (agent, sealed) VALUES (?1, ?2)";
+pub(crate) const REPLACE_AGENT: &str =
+    "UPDATE kept_agents SET sealed = ?3 WHERE agent = ?1 AND sealed IN (?2, ?3)";
+pub(crate) const DROP_AGENT: &str = "DELETE FROM kept_agents WHERE agent = ?1";
 
 pub(crate) const COUNT_EVENTS: &str = "INSERT INTO agents (agent, head) VALUES (?1, ?2)
     ON CONFLICT (agent) DO UPDATE SET head = head + ?2 RETURNING head";

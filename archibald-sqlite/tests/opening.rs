@@ -10,7 +10,7 @@ use std::path::Path;
 
 use archibald_core::event::Cursor;
 use archibald_core::id::AgentId;
-use archibald_core::port::{EventBus, EventRead, OperationStore, PendingOrderStore, ResetReason};
+use archibald_core::port::{AgentStore, EventBus, EventRead, OperationStore, PendingOrderStore, ResetReason};
 use archibald_sqlite::{OpenError, SqliteOptions, SqliteStore};
 use archibald_testing::conformance::StoreUnderTest;
 use rusqlite::Connection;
@@ -82,11 +82,12 @@ async fn a_schema_of_before_is_brought_up_to_date() {
     let mut disk = fresh().await;
     enqueue(&disk.store, "nancy", "before").await;
     disk.finish().await;
-    run(&disk.path(), "DROP TABLE pending_orders; PRAGMA user_version = 5");
+    run(&disk.path(), "DROP TABLE pending_orders; DROP TABLE kept_agents; PRAGMA user_version = 5");
     disk.reopen().await;
     let nancy = AgentId::new("nancy").unwrap();
     assert_eq!(disk.store.waiting(&nancy, None, 10).await.unwrap().len(), 1);
     assert_eq!(disk.store.page(&nancy, None, 10).await.unwrap().orders, []);
+    assert_eq!(disk.store.kept_agents().await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The stories that every store must pass.
 //!
-//! A store is anything that implements [`OperationStore`], [`PendingOrderStore`], [`AgentLock`] and [`EventBus`].
+//! A store is anything that implements [`OperationStore`], [`PendingOrderStore`], [`AgentLock`], [`EventBus`] and
+//! [`AgentStore`].
 //! Give [`store_conformance!`](crate::store_conformance) an async function that makes a fresh, empty one, and it
 //! expands into one test a story:
 //!
@@ -28,6 +29,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // Stories are tests: a failed expectation ends them.
 
 mod administer;
+mod agents;
 mod checks;
 mod effects;
 mod enqueue;
@@ -44,10 +46,11 @@ mod waking;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archibald_core::port::{AgentLock, EventBus, OperationStore, PendingOrderStore};
+use archibald_core::port::{AgentLock, AgentStore, EventBus, OperationStore, PendingOrderStore};
 use async_trait::async_trait;
 
 pub use self::administer::*;
+pub use self::agents::*;
 pub use self::effects::*;
 pub use self::enqueue::*;
 pub use self::events::*;
@@ -93,12 +96,23 @@ pub struct Ports {
     pub lock: Arc<dyn AgentLock>,
     /// Events.
     pub bus: Arc<dyn EventBus>,
+    /// Agents that were added.
+    pub agents: Arc<dyn AgentStore>,
 }
 
 impl Ports {
     /// The ports of one value that has them all.
-    pub fn of(store: Arc<impl OperationStore + PendingOrderStore + AgentLock + EventBus + 'static>) -> Self {
-        Self { store: store.clone(), pending_orders: store.clone(), lock: store.clone(), bus: store }
+    pub fn of<S>(store: Arc<S>) -> Self
+    where
+        S: OperationStore + PendingOrderStore + AgentLock + EventBus + AgentStore + 'static,
+    {
+        Self {
+            store: store.clone(),
+            pending_orders: store.clone(),
+            lock: store.clone(),
+            bus: store.clone(),
+            agents: store,
+        }
     }
 }
 
@@ -181,6 +195,9 @@ macro_rules! store_conformance {
             a_device_misses_no_commit,
             workers_are_woken_for_what_became_available,
             progress_is_the_latest_of_what_runs,
+            an_agent_is_kept_once,
+            a_kept_agent_is_replaced_where_it_is_as_it_was_seen,
+            kept_agents_outlive_a_restart,
         }
     };
     (@tests $fresh:expr; $($story:ident,)*) => {

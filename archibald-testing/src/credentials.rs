@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
+use archibald_core::error::{FieldError, StoreError};
 use archibald_core::id::AgentId;
-use archibald_core::port::{CredentialProvider, Credentials};
+use archibald_core::port::{CredentialError, CredentialProvider, CredentialStore, Credentials, ListedAgent};
+use async_trait::async_trait;
 
-/// Agents with their user names and passwords, kept in memory; they can come, go and change.
+/// Agents with their user names and passwords, kept in memory; they can come, go and change, all of them.
 #[derive(Debug, Default)]
 pub struct FixedCredentials(RwLock<BTreeMap<AgentId, Credentials>>);
 
@@ -36,6 +38,7 @@ impl FixedCredentials {
     }
 }
 
+#[async_trait]
 impl CredentialProvider for FixedCredentials {
     fn credentials(&self, agent: &AgentId) -> Option<Credentials> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(agent).cloned()
@@ -44,4 +47,48 @@ impl CredentialProvider for FixedCredentials {
     fn agents(&self) -> Vec<AgentId> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
+}
+
+#[async_trait]
+impl CredentialStore for FixedCredentials {
+    async fn list(&self) -> Result<Vec<ListedAgent>, StoreError> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.iter().map(|(agent, who)| listed(agent, who)).collect())
+    }
+
+    async fn find(&self, agent: &AgentId) -> Result<Option<ListedAgent>, StoreError> {
+        Ok(self.credentials(agent).map(|who| listed(agent, &who)))
+    }
+
+    async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError> {
+        refuse_bad(credentials.complaints())?;
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.contains_key(agent) {
+            return Err(CredentialError::Exists(agent.clone()));
+        }
+        known.insert(agent.clone(), credentials.clone());
+        Ok(())
+    }
+
+    async fn remove(&self, agent: &AgentId) -> Result<(), CredentialError> {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.remove(agent).map(drop).ok_or_else(|| CredentialError::Unknown(agent.clone()))
+    }
+
+    async fn change_password(&self, agent: &AgentId, password: &str) -> Result<(), CredentialError> {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let who = known.get_mut(agent).ok_or_else(|| CredentialError::Unknown(agent.clone()))?;
+        let changed = Credentials { password: password.to_owned(), ..who.clone() };
+        refuse_bad(changed.complaints())?;
+        *who = changed;
+        Ok(())
+    }
+}
+
+fn refuse_bad(complaints: Vec<FieldError>) -> Result<(), CredentialError> {
+    if complaints.is_empty() { Ok(()) } else { Err(CredentialError::Invalid(complaints)) }
+}
+
+fn listed(agent: &AgentId, who: &Credentials) -> ListedAgent {
+    ListedAgent { agent: agent.clone(), user: who.user.clone(), kept: true }
 }

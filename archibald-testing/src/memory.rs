@@ -3,6 +3,7 @@
 //! It keeps every promise of the ports but one: nothing outlives the value. It passes the same
 //! [`conformance`](crate::conformance) stories as the stores on disk, so what holds here holds there.
 
+mod agents;
 mod bus;
 mod lock;
 mod operations;

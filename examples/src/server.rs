@@ -61,12 +61,15 @@ async fn serve_until_told(settings: &Settings) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
     let listener = if settings.flag("no-http") { None } else { Some(listen(settings).await?) };
     let parts = Parts::from(settings).await?;
-    let archibald = Archibald::builder(parts.ports())
+    let mut builder = Archibald::builder(parts.ports())
         .pending_orders(parts.pending_orders.clone())
         .config(parts.config.clone())
         .failpoints(parts.failpoints.clone())
-        .schedules(settings.schedules().to_vec())
-        .build()?;
+        .schedules(settings.schedules().to_vec());
+    if let Some(kept) = &parts.kept_agents {
+        builder = builder.kept_agents(kept.clone());
+    }
+    let archibald = builder.build()?;
     let stop = CancellationToken::new();
     let api = ApiState::new(
         Arc::new(archibald.clone()),

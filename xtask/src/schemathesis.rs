@@ -5,8 +5,9 @@
 //! skipped.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -64,8 +65,9 @@ impl Server {
     fn start(mut command: Command, folder: &Path) -> Result<(Self, String), Failure> {
         let tokens = format!("[[token]]\nvalue = \"{TOKEN}\"\nscope = \"operator\"\n");
         fs::write(folder.join("tokens.toml"), tokens).map_err(Failure::io("write tokens.toml"))?;
+        private(&folder.join("agents.key"), &"5e".repeat(32))?;
         command.args(["--listen", "127.0.0.1:0", "--store", "memory", "--driver", "direct"]);
-        command.args(["--tokens", "tokens.toml"]).current_dir(folder);
+        command.args(["--tokens", "tokens.toml", "--agents-key", "agents.key"]).current_dir(folder);
         command.env("ARCHIBALD_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped());
         let mut server = Self(command.spawn().map_err(Failure::io("start the server"))?);
         let mut line = String::new();
@@ -77,6 +79,15 @@ impl Server {
             None => Err(Failure::Wrong("the server did not listen".to_owned())),
         }
     }
+}
+
+/// A file that its owner alone can read.
+fn private(path: &Path, text: &str) -> Result<(), Failure> {
+    let write = || {
+        fs::write(path, text)?;
+        fs::set_permissions(path, Permissions::from_mode(0o600))
+    };
+    write().map_err(Failure::io(format!("write {}", path.display())))
 }
 
 impl Drop for Server {

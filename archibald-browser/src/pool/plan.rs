@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | opening | context, page and login are under way, once for all who wait | opened → idle; failed → forgotten |
 //! | idle | logged in, waits for its agent | granted → leased; evicted → forgotten |
-//! | leased | in use; never evicted | returned clean → idle; dirty → cleaning; expired → forgotten |
+//! | leased | in use; never evicted | returned clean → idle; dirty → cleaning; expired or outdated → forgotten |
 //! | cleaning | its page is destroyed before anybody uses it again | cleaned → idle; failed → forgotten |
 //!
 //! When its browser dies it is forgotten; a leased one when it is returned. A browser that retires takes no new
@@ -42,6 +42,8 @@ pub(super) enum How {
     Dirty,
     /// The ERP wants a login again.
     Expired,
+    /// It is of credentials that do not hold any more.
+    Outdated,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -323,7 +325,7 @@ impl Plan {
         match how {
             _ if !browser_lives => self.forget(agent, commands),
             How::Clean => self.rest(&agent),
-            How::Expired => self.forget(agent, commands),
+            How::Expired | How::Outdated => self.forget(agent, commands),
             How::Dirty => {
                 let ticket = self.next_ticket();
                 self.set(&agent, State::Cleaning(ticket));

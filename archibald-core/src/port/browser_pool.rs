@@ -74,6 +74,15 @@ pub enum LoginError {
     Unavailable(String),
 }
 
+impl LoginError {
+    /// Whether the reason of an agent's pause is such an error that its credentials are to blame for: new ones, or
+    /// the same once the ERP takes them again, are the end of it.
+    #[must_use]
+    pub fn is_lockout(why: &str) -> bool {
+        why.starts_with("the ERP refused the login of user ") || why.starts_with("no credentials for agent ")
+    }
+}
+
 /// Why there is no session now.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -187,4 +196,20 @@ pub trait BrowserPool: Send + Sync {
     /// # Cancel safety
     /// A dropped call leaves the rest to the next one; calling it again is fine.
     async fn shutdown(&self, grace: Duration);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_for_want_of_credentials_is_told_from_others() {
+        let text = "unknown user or wrong password".to_owned();
+        let refused = LoginError::Refused { user: "nancy".into(), text };
+        let unknown = LoginError::NoCredentials(AgentId::new("nancy").unwrap());
+        let unavailable = LoginError::Unavailable("503".into());
+        let pauses = [refused, unknown, unavailable].map(|error| LoginError::is_lockout(&error.to_string()));
+        assert_eq!(pauses, [true, true, false]);
+        assert!(!LoginError::is_lockout("paused by an operator"));
+    }
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    AdminError, Enqueued, Minute, OperationFilter, OperationPage, PendingOrders, PoolOccupancy, RowPage,
-    RowQuery,
+    AdminError, AgentAdmin, Enqueued, Minute, OperationFilter, OperationPage, PendingOrders, PoolOccupancy,
+    RowPage, RowQuery,
 };
 use crate::error::{EnqueueError, StoreError};
 use crate::event::Origin;
@@ -251,6 +251,11 @@ pub trait Operations: Send + Sync {
 
     /// The door to pending orders; `None` where there are none.
     fn pending_orders(&self) -> Option<Arc<dyn PendingOrders>> {
+        None
+    }
+
+    /// The door to agents; `None` where they come from what the service was started with alone.
+    fn agent_admin(&self) -> Option<Arc<dyn AgentAdmin>> {
         None
     }
 

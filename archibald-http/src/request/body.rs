@@ -29,6 +29,35 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for JsonBody<T> {
     }
 }
 
+/// The same of a body with secrets in it: what is wrong with it is told without what was given.
+pub(crate) struct SecretBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<ApiState> for SecretBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
+        match JsonBody::from_request(request, state).await {
+            Ok(JsonBody(body)) => Ok(Self(body)),
+            Err(problem) => Err(discreet(problem)),
+        }
+    }
+}
+
+/// Serde says `invalid type: integer `7`, expected a string`: only what was expected is told.
+fn discreet(problem: Problem) -> Problem {
+    if problem.status != StatusCode::UNPROCESSABLE_ENTITY {
+        return problem;
+    }
+    let told = |error: FieldError| match error.detail.split_once(", expected ") {
+        Some((said, expected)) if said.starts_with("invalid ") => {
+            let (expected, _) = expected.split_once(" at line ").unwrap_or((expected, ""));
+            FieldError::new(error.pointer, format!("must be {expected}"))
+        }
+        _ => error,
+    };
+    Problem::invalid(problem.errors.into_iter().map(told).collect())
+}
+
 async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
     let body = Limited::new(request.into_body(), limit);
     match body.collect().await {

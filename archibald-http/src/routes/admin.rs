@@ -1,6 +1,7 @@
 //! `/v1/admin/…`: for operators.
 
 pub(super) mod agents;
+pub(super) mod credentials;
 pub(super) mod events;
 pub(super) mod operations;
 pub(super) mod process;

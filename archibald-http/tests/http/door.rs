@@ -11,9 +11,9 @@ use archibald_core::id::{AgentId, OperationId, OperationKind, WorkerId};
 use archibald_core::operation::{Class, NewOperation, OperationState};
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
-    AdminError, AgentLock, EnqueueRequest, Enqueued, EventBus, EventRead, Head, LeaseRequest, Leased, Minute,
-    OperationFilter, OperationPage, OperationStore, Operations, Overview, PendingOrders, RowPage, RowQuery,
-    Snapshot, Wakeups, Why, WorkerWakeups,
+    AdminError, AgentAdmin, AgentLock, CredentialProvider, EnqueueRequest, Enqueued, EventBus, EventRead,
+    Head, LeaseRequest, Leased, Minute, OperationFilter, OperationPage, OperationStore, Operations, Overview,
+    PendingOrders, RowPage, RowQuery, Snapshot, Wakeups, Why, WorkerWakeups,
 };
 use archibald_core::record::{Disposition, Evidence, OperationRecord, Resolution, Settlement};
 use archibald_core::time::Timestamp;
@@ -23,18 +23,37 @@ use async_trait::async_trait;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::agents::{Added, Admin};
+
 pub fn agent(name: &str) -> AgentId {
     AgentId::new(name).unwrap()
 }
 
 /// Knows nancy and janet, `submit-order` (needs a customer; `PANIC` panics) and `sync-customers`.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Door {
     pub store: MemoryStore,
     pub draining: Arc<AtomicBool>,
     pub queue_limit: Option<u64>,
     /// What became of operations.
     pub minutes: Arc<Mutex<Vec<Minute>>>,
+    /// Agents that were added.
+    pub added: Arc<Added>,
+    /// Whether agents can be added.
+    pub keeps_agents: Arc<AtomicBool>,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self {
+            store: MemoryStore::default(),
+            draining: Arc::default(),
+            queue_limit: None,
+            minutes: Arc::default(),
+            added: Arc::default(),
+            keeps_agents: Arc::new(AtomicBool::new(true)),
+        }
+    }
 }
 
 impl Door {
@@ -173,12 +192,18 @@ impl Operations for Door {
         Some(Arc::new(self.clone()))
     }
 
+    fn agent_admin(&self) -> Option<Arc<dyn AgentAdmin>> {
+        let keeps = self.keeps_agents.load(Ordering::Relaxed);
+        keeps
+            .then(|| Arc::new(Admin { added: self.added.clone(), door: self.clone() }) as Arc<dyn AgentAdmin>)
+    }
+
     fn knows(&self, agent: &AgentId) -> bool {
         self.agents().contains(agent)
     }
 
     fn agents(&self) -> Vec<AgentId> {
-        vec![agent("janet"), agent("nancy")]
+        [vec![agent("janet"), agent("nancy")], self.added.credentials.agents()].concat()
     }
 
     fn kinds(&self) -> Vec<OperationKind> {

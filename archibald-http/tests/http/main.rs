@@ -4,6 +4,7 @@
 mod access;
 mod admin;
 mod admin_lists;
+mod agents;
 mod client;
 mod device;
 mod door;

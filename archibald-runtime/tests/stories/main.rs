@@ -1,6 +1,7 @@
 //! What becomes of an operation, told as stories over a whole house in memory.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod agents;
 mod create_customer;
 mod delete_order;
 mod edit_order;

@@ -71,15 +71,23 @@ struct State {
     /// Who holds an agent's session, or logs it in.
     turns: HashMap<AgentId, Arc<tokio::sync::Mutex<()>>>,
     /// The least recently used first.
-    idle: VecDeque<(AgentId, Arc<Jar>)>,
+    idle: VecDeque<Idle>,
     logins: u64,
     evictions: u64,
+}
+
+/// An agent's cookies, and what it logged in with.
+struct Idle {
+    agent: AgentId,
+    who: Credentials,
+    jar: Arc<Jar>,
 }
 
 /// An agent's cookies while somebody holds them; dropped, they are idle again, or gone.
 pub(super) struct Warm {
     pool: Arc<Inner>,
     agent: AgentId,
+    who: Credentials,
     jar: Arc<Jar>,
     /// Whether the session is fit to be used again.
     pub(super) keep: bool,
@@ -184,18 +192,23 @@ impl Inner {
         guard: Arc<dyn Guard>,
         turn: OwnedMutexGuard<()>,
     ) -> Result<(Tab, Warm), AcquireError> {
-        let jar = self.take_idle(&agent);
-        let Some(credentials) = self.credentials.credentials(&agent) else {
+        let idle = self.take_idle(&agent);
+        let who = self.credentials.current(&agent).await;
+        let unread =
+            |error| AcquireError::Unusable(format!("the agent's credentials cannot be read: {error}"));
+        let who = who.map_err(unread)?;
+        let Some(who) = who else {
             return Err(LoginError::NoCredentials(agent).into());
         };
-        let mut warm = Warm { pool: Arc::clone(&self), agent, jar: Arc::default(), keep: false, _turn: turn };
-        if let Some(jar) = jar {
-            warm.jar = jar;
-            if let Some(tab) = warm.take_up(&guard, &credentials).await? {
+        let (pool, jar) = (Arc::clone(&self), Arc::default());
+        let mut warm = Warm { pool, agent, who: who.clone(), jar, keep: false, _turn: turn };
+        if let Some(idle) = idle.filter(|idle| idle.who == who) {
+            warm.jar = idle.jar;
+            if let Some(tab) = warm.take_up(&guard, &who).await? {
                 return Ok((tab, warm));
             }
         }
-        let tab = warm.log_in(guard, &credentials).await?;
+        let tab = warm.log_in(guard, &who).await?;
         Ok((tab, warm))
     }
 
@@ -203,18 +216,18 @@ impl Inner {
         Arc::clone(self.state().turns.entry(agent.clone()).or_default())
     }
 
-    fn take_idle(&self, agent: &AgentId) -> Option<Arc<Jar>> {
+    fn take_idle(&self, agent: &AgentId) -> Option<Idle> {
         let mut state = self.state();
-        let place = state.idle.iter().position(|(whose, _)| whose == agent);
-        let jar = place.and_then(|place| state.idle.remove(place)).map(|(_, jar)| jar);
+        let place = state.idle.iter().position(|idle| idle.agent == *agent);
+        let idle = place.and_then(|place| state.idle.remove(place));
         self.make_room(&mut state);
-        jar
+        idle
     }
 
-    fn put_back(&self, agent: AgentId, jar: Arc<Jar>) {
+    fn put_back(&self, idle: Idle) {
         let mut state = self.state();
         if !self.draining.is_cancelled() {
-            state.idle.push_back((agent, jar));
+            state.idle.push_back(idle);
             self.make_room(&mut state);
         }
     }
@@ -279,7 +292,8 @@ impl Warm {
 impl Drop for Warm {
     fn drop(&mut self) {
         if self.keep {
-            self.pool.put_back(self.agent.clone(), Arc::clone(&self.jar));
+            let (agent, who, jar) = (self.agent.clone(), self.who.clone(), Arc::clone(&self.jar));
+            self.pool.put_back(Idle { agent, who, jar });
         }
     }
 }

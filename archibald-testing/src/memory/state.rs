@@ -10,7 +10,7 @@ use archibald_core::lease::Lease;
 use archibald_core::operation::{Class, IllegalChange, OperationState};
 use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::pending_order::PendingOrder;
-use archibald_core::port::Head;
+use archibald_core::port::{Head, Sealed};
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
@@ -30,6 +30,7 @@ pub(super) struct State {
     pub(super) agents: BTreeMap<AgentId, Agent>,
     pub(super) pauses: BTreeMap<PauseScope, Pause>,
     pub(super) roster: Roster,
+    pub(super) kept_agents: BTreeMap<AgentId, Sealed>,
     wakes_for_survey: bool,
     wakes: BTreeMap<AgentId, Wake>,
 }
@@ -56,13 +57,14 @@ pub(super) struct Agent {
 
 impl Default for State {
     fn default() -> Self {
-        let (agents, pauses, roster, wakes) = Default::default();
+        let (agents, pauses, roster, kept_agents, wakes) = Default::default();
         Self {
             epoch: Uuid::now_v7(),
             last_position: 0,
             agents,
             pauses,
             roster,
+            kept_agents,
             wakes_for_survey: false,
             wakes,
         }

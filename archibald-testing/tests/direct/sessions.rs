@@ -56,6 +56,18 @@ async fn a_warm_session_of_another_user_is_never_gone_on_with() {
 }
 
 #[tokio::test]
+async fn a_warm_session_of_a_password_that_was_replaced_is_never_gone_on_with() {
+    let stage = Stage::new().await;
+    stage.session().await.finish(Finish::Clean).await;
+    stage.credentials.set(id("nancy"), "nancy", "wrong");
+    let refused = stage.acquire("nancy", LONG).await.err().unwrap();
+    assert!(matches!(&refused, AcquireError::Login(LoginError::Refused { .. })), "{refused}");
+    stage.credentials.set(id("nancy"), "nancy", "nancy-secret");
+    stage.session().await.finish(Finish::Clean).await;
+    assert_eq!(stage.pool.occupancy().logins, 2);
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_tried_once_and_told_in_the_erps_words() {
     let stage = Stage::new().await;
     stage.credentials.set(id("nancy"), "nancy", "wrong");

@@ -61,6 +61,11 @@ impl Agents {
         Ok(Self(agents))
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (AgentId, Credentials)> {
+        self.0.clone().into_iter()
+    }
+
     /// With these.
     #[must_use]
     pub fn of(agents: impl IntoIterator<Item = (AgentId, Credentials)>) -> Self {

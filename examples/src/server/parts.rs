@@ -8,11 +8,12 @@ use std::time::Duration;
 use archibald_browser::erp::Site;
 use archibald_browser::launch::{EngineProcess, LaunchError, LaunchOptions};
 use archibald_browser::page_map::PageMap;
-use archibald_browser::{ChromiumPool, PoolOptions, SessionKey, SessionVault};
+use archibald_browser::{ChromiumPool, KeptCredentials, PoolOptions, SessionVault, VaultKey};
 use archibald_core::effect::Settle;
 use archibald_core::id::{AgentId, WorkerId};
 use archibald_core::port::{
-    AgentLock, BrowserPool, CredentialProvider, Credentials, EventBus, OperationStore, PendingOrderStore,
+    AgentLock, AgentStore, BrowserPool, CredentialProvider, CredentialStore, Credentials, EventBus,
+    OperationStore, PendingOrderStore,
 };
 use archibald_http::Authenticator;
 use archibald_pg::{PgOptions, PgStore};
@@ -26,6 +27,9 @@ use archibald_testing::failpoint::Failpoint;
 use archibald_testing::memory::MemoryStore;
 
 use super::{Agents, FileError, SettingError, Settings, doors, failpoint, hold};
+
+/// How often it is looked who was added or removed in another process.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Why the server did not run, or not to a good end.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,9 @@ pub enum Failure {
     /// The store cannot be opened.
     #[error("the store cannot be opened")]
     Store(#[source] Box<dyn Error + Send + Sync>),
+    /// The agents that were added cannot be used, or not with this key.
+    #[error("agents cannot be kept")]
+    Agents(#[source] Box<dyn Error + Send + Sync>),
     /// There is a session key that cannot be used.
     #[error("sessions cannot be kept")]
     Sessions(#[source] Box<dyn Error + Send + Sync>),
@@ -101,7 +108,7 @@ impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Setting(_) | Self::File(_) | Self::Build(_) | Self::Tokens(_) | Self::NoToken(_) => 2,
-            Self::Concurrency { .. } | Self::Sessions(_) => 2,
+            Self::Concurrency { .. } | Self::Sessions(_) | Self::Agents(_) => 2,
             Self::Browser(_) => 3,
             _ => 1,
         }
@@ -116,6 +123,8 @@ pub struct Parts {
     pub(super) bus: Arc<dyn EventBus>,
     pub(super) pool: Arc<dyn BrowserPool>,
     credentials: Arc<dyn CredentialProvider>,
+    /// Where agents are kept that are added over HTTP, with a key for them.
+    pub(super) kept_agents: Option<Arc<dyn CredentialStore>>,
     pub(super) config: RuntimeConfig,
     pub(super) authenticator: Arc<dyn Authenticator>,
     pub(super) failpoints: Arc<dyn Failpoints>,
@@ -134,9 +143,11 @@ impl Parts {
         let config = runtime_config(settings)?;
         let authenticator = doors::authenticator(settings)?;
         let (erp, base) = erp(settings).await?;
-        let credentials: Arc<dyn CredentialProvider> = Arc::new(agents(settings)?);
+        let fixed = agents(settings)?;
+        let agents_key = agents_key(settings)?;
+        let ((store, pending_orders, lock, bus, kept), file) = store(settings).await?;
+        let (credentials, kept_agents) = credentials(fixed, agents_key, kept).await?;
         let pool = pool(settings, &base, credentials.clone()).await?;
-        let ((store, pending_orders, lock, bus), file) = store(settings).await?;
         let failpoints = hold::from(settings);
         let parts = Self {
             store,
@@ -145,6 +156,7 @@ impl Parts {
             bus,
             pool,
             credentials,
+            kept_agents,
             config,
             authenticator,
             failpoints,
@@ -248,8 +260,30 @@ fn agents(settings: &Settings) -> Result<Agents, Failure> {
                 Some((AgentId::new(user).ok()?, credentials))
             })))
         }
-        None => Err(settings.refuse("agents", "a file, unless the ERP is simulated").into()),
+        None if settings.get("agents-key").is_some() => Ok(Agents::default()),
+        None => Err(settings
+            .refuse("agents", "a file, unless the ERP is simulated or --agents-key lets agents be added")
+            .into()),
     }
+}
+
+fn agents_key(settings: &Settings) -> Result<Option<VaultKey>, Failure> {
+    let Some(file) = settings.get("agents-key") else { return Ok(None) };
+    VaultKey::read(Path::new(file)).map(Some).map_err(|error| Failure::Agents(error.into()))
+}
+
+type WhoIsWho = (Arc<dyn CredentialProvider>, Option<Arc<dyn CredentialStore>>);
+
+/// Those of the file alone, or with a key those in the store too.
+async fn credentials(
+    fixed: Agents,
+    key: Option<VaultKey>,
+    kept: Arc<dyn AgentStore>,
+) -> Result<WhoIsWho, Failure> {
+    let Some(key) = key else { return Ok((Arc::new(fixed), None)) };
+    let kept = KeptCredentials::open(fixed.all(), kept, &key, LOOK).await;
+    let kept = Arc::new(kept.map_err(|error| Failure::Agents(error.into()))?);
+    Ok((kept.clone(), Some(kept)))
 }
 
 async fn pool(
@@ -290,7 +324,7 @@ async fn pool(
 /// Only with a key: sessions are as good as passwords while they last.
 fn vault(settings: &Settings) -> Result<Option<SessionVault>, Failure> {
     let Some(file) = settings.get("session-key") else { return Ok(None) };
-    let key = SessionKey::read(Path::new(file)).map_err(|error| Failure::Sessions(error.into()))?;
+    let key = VaultKey::read(Path::new(file)).map_err(|error| Failure::Sessions(error.into()))?;
     let folder = settings.text("session-dir");
     let vault = SessionVault::open(folder, &key);
     vault.map(Some).map_err(|error| Failure::Sessions(format!("{folder}: {error}").into()))
@@ -305,7 +339,13 @@ async fn try_a_browser(options: &LaunchOptions) -> Result<(), LaunchError> {
     Ok(())
 }
 
-type Store = (Arc<dyn OperationStore>, Arc<dyn PendingOrderStore>, Arc<dyn AgentLock>, Arc<dyn EventBus>);
+type Store = (
+    Arc<dyn OperationStore>,
+    Arc<dyn PendingOrderStore>,
+    Arc<dyn AgentLock>,
+    Arc<dyn EventBus>,
+    Arc<dyn AgentStore>,
+);
 
 async fn store(settings: &Settings) -> Result<(Store, Option<Arc<SqliteStore>>), Failure> {
     let url = settings.text("store");
@@ -329,6 +369,9 @@ async fn store(settings: &Settings) -> Result<(Store, Option<Arc<SqliteStore>>),
     Err(settings.refuse("store", "sqlite:PATH, postgres://… or memory").into())
 }
 
-fn all<S: OperationStore + PendingOrderStore + AgentLock + EventBus + 'static>(store: Arc<S>) -> Store {
-    (store.clone(), store.clone(), store.clone(), store)
+fn all<S>(store: Arc<S>) -> Store
+where
+    S: OperationStore + PendingOrderStore + AgentLock + EventBus + AgentStore + 'static,
+{
+    (store.clone(), store.clone(), store.clone(), store.clone(), store)
 }

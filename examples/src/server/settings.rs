@@ -63,6 +63,13 @@ const SETTINGS: &[Setting] = &[
         help: "Agents and their ERP passwords (TOML)",
     },
     Setting {
+        key: "agents-key",
+        default: None,
+        aliases: &[],
+        value: "FILE",
+        help: "Key (64 hexadecimal digits) that agents' passwords are kept with in the store; without one agents cannot be added over HTTP",
+    },
+    Setting {
         key: "session-key",
         default: None,
         aliases: &[],

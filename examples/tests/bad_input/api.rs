@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 /// Nancy's token.
@@ -57,6 +57,32 @@ impl Api {
             }
         };
         tokio::time::timeout(Duration::from_secs(60), asked).await.expect("nobody was paused")
+    }
+
+    /// Status and body, if there is one, of what is asked as an operator.
+    pub(crate) async fn operator(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let mut request = self.client.request(method, format!("{}{path}", self.base)).bearer_auth(OPERATOR);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let (status, text) = (response.status().as_u16(), response.text().await.unwrap());
+        (status, if text.is_empty() { Value::Null } else { text.parse().unwrap() })
+    }
+
+    /// The operation as it is once it is final.
+    pub(crate) async fn final_one(&self, agent: &str, id: &str) -> Value {
+        let path = format!("/v1/agents/{agent}/operations/{id}");
+        let asked = async {
+            loop {
+                let operation = self.get(OPERATOR, &path).await;
+                if operation.get("finished_at").is_some() {
+                    return operation;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), asked).await.expect("it is not final")
     }
 
     fn operations(&self, agent: &str) -> String {

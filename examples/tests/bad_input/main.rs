@@ -2,6 +2,7 @@
 //! the thing. The lists below are the cases; each is tried with the real programs.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod agents;
 mod api;
 mod programs;
 
@@ -86,9 +87,15 @@ const DO_NOT_RUN: &[(&str, i32, &[&str])] = &[
     (
         "server --session-key readable.toml",
         2,
-        &["session key readable.toml can be read by others (mode 644)", "readable by its owner only"],
+        &["key readable.toml can be read by others (mode 644)", "readable by its owner only"],
     ),
-    ("server --session-key tokens.toml", 2, &["a session key must be 64 hexadecimal digits"]),
+    ("server --session-key tokens.toml", 2, &["a key must be 64 hexadecimal digits"]),
+    (
+        "server --agents-key readable.toml",
+        2,
+        &["agents cannot be kept", "key readable.toml can be read by others"],
+    ),
+    ("server --agents-key tokens.toml", 2, &["agents cannot be kept", "a key must be 64 hexadecimal digits"]),
     ("server --session-key no-such-file", 2, &["no-such-file"]),
     ("server --agents no-such-file", 2, &["no-such-file"]),
     ("server --tokens no-such-file", 2, &["no-such-file"]),

@@ -32,6 +32,8 @@ pub(crate) struct Ended {
 pub(crate) struct Running {
     child: Child,
     address: String,
+    /// All that it has logged so far, to be read from the beginning.
+    log: fs::File,
     /// Open, or its next line would break it.
     _stdout: BufReader<ChildStdout>,
 }
@@ -56,6 +58,8 @@ impl Folder {
         folder.write("wrong-password.toml", 0o600, agents("not-his"));
         folder.write("tokens.toml", 0o600, tokens());
         folder.write("readable.key", 0o644, "a secret that is long enough for it\n");
+        folder.write("agents.key", 0o600, "5e".repeat(32));
+        folder.write("other.key", 0o600, "0f".repeat(32));
         folder.write("short.key", 0o600, "too short\n");
         folder
     }
@@ -114,12 +118,13 @@ impl Running {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut said = String::new();
         stdout.read_line(&mut said).unwrap();
+        let logged = fs::File::open(folder.path("tmp/log")).unwrap();
         let log = fs::read_to_string(folder.path("tmp/log")).unwrap();
         fs::remove_file(folder.path("tmp/log")).unwrap();
         let address =
             said.strip_prefix("listening on http://").and_then(|rest| rest.split_whitespace().next());
         let address = address.map(str::to_owned);
-        let mut running = Self { child, address: String::new(), _stdout: stdout };
+        let mut running = Self { child, address: String::new(), log: logged, _stdout: stdout };
         running.address = address.unwrap_or_else(|| panic!("`{line}` said {said:?} and\n{log}"));
         running
     }
@@ -129,11 +134,12 @@ impl Running {
         &self.address
     }
 
-    /// SIGTERM, and it must end well.
-    pub(crate) fn drained(mut self) {
+    /// SIGTERM, and it must end well; all that it logged.
+    pub(crate) fn drained(mut self) -> String {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         kill(pid, Signal::SIGTERM).unwrap();
         assert!(self.child.wait().unwrap().success());
+        std::io::read_to_string(&mut self.log).unwrap()
     }
 }
 

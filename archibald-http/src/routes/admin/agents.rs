@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
+
 use archibald_core::id::{AgentId, OperationId};
 use archibald_core::pause::{Pause, PauseScope};
-use archibald_core::port::Overview;
+use archibald_core::port::{ListedAgent, LoginError, Overview};
 use archibald_core::time::Timestamp;
 use axum::Json;
 use axum::extract::State;
@@ -10,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::auth::OperatorAccess;
 use crate::problem::Problem;
 use crate::request::Query;
-use crate::routes::operations::page_size;
+use crate::routes::operations::{Named, page_size};
 use crate::state::ApiState;
 
 #[derive(Deserialize, IntoParams)]
@@ -51,6 +53,13 @@ pub(crate) struct AgentView {
     running: Option<OperationId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<PausedView>,
+    /// Whether that is because the ERP refused its login: no password is tried until it is changed or unlocked.
+    locked_out: bool,
+    /// Its user name at the ERP, where agents can be added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    /// Whether it was added, and so can be changed and removed; others stand in the agents file.
+    kept: bool,
     /// Devices that follow, at this process.
     streams: usize,
 }
@@ -77,10 +86,11 @@ pub(crate) async fn agents(
 ) -> Result<Json<Agents>, Problem> {
     let limit = usize::try_from(page_size(query.limit)?).unwrap_or(usize::MAX);
     let overview = state.operations.overview().await?;
+    let listed = listed(&state).await?;
     let mut names = state.operations.agents();
     names.sort();
     let is_after = |name: &AgentId| query.after.as_deref().is_none_or(|after| name.as_str() > after);
-    let views = names.into_iter().filter(is_after).map(|name| view(&state, &overview, name));
+    let views = names.into_iter().filter(is_after).map(|name| view(&state, &overview, &listed, name));
     let wanted = views.filter(|view| {
         let busy = view.waiting > 0 || view.running.is_some();
         query.paused.is_none_or(|paused| paused == view.paused.is_some())
@@ -93,12 +103,50 @@ pub(crate) async fn agents(
     Ok(Json(Agents { items, next }))
 }
 
-fn view(state: &ApiState, overview: &Overview, id: AgentId) -> AgentView {
+/// One agent.
+#[utoipa::path(
+    get,
+    path = "/agents/{agent}",
+    params(("agent" = String, Path)),
+    responses((status = 200, body = AgentView)),
+)]
+pub(crate) async fn agent(
+    State(state): State<ApiState>,
+    _: OperatorAccess,
+    Named(agent): Named<AgentId>,
+) -> Result<Json<AgentView>, Problem> {
+    if !state.operations.knows(&agent) {
+        return Err(Problem::not_found());
+    }
+    Ok(Json(one(&state, agent).await?))
+}
+
+pub(crate) async fn one(state: &ApiState, agent: AgentId) -> Result<AgentView, Problem> {
+    let (overview, listed) = (state.operations.overview().await?, listed(state).await?);
+    Ok(view(state, &overview, &listed, agent))
+}
+
+/// What only those know who can add agents.
+async fn listed(state: &ApiState) -> Result<BTreeMap<AgentId, ListedAgent>, Problem> {
+    let Some(door) = state.operations.agent_admin() else { return Ok(BTreeMap::new()) };
+    Ok(door.list().await?.into_iter().map(|listed| (listed.agent.clone(), listed)).collect())
+}
+
+fn view(
+    state: &ApiState,
+    overview: &Overview,
+    listed: &BTreeMap<AgentId, ListedAgent>,
+    id: AgentId,
+) -> AgentView {
+    let listed = listed.get(&id);
     let own = PauseScope::from(id.clone());
     let paused = overview.paused.iter().find(|pause| pause.scope == own).cloned();
     AgentView {
         waiting: overview.waiting.get(&id).copied().unwrap_or_default(),
         running: overview.running.get(&id).copied(),
+        locked_out: paused.as_ref().is_some_and(|pause| LoginError::is_lockout(&pause.why)),
+        user: listed.map(|listed| listed.user.clone()),
+        kept: listed.is_some_and(|listed| listed.kept),
         paused: paused.map(|Pause { why, since, .. }| PausedView { why, since }),
         streams: state.streams.open_of(&id),
         id,

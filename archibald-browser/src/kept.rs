@@ -1,0 +1,306 @@
+//! Agents that were added while the service ran, beside those that it was started with.
+//!
+//! How they log in is encrypted here and kept by an [`AgentStore`], which cannot read it. What is kept opens only
+//! with the key and under the agent's own name, so that a row that was copied to another agent is no login of
+//! that one. The key is the same for all processes of a store; without it the passwords are lost and have to be
+//! given again.
+//!
+//! Who the agents are is asked all the time, so each process remembers it and looks again every few seconds. A
+//! login is rare and a wrong password locks an account, so for each use of a session the store itself is asked.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::time::Duration;
+
+use archibald_core::error::StoreError;
+use archibald_core::id::AgentId;
+use archibald_core::port::{
+    AgentStore, CredentialError, CredentialProvider, CredentialStore, Credentials, ListedAgent, Sealed,
+};
+use async_trait::async_trait;
+use chacha20poly1305::aead::{Aead, Generate, KeyInit, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use serde::{Deserialize, Serialize};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::vault::VaultKey;
+
+/// Before everything else; another layout gets another name.
+const MAGIC: &[u8] = b"archibald agent 1\n";
+const NONCE: usize = 24;
+/// Agents that may be kept: each process remembers all of them.
+const MOST: usize = 10_000;
+/// How often a change of a password is tried anew that another came before.
+const TRIES: u32 = 5;
+
+/// Agents from two places: those that the service was started with, which nobody changes here, and those that an
+/// [`AgentStore`] keeps. Where both have one of the same name, the first counts. Cheap to clone.
+#[derive(Clone)]
+pub struct KeptCredentials {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    fixed: BTreeMap<AgentId, Credentials>,
+    store: Arc<dyn AgentStore>,
+    cipher: XChaCha20Poly1305,
+    seen: RwLock<Seen>,
+}
+
+/// What this process saw last of those that are kept.
+#[derive(Default)]
+struct Seen {
+    agents: BTreeMap<AgentId, (Sealed, Credentials)>,
+    /// How often that changed by one agent: a list that was read before such a change is older than it.
+    changes: u64,
+}
+
+/// What is encrypted.
+#[derive(Serialize, Deserialize)]
+struct Plain {
+    user: String,
+    password: String,
+}
+
+impl KeptCredentials {
+    /// Reads what is kept, and then looks `every` so often who came and went in other processes, as long as any
+    /// clone of it lives.
+    ///
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] names an agent that this key does not open; [`StoreError::Unavailable`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    pub async fn open(
+        fixed: impl IntoIterator<Item = (AgentId, Credentials)>,
+        store: Arc<dyn AgentStore>,
+        key: &VaultKey,
+        every: Duration,
+    ) -> Result<Self, StoreError> {
+        let cipher = XChaCha20Poly1305::new(&Key::from(*key.bytes()));
+        let inner =
+            Arc::new(Inner { fixed: fixed.into_iter().collect(), store, cipher, seen: RwLock::default() });
+        if let Some(unreadable) = inner.look().await?.pop() {
+            return Err(unreadable);
+        }
+        for agent in inner.seen().agents.keys().filter(|agent| inner.fixed.contains_key(*agent)) {
+            tracing::warn!(%agent, "an agent that was added stands among the fixed ones too; those count");
+        }
+        tokio::spawn(follow(Arc::downgrade(&inner), every));
+        Ok(Self { inner })
+    }
+}
+
+/// Looks again and again; what cannot be read now is what it was.
+async fn follow(inner: Weak<Inner>, every: Duration) {
+    let mut looking = interval(every.max(Duration::from_millis(10)));
+    looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looking.tick().await;
+        let Some(inner) = inner.upgrade() else { return };
+        match inner.look().await {
+            Ok(unreadable) => {
+                unreadable
+                    .iter()
+                    .for_each(|error| tracing::warn!(%error, "an agent was added with another key"));
+            }
+            Err(error) => tracing::warn!(%error, "it could not be read which agents were added"),
+        }
+    }
+}
+
+impl Inner {
+    /// Reads all that are kept, and opens those that are new; returns why some cannot be opened, who count as not
+    /// there.
+    async fn look(&self) -> Result<Vec<StoreError>, StoreError> {
+        loop {
+            let before = self.seen().changes;
+            let (mut agents, mut unreadable) = (BTreeMap::new(), vec![]);
+            for (agent, sealed) in self.store.kept_agents().await? {
+                let opened = match self.seen().agents.get(&agent) {
+                    Some((seen, who)) if *seen == sealed => Ok(who.clone()),
+                    _ => self.unseal(&agent, &sealed),
+                };
+                match opened {
+                    Ok(who) => drop(agents.insert(agent, (sealed, who))),
+                    Err(error) => unreadable.push(error),
+                }
+            }
+            let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+            if seen.changes == before {
+                seen.agents = agents;
+                return Ok(unreadable);
+            }
+        }
+    }
+
+    /// One that is kept, as it is now, which this process knows then.
+    async fn ask(&self, agent: &AgentId) -> Result<Option<(Sealed, Credentials)>, StoreError> {
+        let now = match self.store.kept_agent(agent).await? {
+            Some(sealed) => Some((sealed.clone(), self.unseal(agent, &sealed)?)),
+            None => None,
+        };
+        self.note(agent, now.clone());
+        Ok(now)
+    }
+
+    fn note(&self, agent: &AgentId, now: Option<(Sealed, Credentials)>) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if seen.agents.get(agent) == now.as_ref() {
+            return;
+        }
+        seen.changes += 1;
+        match now {
+            Some(now) => drop(seen.agents.insert(agent.clone(), now)),
+            None => drop(seen.agents.remove(agent)),
+        }
+    }
+
+    fn seen(&self) -> RwLockReadGuard<'_, Seen> {
+        self.seen.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seal(&self, agent: &AgentId, who: &Credentials) -> Result<Sealed, StoreError> {
+        let failed = || StoreError::Unavailable { what: "encrypting credentials".into(), cause: None };
+        let plain = Plain { user: who.user.clone(), password: who.password.clone() };
+        let plain = serde_json::to_vec(&plain).map_err(|_| failed())?;
+        let nonce = XNonce::generate();
+        let payload = Payload { msg: &plain, aad: &bound(agent) };
+        let sealed = self.cipher.encrypt(&nonce, payload).map_err(|_| failed())?;
+        Ok(Sealed([MAGIC, &nonce[..], &sealed].concat()))
+    }
+
+    fn unseal(&self, agent: &AgentId, sealed: &Sealed) -> Result<Credentials, StoreError> {
+        let opened = || {
+            let (nonce, text) = sealed.0.strip_prefix(MAGIC)?.split_at_checked(NONCE)?;
+            let nonce = XNonce::try_from(nonce).ok()?;
+            let plain = self.cipher.decrypt(&nonce, Payload { msg: text, aad: &bound(agent) }).ok()?;
+            serde_json::from_slice::<Plain>(&plain).ok()
+        };
+        let Plain { user, password } = opened().ok_or_else(|| StoreError::Damaged {
+            what: format!("the credentials of agent {agent} cannot be read with this key"),
+            cause: None,
+        })?;
+        Ok(Credentials { user, password })
+    }
+}
+
+/// What a kept value is bound to.
+fn bound(agent: &AgentId) -> Vec<u8> {
+    [MAGIC, agent.as_str().as_bytes()].concat()
+}
+
+#[async_trait]
+impl CredentialProvider for KeptCredentials {
+    fn credentials(&self, agent: &AgentId) -> Option<Credentials> {
+        let fixed = self.inner.fixed.get(agent).cloned();
+        fixed.or_else(|| self.inner.seen().agents.get(agent).map(|(_, who)| who.clone()))
+    }
+
+    fn agents(&self) -> Vec<AgentId> {
+        let seen = self.inner.seen();
+        let added = seen.agents.keys().filter(|agent| !self.inner.fixed.contains_key(*agent));
+        self.inner.fixed.keys().chain(added).cloned().collect()
+    }
+
+    async fn current(&self, agent: &AgentId) -> Result<Option<Credentials>, StoreError> {
+        if let Some(fixed) = self.inner.fixed.get(agent) {
+            return Ok(Some(fixed.clone()));
+        }
+        Ok(self.inner.ask(agent).await?.map(|(_, who)| who))
+    }
+}
+
+#[async_trait]
+impl CredentialStore for KeptCredentials {
+    async fn list(&self) -> Result<Vec<ListedAgent>, StoreError> {
+        self.inner.look().await?;
+        let seen = self.inner.seen().agents.clone();
+        let added = seen.into_iter().filter(|(agent, _)| !self.inner.fixed.contains_key(agent));
+        let added = added.map(|(agent, (_, who))| ListedAgent { agent, user: who.user, kept: true });
+        let fixed = self.inner.fixed.iter().map(|(agent, who)| listed(agent, who, false));
+        let mut all: Vec<_> = fixed.chain(added).collect();
+        all.sort_by(|one, other| one.agent.cmp(&other.agent));
+        Ok(all)
+    }
+
+    async fn find(&self, agent: &AgentId) -> Result<Option<ListedAgent>, StoreError> {
+        if let Some(who) = self.inner.fixed.get(agent) {
+            return Ok(Some(listed(agent, who, false)));
+        }
+        Ok(self.inner.ask(agent).await?.map(|(_, who)| listed(agent, &who, true)))
+    }
+
+    async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError> {
+        refuse_bad(credentials, None)?;
+        if self.inner.fixed.contains_key(agent) {
+            return Err(CredentialError::Exists(agent.clone()));
+        }
+        if self.inner.seen().agents.len() >= MOST {
+            return Err(CredentialError::Full { limit: MOST });
+        }
+        let sealed = self.inner.seal(agent, credentials)?;
+        if !self.inner.store.keep_agent(agent, &sealed).await? {
+            return Err(CredentialError::Exists(agent.clone()));
+        }
+        self.inner.note(agent, Some((sealed, credentials.clone())));
+        Ok(())
+    }
+
+    async fn remove(&self, agent: &AgentId) -> Result<(), CredentialError> {
+        self.refuse_fixed(agent)?;
+        let was_there = self.inner.store.drop_agent(agent).await?;
+        self.inner.note(agent, None);
+        if was_there { Ok(()) } else { Err(CredentialError::Unknown(agent.clone())) }
+    }
+
+    async fn change_password(&self, agent: &AgentId, password: &str) -> Result<(), CredentialError> {
+        self.refuse_fixed(agent)?;
+        for _ in 0..TRIES {
+            let Some((was, who)) = self.inner.ask(agent).await? else {
+                return Err(CredentialError::Unknown(agent.clone()));
+            };
+            let who = Credentials { password: password.to_owned(), ..who };
+            refuse_bad(&who, Some("/password"))?;
+            let becomes = self.inner.seal(agent, &who)?;
+            if self.inner.store.replace_agent(agent, &was, &becomes).await? {
+                self.inner.note(agent, Some((becomes, who)));
+                return Ok(());
+            }
+        }
+        let what = format!("others change agent {agent} all the time");
+        Err(StoreError::Unavailable { what, cause: None }.into())
+    }
+}
+
+impl KeptCredentials {
+    fn refuse_fixed(&self, agent: &AgentId) -> Result<(), CredentialError> {
+        match self.inner.fixed.contains_key(agent) {
+            true => Err(CredentialError::Fixed(agent.clone())),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Of one field, or of all.
+fn refuse_bad(credentials: &Credentials, only: Option<&str>) -> Result<(), CredentialError> {
+    let mut complaints = credentials.complaints();
+    complaints.retain(|complaint| only.is_none_or(|only| complaint.pointer == only));
+    if complaints.is_empty() { Ok(()) } else { Err(CredentialError::Invalid(complaints)) }
+}
+
+fn listed(agent: &AgentId, who: &Credentials, kept: bool) -> ListedAgent {
+    ListedAgent { agent: agent.clone(), user: who.user.clone(), kept }
+}
+
+/// Says who is fixed, and how many are kept.
+impl fmt::Debug for KeptCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fixed: Vec<_> = self.inner.fixed.keys().collect();
+        let kept = self.inner.seen().agents.len();
+        f.debug_struct("KeptCredentials").field("fixed", &fixed).field("kept", &kept).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,243 @@
+//! Agents that operators add, change and remove; and that no password comes out again. What the log says is in the server's
+//! own tests.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use archibald_core::id::AgentId;
+use archibald_core::port::{
+    AgentAdmin, CredentialError, CredentialProvider, CredentialStore, Credentials, ListedAgent,
+    OperationFilter, OperationStore,
+};
+use archibald_http::{TokenEntry, TokenSet};
+use archibald_testing::credentials::FixedCredentials;
+use async_trait::async_trait;
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::device::Device;
+use crate::door::{Door, agent};
+use crate::server::{Answer, OPERATOR, Server, config, request};
+
+/// What no answer may contain.
+const SECRET: &str = "s3cret";
+
+/// Who was added; nancy and janet stand in the file.
+#[derive(Default)]
+pub struct Added {
+    pub credentials: FixedCredentials,
+    /// Who was unlocked.
+    pub unlocked: Mutex<Vec<AgentId>>,
+}
+
+/// The door to agents that a [`Door`] has.
+pub struct Admin {
+    pub added: Arc<Added>,
+    pub door: Door,
+}
+
+impl Admin {
+    fn refuse_fixed(agent: &AgentId) -> Result<(), CredentialError> {
+        match ["nancy", "janet"].contains(&agent.as_str()) {
+            true => Err(CredentialError::Fixed(agent.clone())),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl AgentAdmin for Admin {
+    async fn list(&self) -> Result<Vec<ListedAgent>, CredentialError> {
+        let fixed = ["janet", "nancy"].map(|name| ListedAgent {
+            agent: agent(name),
+            user: format!("{name}.file"),
+            kept: false,
+        });
+        Ok([fixed.to_vec(), self.added.credentials.list().await?].concat())
+    }
+
+    async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError> {
+        if Self::refuse_fixed(agent).is_err() {
+            return Err(CredentialError::Exists(agent.clone()));
+        }
+        self.added.credentials.add(agent, credentials).await
+    }
+
+    async fn remove(&self, agent: &AgentId) -> Result<(), CredentialError> {
+        Self::refuse_fixed(agent)?;
+        let filter =
+            OperationFilter { state: Some("available".into()), limit: 1, ..OperationFilter::default() };
+        let waiting = OperationStore::list(&self.door.store, agent, &filter).await?.records.pop();
+        if let Some(record) = waiting {
+            let operation = record.operation.id;
+            return Err(CredentialError::Busy { agent: agent.clone(), operation, state: "available" });
+        }
+        CredentialStore::remove(&self.added.credentials, agent).await
+    }
+
+    async fn change_password(&self, agent: &AgentId, password: &str) -> Result<(), CredentialError> {
+        Self::refuse_fixed(agent)?;
+        self.added.credentials.change_password(agent, password).await
+    }
+
+    async fn unlock(&self, agent: &AgentId) -> Result<(), CredentialError> {
+        if Self::refuse_fixed(agent).is_ok() && self.added.credentials.credentials(agent).is_none() {
+            return Err(CredentialError::Unknown(agent.clone()));
+        }
+        self.added.unlocked.lock().unwrap().push(agent.clone());
+        Ok(())
+    }
+}
+
+async fn ask(server: &Server, method: Method, path: &str, body: Option<Value>) -> Answer {
+    let answer = server.send(request(method, OPERATOR, path, &[], body.map(|body| body.to_string()))).await;
+    assert!(!answer.text().contains(SECRET), "{}", answer.text());
+    answer
+}
+
+async fn add(server: &Server, id: &str) -> Answer {
+    let body = json!({ "id": id, "user": format!("{id}.d"), "password": SECRET });
+    ask(server, Method::POST, "/v1/admin/agents", Some(body)).await
+}
+
+#[tokio::test]
+async fn an_agent_is_added_seen_and_asked_for() {
+    let server = Server::start().await;
+    let added = add(&server, "andrew").await;
+    assert_eq!((added.status.as_u16(), added.header("location")), (201, "/v1/admin/agents/andrew"));
+    let expected = json!({ "id": "andrew", "user": "andrew.d", "kept": true, "locked_out": false, "waiting": 0, "streams": 0 });
+    assert_eq!(added.json(), expected);
+    assert_eq!(ask(&server, Method::GET, added.header("location"), None).await.json(), expected);
+    let who = server.door.added.credentials.credentials(&agent("andrew")).unwrap();
+    assert_eq!((who.user.as_str(), who.password.as_str()), ("andrew.d", SECRET));
+    assert_eq!(server.get(OPERATOR, "/v1/agents/andrew/snapshot").await.status, 200);
+    add(&server, "andrew").await.problem(409, "agent-exists");
+    add(&server, "nancy").await.problem(409, "agent-exists");
+    let all = ask(&server, Method::GET, "/v1/admin/agents", None).await.json();
+    let seen = all["items"].as_array().unwrap().iter().map(|one| (&one["id"], &one["user"], &one["kept"]));
+    let (andrew, janet, nancy) = (json!("andrew"), json!("janet"), json!("nancy"));
+    let users = [json!("andrew.d"), json!("janet.file"), json!("nancy.file")];
+    let kept = [json!(true), json!(false)];
+    let expected =
+        [(&andrew, &users[0], &kept[0]), (&janet, &users[1], &kept[1]), (&nancy, &users[2], &kept[1])];
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
+    ask(&server, Method::GET, "/v1/admin/agents/nobody", None).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn an_agent_is_removed_once_it_has_nothing_to_do() {
+    let server = Server::start().await;
+    let path = "/v1/admin/agents/andrew";
+    ask(&server, Method::DELETE, path, None).await.problem(404, "not-found");
+    add(&server, "andrew").await;
+    let id = server.door.submit(&agent("andrew"), "k").await;
+    let busy = ask(&server, Method::DELETE, path, None).await.problem(409, "agent-busy");
+    assert_eq!(busy["operation"], id.to_string());
+    assert!(busy["detail"].as_str().unwrap().contains("is available, and not final"), "{busy}");
+    server.door.complete(&agent("andrew"), id).await;
+    assert_eq!(ask(&server, Method::DELETE, path, None).await.status, 204);
+    ask(&server, Method::DELETE, path, None).await.problem(404, "not-found");
+    ask(&server, Method::GET, path, None).await.problem(404, "not-found");
+    server.get(OPERATOR, "/v1/agents/andrew/snapshot").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn the_devices_of_an_agent_that_is_removed_are_let_go() {
+    let tokens = [TokenEntry::agent(agent("andrew"), "token-of-andrew"), TokenEntry::operator(OPERATOR)];
+    let tokens = Arc::new(TokenSet::new(tokens).unwrap());
+    let server = Server::start_as(tokens, config(), Default::default(), Door::default()).await;
+    add(&server, "andrew").await;
+    let path = "/v1/agents/andrew/events";
+    let mut device = Device::connect(server.address, "token-of-andrew", path, None).await;
+    device.expect("snapshot").await;
+    assert_eq!(ask(&server, Method::DELETE, "/v1/admin/agents/andrew", None).await.status, 204);
+    assert_eq!(device.expect("bye").await.data["reason"], "revoked");
+    server.get("token-of-andrew", path).await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_password_is_changed_and_a_lock_out_ended() {
+    let server = Server::start().await;
+    add(&server, "andrew").await;
+    let change = |name: &str| {
+        let path = format!("/v1/admin/agents/{name}/password");
+        let body = json!({ "password": format!("{SECRET}, the second") });
+        let server = &server;
+        async move { ask(server, Method::PUT, &path, Some(body)).await }
+    };
+    assert_eq!(change("andrew").await.status, 204);
+    let who = server.door.added.credentials.credentials(&agent("andrew")).unwrap();
+    assert_eq!(who, Credentials { user: "andrew.d".into(), password: format!("{SECRET}, the second") });
+    let fixed = change("nancy").await.problem(409, "agent-fixed");
+    assert!(fixed["detail"].as_str().unwrap().contains("stands in the agents file"), "{fixed}");
+    change("nobody").await.problem(404, "not-found");
+    ask(&server, Method::DELETE, "/v1/admin/agents/nancy", None).await.problem(409, "agent-fixed");
+
+    let why = "the ERP refused the login of user \"andrew.d\": Account bloccato";
+    OperationStore::pause(&server.door.store, &agent("andrew").into(), why, false).await.unwrap();
+    let locked = ask(&server, Method::GET, "/v1/admin/agents/andrew", None).await.json();
+    assert_eq!((&locked["locked_out"], &locked["paused"]["why"]), (&json!(true), &json!(why)));
+    for name in ["andrew", "nancy"] {
+        let path = format!("/v1/admin/agents/{name}/unlock");
+        assert_eq!(ask(&server, Method::POST, &path, None).await.status, 204);
+    }
+    let nobody = "/v1/admin/agents/nobody/unlock";
+    ask(&server, Method::POST, nobody, None).await.problem(404, "not-found");
+    assert_eq!(*server.door.added.unlocked.lock().unwrap(), [agent("andrew"), agent("nancy")]);
+}
+
+/// However a password is sent wrongly, what is wrong is told without it.
+#[tokio::test]
+async fn bad_fields_are_named_and_never_repeated() {
+    let server = Server::start().await;
+    add(&server, "andrew").await;
+    let add = |user: Value, password: Value| json!({ "id": "laura", "user": user, "password": password });
+    let (new, password) = ("/v1/admin/agents", "/v1/admin/agents/andrew/password");
+    let long = SECRET.repeat(40);
+    for (method, path, body, pointers) in [
+        (Method::POST, new, add(json!(""), json!(SECRET)), &["/user"][..]),
+        (Method::POST, new, add(json!("a\nb"), json!("")), &["/user", "/password"]),
+        (Method::POST, new, add(json!("laura"), json!(long)), &["/password"]),
+        (Method::POST, new, add(json!("laura"), json!([SECRET])), &["/password"]),
+        (Method::POST, new, add(json!("laura"), json!({ "is": SECRET })), &["/password"]),
+        (Method::POST, new, add(json!("laura"), json!("s3cret\u{0}")), &["/password"]),
+        (Method::POST, new, json!({ "id": "NANCY", "user": "n", "password": SECRET }), &["/id"]),
+        (Method::POST, new, json!({ "user": "n", "password": SECRET }), &[""]),
+        (Method::POST, new, json!({ "id": "n", "user": "n", "passwort": SECRET }), &["/passwort"]),
+        (Method::POST, new, json!(SECRET), &[""]),
+        (Method::PUT, password, json!({ "password": "" }), &["/password"]),
+        (Method::PUT, password, json!({ "password": "s3cret\n" }), &["/password"]),
+        (Method::PUT, password, json!(SECRET), &[""]),
+        (Method::PUT, password, json!({}), &[""]),
+    ] {
+        ask(&server, method, path, Some(body)).await.pointers(pointers);
+    }
+    let number = ask(&server, Method::PUT, password, Some(json!({ "password": 7_301_946 }))).await;
+    number.pointers(&["/password"]);
+    assert!(!number.text().contains("7301946"), "{}", number.text());
+    assert!(number.text().contains("must be a string"), "{}", number.text());
+    let broken = request(Method::PUT, OPERATOR, password, &[], Some(r#"{"password": "s3cret"#.into()));
+    let broken = server.send(broken).await;
+    broken.problem(400, "bad-request");
+    assert!(!broken.text().contains(SECRET), "{}", broken.text());
+    let who = server.door.added.credentials.credentials(&agent("andrew")).unwrap();
+    assert_eq!(who.password, SECRET, "it stays as it was");
+    assert!(!server.door.added.credentials.agents().contains(&agent("laura")));
+}
+
+#[tokio::test]
+async fn where_agents_cannot_be_added_there_are_no_such_routes() {
+    let door = Door::default();
+    door.keeps_agents.store(false, Ordering::Relaxed);
+    let server = Server::start_with(config(), Default::default(), door).await;
+    add(&server, "andrew").await.problem(404, "not-found");
+    for (method, path, body) in [
+        (Method::DELETE, "/v1/admin/agents/nancy", None),
+        (Method::PUT, "/v1/admin/agents/nancy/password", Some(json!({ "password": SECRET }))),
+        (Method::POST, "/v1/admin/agents/nancy/unlock", None),
+    ] {
+        ask(&server, method, path, body).await.problem(404, "not-found");
+    }
+    let nancy = ask(&server, Method::GET, "/v1/admin/agents/nancy", None).await.json();
+    assert_eq!((&nancy["id"], nancy.get("user"), &nancy["kept"]), (&json!("nancy"), None, &json!(false)));
+}

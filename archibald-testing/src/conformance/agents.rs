@@ -1,0 +1,63 @@
+use archibald_core::port::Sealed;
+
+use super::StoreUnderTest;
+use super::checks::agent;
+
+fn sealed(bytes: &[u8]) -> Sealed {
+    Sealed(bytes.to_vec())
+}
+
+/// An agent is kept once, whatever bytes it is kept as, and the same write made again is the same write.
+pub async fn an_agent_is_kept_once(under: &mut dyn StoreUnderTest) {
+    let agents = under.ports().agents;
+    let (nancy, andrew) = (agent("nancy"), agent("andrew"));
+    assert_eq!(agents.kept_agents().await.unwrap(), []);
+    assert_eq!(agents.kept_agent(&nancy).await.unwrap(), None);
+    let (first, other) = (sealed(b"\x00\xff\x80 not a text"), sealed(&[0; 4_000]));
+    assert!(agents.keep_agent(&nancy, &first).await.unwrap());
+    assert!(agents.keep_agent(&nancy, &first).await.unwrap(), "as after a lost answer");
+    assert!(!agents.keep_agent(&nancy, &other).await.unwrap());
+    assert_eq!(agents.kept_agent(&nancy).await.unwrap(), Some(first.clone()), "it stays as it was");
+    assert_eq!(agents.kept_agent(&andrew).await.unwrap(), None);
+    assert!(agents.keep_agent(&andrew, &other).await.unwrap());
+    assert_eq!(agents.kept_agents().await.unwrap(), [(andrew, other), (nancy, first)], "by id");
+}
+
+/// Of two who replace the same value one does; who looks at an old value changes nothing.
+pub async fn a_kept_agent_is_replaced_where_it_is_as_it_was_seen(under: &mut dyn StoreUnderTest) {
+    let (agents, nancy) = (under.ports().agents, agent("nancy"));
+    let [first, second, third] = [b"1", b"2", b"3"].map(|bytes| sealed(bytes));
+    assert!(!agents.replace_agent(&nancy, &first, &second).await.unwrap(), "there is none");
+    assert_eq!(agents.kept_agent(&nancy).await.unwrap(), None);
+    assert!(agents.keep_agent(&nancy, &first).await.unwrap());
+    assert!(agents.keep_agent(&agent("andrew"), &first).await.unwrap());
+    assert!(agents.replace_agent(&nancy, &first, &second).await.unwrap());
+    assert!(agents.replace_agent(&nancy, &first, &second).await.unwrap(), "as after a lost answer");
+    assert!(!agents.replace_agent(&nancy, &first, &third).await.unwrap());
+    assert_eq!(agents.kept_agent(&nancy).await.unwrap(), Some(second.clone()));
+    assert_eq!(agents.kept_agent(&agent("andrew")).await.unwrap(), Some(first.clone()));
+    let both = tokio::join!(
+        agents.replace_agent(&nancy, &second, &first),
+        agents.replace_agent(&nancy, &second, &third)
+    );
+    assert!(both.0.unwrap() != both.1.unwrap(), "one of the two");
+}
+
+/// What is kept outlives a restart, and what was dropped does not come back.
+pub async fn kept_agents_outlive_a_restart(under: &mut dyn StoreUnderTest) {
+    let (nancy, andrew) = (agent("nancy"), agent("andrew"));
+    let agents = under.ports().agents;
+    let [first, second] = [b"1", b"2"].map(|bytes| sealed(bytes));
+    for agent in [&nancy, &andrew] {
+        assert!(agents.keep_agent(agent, &first).await.unwrap());
+    }
+    assert!(agents.replace_agent(&nancy, &first, &second).await.unwrap());
+    assert!(agents.drop_agent(&andrew).await.unwrap());
+    assert!(!agents.drop_agent(&andrew).await.unwrap());
+    drop(agents);
+    under.reopen().await;
+    let agents = under.ports().agents;
+    assert_eq!(agents.kept_agents().await.unwrap(), [(nancy, second)]);
+    assert!(!agents.drop_agent(&andrew).await.unwrap());
+    assert!(agents.keep_agent(&andrew, &first).await.unwrap(), "an agent may come back");
+}
