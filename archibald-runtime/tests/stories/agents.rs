@@ -58,6 +58,7 @@ impl Office {
             key: uuid::Uuid::now_v7().to_string().parse().unwrap(),
             run_at: None,
             origin: None,
+            trace: false,
         };
         self.archibald.enqueue(request).await.unwrap().record.operation.id
     }
