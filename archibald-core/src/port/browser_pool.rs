@@ -180,6 +180,12 @@ pub trait BrowserPool: Send + Sync {
         None
     }
 
+    /// Whether there are pictures at all: with [`BrowserPool::picture`] this is to be implemented too. Where there
+    /// are none, nobody need ask for one.
+    fn has_pictures(&self) -> bool {
+        false
+    }
+
     /// Ends all browsers and removes their profiles; waits for sessions in use as long as `grace`.
     ///
     /// # Cancel safety

@@ -57,6 +57,10 @@ impl BrowserPool for Pointed {
         self.inner.picture(agent).await
     }
 
+    fn has_pictures(&self) -> bool {
+        self.inner.has_pictures()
+    }
+
     async fn shutdown(&self, grace: Duration) {
         self.inner.shutdown(grace).await;
     }
