@@ -35,6 +35,12 @@ pub trait Guard: Send + Sync {
     fn filling_line(&self, line: usize, of: usize) {
         let _ = (line, of);
     }
+
+    /// All `lines` lines of an order are filled in, and what is left is to look at them once more and to save. As
+    /// with [`Guard::filling_line`], for those who watch.
+    fn filled_in(&self, lines: usize) {
+        let _ = lines;
+    }
 }
 
 /// Asks for the agent's session.

@@ -91,4 +91,8 @@ impl Guard for PointedGuard {
     fn filling_line(&self, line: usize, of: usize) {
         self.inner.filling_line(line, of);
     }
+
+    fn filled_in(&self, lines: usize) {
+        self.inner.filled_in(lines);
+    }
 }

@@ -41,13 +41,13 @@ async fn an_agent_sees_which_line_of_how_many_is_filled_in() {
     office.submit(&json!({ "customer": office.customer, "date": "2026-11-22", "lines": lines })).await;
     phone.until("document.querySelectorAll('#finished > li').length === 1").await;
 
-    let told: Vec<Value> = phone.read("told.filter((it) => it.done > 0)").await;
+    let told: Vec<Value> = phone.read("told.filter((it) => ['line', 'save'].includes(it.step))").await;
     let told: Vec<_> =
         told.iter().map(|it| json!([it["step"], it["done"], it["total"], it["text"]])).collect();
-    let line = |n: u32| json!(["type", n, 3, format!("filling in line {n} of 3")]);
-    assert_eq!(told, [line(1), line(2), line(3)]);
-    let said: Vec<String> = phone.read("said.filter((text) => / di 3$/.test(text))").await;
-    assert_eq!(said, ["Compilo riga 1 di 3", "Compilo riga 2 di 3", "Compilo riga 3 di 3"]);
+    let line = |n: u32| json!(["line", n - 1, 3, format!("filling in line {n} of 3")]);
+    assert_eq!(told, [line(1), line(2), line(3), json!(["save", 3, 3, "saving"])]);
+    let said: Vec<String> = phone.read("said.filter((text) => / di 3$|^Salvo/.test(text))").await;
+    assert_eq!(said, ["Compilo riga 1 di 3", "Compilo riga 2 di 3", "Compilo riga 3 di 3", "Salvo"]);
     phone.is_well().await;
     chromium.close().await;
 }
