@@ -274,6 +274,10 @@ impl BrowserPool for ChromiumPool {
         glances.picture().await
     }
 
+    fn has_pictures(&self) -> bool {
+        true
+    }
+
     async fn shutdown(&self, grace: Duration) {
         let mut occupancy = self.occupancy.clone();
         if self.inputs.send(Message::Input(Input::Drain)).is_err() {

@@ -38,7 +38,7 @@ fn as_kept(wanted: &WantedOrder, reference: &str) -> serde_json::Value {
     wanted
 }
 
-/// Notes which lines it is told of.
+/// Notes which lines it is told of; after all of them comes one more.
 #[derive(Default)]
 struct Told(Mutex<Vec<(usize, usize)>>);
 
@@ -49,6 +49,10 @@ impl Guard for Told {
 
     fn filling_line(&self, line: usize, of: usize) {
         self.0.lock().unwrap().push((line, of));
+    }
+
+    fn filled_in(&self, lines: usize) {
+        self.0.lock().unwrap().push((lines + 1, lines));
     }
 }
 
@@ -64,9 +68,11 @@ async fn every_line_is_told_of_before_it_is_filled_in() {
     let told = Arc::new(Told::default());
     let desk = office.desk_under(told.clone()).await;
     let mut wanted = office.wanted(3);
+    desk.create(1, &wanted).await;
+    assert_eq!((told.take(), office.posts(PAGE, "AddLine")), (vec![(1, 3), (2, 3), (3, 3), (4, 3)], 3));
     wanted.lines[2].product = "NOTHING".into();
-    assert_eq!(common::office::told(&desk.create(1, &wanted).await.0), "refused");
-    assert_eq!((told.take(), office.posts(PAGE, "AddLine")), (vec![(1, 3), (2, 3), (3, 3)], 2));
+    assert_eq!(common::office::told(&desk.create(2, &wanted).await.0), "refused");
+    assert_eq!((told.take(), office.posts(PAGE, "AddLine")), (vec![(1, 3), (2, 3), (3, 3)], 5));
     drop(desk);
     office.close().await;
 }
@@ -88,7 +94,7 @@ async fn an_edit_changes_what_differs_over_all_pages_of_lines() {
     assert_eq!(differences(&wanted, "Fiera ~NEW", &order), Vec::<String>::new());
     assert_eq!(office.posts(PAGE, "AddLine"), 6);
     assert_eq!(kept(&office, 0), as_kept(&wanted, "Fiera ~NEW"));
-    assert_eq!(told.take(), (20..=25).map(|line| (line, 25)).collect::<Vec<_>>());
+    assert_eq!(told.take(), (20..=26).map(|line| (line, 25)).collect::<Vec<_>>());
     assert_eq!(desk.client.read_order(&number).await.unwrap(), Some(order));
 
     // Another header alone touches no line.
@@ -96,14 +102,14 @@ async fn an_edit_changes_what_differs_over_all_pages_of_lines() {
     done(desk.edit(&number, &wanted, "Fiera ~NEW").await);
     assert_eq!(office.posts(PAGE, "AddLine"), 6);
     assert_eq!(kept(&office, 1), as_kept(&wanted, "Fiera ~NEW"));
-    assert_eq!(told.take(), []);
+    assert_eq!(told.take(), [(26, 25)]);
 
     // Another first line: all go, and come in another number.
     wanted.lines.drain(..23);
     done(desk.edit(&number, &wanted, "Fiera ~NEW").await);
     assert_eq!(office.posts(PAGE, "AddLine"), 8);
     assert_eq!(kept(&office, 2), as_kept(&wanted, "Fiera ~NEW"));
-    assert_eq!(told.take(), [(1, 2), (2, 2)]);
+    assert_eq!(told.take(), [(1, 2), (2, 2), (3, 2)]);
 
     let kinds: Vec<_> = office.effects().iter().map(|entry| (entry.kind, entry.number.clone())).collect();
     assert_eq!(kinds, vec![(EffectKind::OrderEdited, number.clone()); 3]);

@@ -149,7 +149,7 @@ pub struct Progress {
     pub operation: OperationId,
     /// The step, as in `operation.step` events.
     pub step: String,
-    /// How much is done; of lines that are filled in, the one that is.
+    /// How much is done; of lines that are filled in, those before the one in work.
     pub done: u64,
     /// Of how much.
     pub total: u64,

@@ -93,7 +93,7 @@ pub(crate) fn of_agent(document: OpenApi) -> OpenApi {
     })
 }
 
-/// Every path asks for a token, and is 404 to whom it does not concern.
+/// Every path asks for a token, and is 404 to whom it does not concern; where a route says itself when it is, that stays.
 pub(crate) fn behind_a_token(document: OpenApi) -> OpenApi {
     each(document, |_, _, operation| {
         operation.security =
@@ -101,7 +101,8 @@ pub(crate) fn behind_a_token(document: OpenApi) -> OpenApi {
         for (status, description) in
             [("401", "No valid token"), ("404", "There is no such thing, or not for this token")]
         {
-            operation.responses.responses.insert(status.to_owned(), problem(description).into());
+            let entry = operation.responses.responses.entry(status.to_owned());
+            entry.or_insert_with(|| problem(description).into());
         }
     })
 }

@@ -127,6 +127,16 @@ impl Problem {
         Self { retry_after: Some(seconds), ..problem }
     }
 
+    /// 404, and not worth asking again.
+    pub(crate) fn no_pictures() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no-pictures",
+            "There are no pictures",
+            "what drives the ERP in this process takes no pictures",
+        )
+    }
+
     /// 404, the same for what does not exist and for what the caller may not see.
     pub(crate) fn not_found() -> Self {
         Self::new(

@@ -48,6 +48,7 @@ const FILES: &[File] = files! {
     "/assets/board-feed.js" => "board-feed.js",
     "/assets/board-filter.js" => "board-filter.js",
     "/assets/board-history.js" => "board-history.js",
+    "/assets/board-older.js" => "board-older.js",
     "/assets/board-pictures.js" => "board-pictures.js",
     "/assets/board.js" => "board.js",
     "/assets/board-list.js" => "board-list.js",

@@ -18,7 +18,7 @@ export function titleOf({ kind, payload }, catalogue, draft) {
   return has(detailed) ? t(detailed, values) : t(has(`kind.${kind}.any`) ? `kind.${kind}.any` : "kind.other", values);
 }
 
-/** What it does just now, such as "Filling in line 3 of 7". */
+/** What it does just now, such as "Filling in line 3 of 7", and then "Saving". */
 export function stepOf({ kind, state, step, progress, waits, run_at: at }) {
   if (state === "available") {
     if (waits) return t("step.again", { time: time(at) });
@@ -27,7 +27,8 @@ export function stepOf({ kind, state, step, progress, waits, run_at: at }) {
   if (state !== "running") return "";
   const { done = 0, total = 0, text } = progress ?? {};
   const name = progress?.step ?? step;
-  const values = { done, total, count: total };
+  // Of lines, those are done that come before the one in work.
+  const values = { done, total, count: total, line: done + 1 };
   for (const key of [`step.${kind}.${name}`, `step.${name}`]) {
     if (done > 0 && has(`${key}.at`)) return t(`${key}.at`, values);
     if (has(key)) return t(key, values);

@@ -19,9 +19,23 @@ export class Board {
   /** An agent's rows as they are now, in place of those that were known. */
   replace(agent, operations) {
     const now = new Set(operations.map(({ id }) => id));
-    for (const row of this.order) if (row.agent === agent && !now.has(row.id)) this.rows.delete(row.id);
-    for (const operation of operations) this.rows.set(operation.id, rowOf(operation));
+    // What was over and far back is so still: had it been started again it would be among those.
+    const stays = (row) => row.agent !== agent || now.has(row.id) || (row.older && FINAL.has(row.state));
+    for (const row of this.order) if (!stays(row)) this.rows.delete(row.id);
+    for (const operation of operations) {
+      const { older } = this.rows.get(operation.id) ?? {};
+      this.rows.set(operation.id, older ? { ...rowOf(operation), older } : rowOf(operation));
+    }
     this.sort();
+  }
+
+  /** Operations from further back. Of what is known already the streams know better. Answers how many are new. */
+  addOlder(operations) {
+    const followed = new Set(this.agents);
+    const added = operations.filter(({ id, agent }) => !this.rows.has(id) && followed.has(agent));
+    for (const operation of added) this.rows.set(operation.id, { ...rowOf(lineOf(operation)), older: true });
+    if (added.length) this.sort();
+    return added.length;
   }
 
   /** Agents that are not followed any more are forgotten. */
@@ -186,6 +200,11 @@ function rowOf(operation) {
     result: brief(operation.result), created, started, began: started, finished,
     runAt: time(operation.run_at) ?? created, changed: finished ?? started ?? created,
   };
+}
+
+// An operation as the API has it, in the form of a row of the stream.
+function lineOf({ attempts, problem, ...operation }) {
+  return { ...operation, attempts: attempts.length, started_at: attempts[0]?.started_at, worker: attempts.at(-1)?.worker, problem: problem?.detail };
 }
 
 function brief(result) {

@@ -85,7 +85,8 @@ function overTone(state) {
 /** A step by its name, in words where there are some. */
 export function stepWords(row) {
   const { step, done = 0, total = 0, text } = row.progress ?? {};
-  if (done > 0 && has(`step.${step}.at`)) return t(`step.${step}.at`, { done, total });
+  // Of lines, those are done that come before the one in work.
+  if (has(`step.${step}.at`)) return t(`step.${step}.at`, { line: done + 1, total });
   if (text) return text;
   const key = `step.${row.step}`;
   return row.step ? (has(key) ? t(key) : row.step) : "";

@@ -10,6 +10,7 @@ import { follow } from "./board-feed.js";
 import { Filter } from "./board-filter.js";
 import { SPANS } from "./board-history.js";
 import { List } from "./board-list.js";
+import { Older } from "./board-older.js";
 import { Pictures } from "./board-pictures.js";
 import { kindWords, stepWords } from "./board-words.js";
 import { addMessages, languageChoice, t, translate } from "./i18n.js";
@@ -35,6 +36,7 @@ const list = new List({ box: $("list"), make: makeLine, fill: fillLine, onOpen: 
 const detail = new Detail({ box: $("detail"), onOpen: open, onClose: close });
 const agents = new Agents({ $, board, filter, say: (text) => say($("said"), text) });
 const pictures = new Pictures($("pictures"));
+const older = new Older({ button: $("older"), said: $("older-said"), list: $("list"), board, filter, onMore: draw });
 const drawCharts = charts($("charts"));
 readSpan();
 
@@ -119,6 +121,7 @@ function draw() {
   list.show(rows);
   $("none").hidden = rows.length > 0;
   say($("count"), t("board.count", { count: rows.length, all: board.order.length }));
+  older.draw();
   drawTiles(tally.all, now);
   agents.draw(tally, now);
   pictures.show(Object.keys(board.overview?.running ?? {}));
@@ -226,6 +229,7 @@ const KEYS = {
   d: () => filter.set({ state: filter.value.state === "in_doubt" ? "" : "in_doubt", problem: "" }),
   w: () => filter.set({ state: filter.value.state === "available" ? "" : "available", problem: "" }),
   0: () => filter.reset(),
+  o: () => older.more(),
   c: () => detail.act("cancel"),
   r: () => detail.act("retry"),
   x: () => detail.act("resolve"),
@@ -236,7 +240,7 @@ const KEYS = {
 function help() {
   showShortcuts([
     ["j k ↓ ↑", "keys.move"], ["Enter", "keys.open"], ["Esc", "keys.close"], ["/", "keys.search"], ["d", "keys.doubts"], ["w", "keys.waiting"],
-    ["0", "keys.all"], ["c", "keys.cancel"], ["r", "keys.retry"], ["x", "keys.resolve"], ["p", "keys.pause"], ["?", "keys.help"],
+    ["0", "keys.all"], ["o", "keys.older"], ["c", "keys.cancel"], ["r", "keys.retry"], ["x", "keys.resolve"], ["p", "keys.pause"], ["?", "keys.help"],
   ]);
 }
 

@@ -10,18 +10,26 @@ const KEPT = "archibald.demo";
 const $ = (id) => document.getElementById(id);
 const token = takeToken();
 let scene = null;
+/** What was said last beside a button, by the element that says it: in another language it is said again. */
+const answers = new Map();
+/** The fault that was pressed last, until its end is told. */
+let pressed = null;
 
 await addMessages({ it: () => import("./i18n.board.it.js"), en: () => import("./i18n.board.en.js") });
 await addMessages({ it: () => import("./i18n.demo.it.js"), en: () => import("./i18n.demo.en.js") });
 translate(document);
 languageChoice($("language"));
-document.addEventListener("languagechange", () => scene && draw(scene));
+document.addEventListener("languagechange", () => {
+  if (scene) draw(scene);
+  for (const [id, told] of answers) say($(id), t(...told()));
+});
 
 const buttons = new Map(FAULTS.map((name) => [name, faultButton(name)]));
-$("many").addEventListener("click", () => tell("/demo/orders"));
+$("many").addEventListener("click", () => ask("/demo/orders", "many-answer", () => ["answer.orders", { count: agents() }]));
 for (const button of document.querySelectorAll("[data-order]")) {
-  button.addEventListener("click", () => tell(`/demo/order/${scene.agent}`));
+  button.addEventListener("click", () => ask(`/demo/order/${scene.agent}`, "order-answer", () => ["answer.order"]));
 }
+answer("fault-answer", () => ["answer.first"]);
 if (token) follow();
 else $("elsewhere").hidden = false;
 
@@ -38,8 +46,24 @@ function takeToken() {
   return given;
 }
 
-function tell(path) {
-  return fetch(path, { method: "POST", headers: { Authorization: `Bearer ${token}` } }).catch(() => null);
+/** Asks the demo for something, and says beside the button what came of it. */
+async function ask(path, id, accepted) {
+  const response = await fetch(path, { method: "POST", headers: { Authorization: `Bearer ${token}` } }).catch(() => null);
+  // A refusal names the fault that is in the way.
+  const inTheWay = response?.status === 409 ? await response.text().catch(() => "") : "";
+  if (response?.ok) answer(id, accepted);
+  else if (FAULTS.includes(inTheWay)) answer(id, () => [path.endsWith(inTheWay) ? "answer.already" : "answer.not_now", { fault: t(`fault.${inTheWay}`) }]);
+  else answer(id, () => [response ? "answer.refused" : "answer.gone", { status: response?.status }]);
+  return Boolean(response?.ok);
+}
+
+function answer(id, told) {
+  answers.set(id, told);
+  say($(id), t(...told()));
+}
+
+function agents() {
+  return Object.keys(scene.agents).length;
 }
 
 /** Every scene that the demo tells, until it ends. */
@@ -84,9 +108,13 @@ function drawFigures() {
 function faultButton(name) {
   const words = el("strong");
   const what = el("small");
-  const button = el("button.fault.danger", { type: "button", id: `fault-${name}`, onclick: () => tell(`/demo/fault/${name}`) }, words, what);
+  const button = el("button.fault.danger", { type: "button", id: `fault-${name}`, onclick: () => press(name) }, words, what);
   $("faults-buttons").append(button);
   return { button, words, what };
+}
+
+async function press(name) {
+  if (await ask(`/demo/fault/${name}`, "fault-answer", () => [`answer.${name}`])) pressed = { name, seen: false };
 }
 
 function drawFaults() {
@@ -95,8 +123,15 @@ function drawFaults() {
     say(words, t(`fault.${name}`));
     say(what, t(busy ? `fault.${name}.now` : `fault.${name}.what`));
     mark(button, "aria-busy", busy ? "true" : null);
-    button.disabled = busy;
+    // Not `disabled`, which would take the focus away from whoever pressed it with a key.
+    mark(button, "aria-disabled", busy ? "true" : null);
   }
+  if (!pressed) return;
+  const busy = scene.under_way.includes(pressed.name);
+  if (pressed.seen && !busy) {
+    answer("fault-answer", () => ["answer.over", { duplicates: scene.figures.duplicates, lost: scene.figures.lost }]);
+    pressed = null;
+  } else pressed.seen = busy;
 }
 
 let toldStory = "";
@@ -114,17 +149,24 @@ function drawStory() {
 
 function drawDevices() {
   say($("devices-title"), t("demo.devices", { agent: scene.agent }));
+  say($("devices-what"), t("demo.devices.what", { agent: scene.agent, count: agents() }));
+  say($("many"), t("demo.many", { count: agents() }));
   $("to-app").href = scene.links.app;
   for (const name of ["tablet", "phone"]) {
     const { connected, operations } = scene.devices[name];
     mark($(`${name}-state`), "data-tone", connected ? "ok" : "warn");
     say($(`${name}-state`), t(connected ? "connection.live" : "connection.waiting"));
     keep($(name), operations, (operation) => {
-      const detail = operation.order ? t("demo.number", { order: operation.order }) : stepWords(operation);
-      return el("li", {}, el("span", {}, [kindWords(operation.kind), detail].filter(Boolean).join(" · ")),
+      const words = operation.order ? t("demo.number", { order: operation.order }) : worked(operation);
+      return el("li", {}, el("span", {}, words),
         el("span.badge", { "data-tone": tone(operation.state) }, t(`state.${operation.state}`)));
     });
   }
+}
+
+/** What is done, in few words: where nothing is known of how far it is, its kind. */
+function worked(row) {
+  return stepWords(row) || kindWords(row.kind);
 }
 
 function drawAgents() {
@@ -133,7 +175,7 @@ function drawAgents() {
   say($("worker"), t(up ? "worker.up" : "worker.killed", { pid: pid ?? "" }));
   $("to-board").href = scene.links.board;
   keep($("agents"), Object.entries(scene.agents), ([name, seat]) => el("tr", {},
-    el("th", { scope: "row" }, name), el("td.now", {}, seat.kind ? [kindWords(seat.kind), stepWords(seat)].filter(Boolean).join(" · ") : ""),
+    el("th", { scope: "row" }, name), el("td.now", {}, seat.kind ? worked(seat) : ""),
     el("td.number", {}, seat.waiting ? String(seat.waiting) : ""), el("td.number", {}, seat.done ? String(seat.done) : "")));
 }
 

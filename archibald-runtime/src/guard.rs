@@ -91,13 +91,23 @@ impl Guard for WriteGuard {
     }
 
     fn filling_line(&self, line: usize, of: usize) {
+        self.tell("line", line.saturating_sub(1), of, format!("filling in line {line} of {of}"));
+    }
+
+    fn filled_in(&self, lines: usize) {
+        self.tell("save", lines, lines, "saving".to_owned());
+    }
+}
+
+impl WriteGuard {
+    fn tell(&self, step: &str, done: usize, total: usize, text: String) {
         self.bus.publish_progress(Progress {
             agent: self.lease.lease.agent.clone(),
             operation: self.lease.lease.operation,
-            step: "type".to_owned(),
-            done: line as u64,
-            total: of as u64,
-            text: format!("filling in line {line} of {of}"),
+            step: step.to_owned(),
+            done: done as u64,
+            total: total as u64,
+            text,
         });
     }
 }

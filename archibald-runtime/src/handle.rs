@@ -388,6 +388,10 @@ impl Operations for Archibald {
         self.shared.pool.picture(agent).await
     }
 
+    fn has_pictures(&self) -> bool {
+        self.shared.pool.has_pictures()
+    }
+
     async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {
         self.shared.store.pause(scope, why, drains).await?;
         self.tell(Input::Pause { scope: scope.clone(), why: why.to_owned(), drains });

@@ -48,6 +48,13 @@ impl Limit {
         }
     }
 
+    /// Tells whoever holds the lease that all lines are filled in.
+    pub fn filled_in(&self, lines: usize) {
+        if let Some(lease) = &self.lease {
+            lease.filled_in(lines);
+        }
+    }
+
     /// What is left of the budget.
     pub fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())

@@ -74,13 +74,14 @@ impl Site {
         ]
     }
 
-    /// All but the first `kept`, which are there; tells of each before it is typed.
+    /// All but the first `kept`, which are there; tells of each before it is typed, and of their end.
     async fn type_lines(&self, at: At<'_>, wanted: &WantedOrder, kept: usize) -> Result<(), Typing> {
         let At { page, limit, user } = at;
         for (place, line) in wanted.lines.iter().enumerate().skip(kept) {
             limit.filling_line(place + 1, wanted.lines.len());
             self.type_line(page, limit, user, line).await?;
         }
+        limit.filled_in(wanted.lines.len());
         Ok(())
     }
 

@@ -35,6 +35,12 @@ pub trait Guard: Send + Sync {
     fn filling_line(&self, line: usize, of: usize) {
         let _ = (line, of);
     }
+
+    /// All `lines` lines of an order are filled in, and what is left is to look at them once more and to save. As
+    /// with [`Guard::filling_line`], for those who watch.
+    fn filled_in(&self, lines: usize) {
+        let _ = lines;
+    }
 }
 
 /// Asks for the agent's session.
@@ -189,6 +195,12 @@ pub trait BrowserPool: Send + Sync {
     async fn picture(&self, agent: &AgentId) -> Option<Arc<[u8]>> {
         let _ = agent;
         None
+    }
+
+    /// Whether there are pictures at all: with [`BrowserPool::picture`] this is to be implemented too. Where there
+    /// are none, nobody need ask for one.
+    fn has_pictures(&self) -> bool {
+        false
     }
 
     /// Ends all browsers and removes their profiles; waits for sessions in use as long as `grace`.

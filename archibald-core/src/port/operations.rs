@@ -294,6 +294,12 @@ pub trait Operations: Send + Sync {
         None
     }
 
+    /// Whether sessions in this process have pictures at all; see
+    /// [`BrowserPool::has_pictures`](super::BrowserPool::has_pictures).
+    fn has_pictures(&self) -> bool {
+        false
+    }
+
     /// Pauses something: nothing that it is about is started, by any worker, until it is resumed. What runs goes
     /// on, but if it `drains`: then what runs in the background is asked to give way at its next safe point.
     ///

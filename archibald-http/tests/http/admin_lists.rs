@@ -237,4 +237,7 @@ async fn what_a_session_in_use_shows_is_a_picture_that_nobody_keeps() {
         let none = server.get(OPERATOR, &format!("/v1/admin/pool/{nobodys}/picture")).await;
         none.problem(404, "not-found");
     }
+    server.door.is_blind.store(true, Ordering::Relaxed);
+    let never = server.get(OPERATOR, "/v1/admin/pool/nancy/picture").await;
+    never.problem(404, "no-pictures");
 }

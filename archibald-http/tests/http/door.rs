@@ -41,6 +41,8 @@ pub struct Door {
     pub added: Arc<Added>,
     /// Whether agents can be added.
     pub keeps_agents: Arc<AtomicBool>,
+    /// Has no pictures of sessions.
+    pub is_blind: Arc<AtomicBool>,
 }
 
 impl Default for Door {
@@ -52,6 +54,7 @@ impl Default for Door {
             minutes: Arc::default(),
             added: Arc::default(),
             keeps_agents: Arc::new(AtomicBool::new(true)),
+            is_blind: Arc::default(),
         }
     }
 }
@@ -231,6 +234,10 @@ impl Operations for Door {
     /// Only nancy's session is in use.
     async fn picture(&self, whose: &AgentId) -> Option<Arc<[u8]>> {
         (*whose == agent("nancy")).then(|| Arc::from(*b"\xff\xd8 nancy's"))
+    }
+
+    fn has_pictures(&self) -> bool {
+        !self.is_blind.load(Ordering::Relaxed)
     }
 
     async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {

@@ -57,6 +57,15 @@ async fn what_is_described_is_what_the_walk_over_all_routes_walks() {
 }
 
 #[tokio::test]
+async fn what_a_route_says_of_its_404_is_told_and_not_what_all_say() {
+    let server = Server::start().await;
+    let document = document(&server).await;
+    let told = |path: &str| document["paths"][path]["get"]["responses"]["404"]["description"].to_string();
+    assert!(told("/v1/admin/pool/{agent}/picture").contains("problem:no-pictures"));
+    assert!(told("/v1/admin/overview").contains("not for this token"));
+}
+
+#[tokio::test]
 async fn every_path_parameter_and_token_is_described() {
     let server = Server::start().await;
     let document = document(&server).await;

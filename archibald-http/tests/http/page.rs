@@ -115,6 +115,7 @@ async fn every_word_is_there_in_both_languages() {
         "/board",
         "/assets/board.js",
         "/assets/board-filter.js",
+        "/assets/board-older.js",
         "/assets/board-pictures.js",
         "/assets/board-agents.js",
         "/assets/board-charts.js",

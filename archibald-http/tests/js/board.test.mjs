@@ -50,6 +50,48 @@ test("the newest goes first, and an agent's list replaces what was known of that
   assert.deepEqual(known.select({}).map((row) => row.id), [id(4)]);
 });
 
+test("older operations join those that are known, of which the streams know better, and stay when they come anew", () => {
+  const known = board(row(9, "available"), row(8, "failed"));
+  const older = (number, state) => ({ ...row(number, state), attempts: [{ started_at: at(number), worker: "w2" }], problem: { detail: "no such customer" } });
+  known.take("nancy", event(7, "queued", "available", 20));
+  assert.equal(known.addOlder([older(8, "running"), older(7, "failed"), older(2, "rejected"), older(1, "failed"), { ...older(3, "failed"), agent: "gone" }]), 2);
+  assert.deepEqual(known.select({}).map(({ id, state }) => [id, state]), [[id(9), "available"], [id(8), "failed"], [id(7), "available"], [id(2), "rejected"], [id(1), "failed"]]);
+  const { worker, attempts, problem, created } = known.rows.get(id(2));
+  assert.deepEqual([worker, attempts, problem, created], ["w2", 1, "no such customer", Date.parse(at(2))]);
+  // One of them is started again, and the connection breaks while it waits.
+  known.take("nancy", event(1, "queued", "available", 30));
+  assert.equal(known.rows.get(id(1)).state, "available");
+  known.replace("nancy", [row(9, "completed")]);
+  assert.deepEqual(known.select({}).map(({ id, state }) => [id, state]), [[id(9), "completed"], [id(2), "rejected"]]);
+});
+
+test("older ones are read page by page, past those that are known, and no more than the board keeps", async (t) => {
+  Object.assign(globalThis, { addEventListener() {}, document: { documentElement: {}, querySelectorAll: () => [] } });
+  t.mock.method(console, "warn", () => {});
+  const { Older } = await import("../../web/board-older.js");
+  const page = (last) => Array.from({ length: 200 }, (_, at) => ({ ...row(last - at, "failed"), attempts: [] }));
+  const pages = { none: page(20_000), a: page(300), b: page(100) };
+  const asked = [];
+  t.mock.method(globalThis, "fetch", async (path) => {
+    const query = new URL(path, "http://server").searchParams;
+    asked.push(["agent", "state", "kind", "after"].map((name) => query.get(name)));
+    const after = query.get("after") ?? "none";
+    return new Response(JSON.stringify({ items: pages[after], next: { none: "a", a: "b" }[after] }));
+  });
+  const known = board(...Array.from({ length: ROWS - 300 }, (_, at) => row(20_000 - at, "failed")));
+  const [said, button] = [{}, { addEventListener() {}, setAttribute() {}, removeAttribute() {} }];
+  const older = new Older({ button, said, list: {}, board: known, filter: { value: { agent: "nancy", state: "failed", kind: "", text: "" } }, onMore() {} });
+  await older.more();
+  assert.deepEqual([known.order.length, said.textContent, button.hidden], [ROWS - 100, "older.read", false]);
+  await older.more();
+  assert.deepEqual([known.order.length, said.textContent], [ROWS - 100, "older.most"]);
+  assert.deepEqual(asked, [["nancy", "failed", null, null], ["nancy", "failed", null, "a"]]);
+  // Another filter begins anew, and says nothing of the last one.
+  older.filter.value.agent = "";
+  older.draw();
+  assert.equal(said.textContent, "");
+});
+
 test("sums are by agent and of all, and the oldest that is due is known", () => {
   const later = at(3000);
   const known = board(row(1, "available", { run_at: later }), row(2, "available"), row(3, "in_doubt"), row(4, "running"));

@@ -234,8 +234,8 @@ async fn devices_are_told_which_line_is_filled_in() {
     let id = house.enqueue("nancy", "submit-order", "k1", payload).await;
     assert_eq!(halted.recv().await, Some(id));
     let told: Vec<_> = house.store.progress(&agent("nancy")).into_iter().map(|it| json!(it)).collect();
-    let expected = json!({ "agent": "nancy", "operation": id, "step": "type", "done": 3, "total": 3,
-        "text": "filling in line 3 of 3" });
+    let expected = json!({ "agent": "nancy", "operation": id, "step": "save", "done": 3, "total": 3,
+        "text": "saving" });
     assert_eq!(told, [expected]);
     go.notify_one();
     house.completed("nancy", id).await;

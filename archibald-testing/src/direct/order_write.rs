@@ -47,6 +47,7 @@ impl Write for SaveOrder<'_> {
             tab.guard.filling_line(place + 1, self.wanted.lines.len());
             typing.add(line).await?;
         }
+        tab.guard.filled_in(self.wanted.lines.len());
         Ok(typing.form.press("Save")?)
     }
 

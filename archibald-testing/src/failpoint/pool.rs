@@ -57,6 +57,10 @@ impl BrowserPool for Pointed {
         self.inner.picture(agent).await
     }
 
+    fn has_pictures(&self) -> bool {
+        self.inner.has_pictures()
+    }
+
     async fn shutdown(&self, grace: Duration) {
         self.inner.shutdown(grace).await;
     }
@@ -86,5 +90,9 @@ impl Guard for PointedGuard {
 
     fn filling_line(&self, line: usize, of: usize) {
         self.inner.filling_line(line, of);
+    }
+
+    fn filled_in(&self, lines: usize) {
+        self.inner.filled_in(lines);
     }
 }

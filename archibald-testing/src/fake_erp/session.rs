@@ -99,13 +99,15 @@ impl FakeSession {
         Some(ActOutcome::Refused(refusal.to_owned()))
     }
 
-    /// Says so of every line that would have to be typed.
+    /// Says so of every line that would have to be typed, and of their end.
     fn fill_in(&self, there: &[OrderLine], wanted: &WantedOrder) {
         let as_wanted = |(is, want): &(&OrderLine, &WantedLine)| {
             (&is.product, is.quantity, is.discount) == (&want.product, want.quantity, want.discount)
         };
         let kept = there.iter().zip(&wanted.lines).take_while(as_wanted).count();
-        (kept + 1..=wanted.lines.len()).for_each(|line| self.guard.filling_line(line, wanted.lines.len()));
+        let lines = wanted.lines.len();
+        (kept + 1..=lines).for_each(|line| self.guard.filling_line(line, lines));
+        self.guard.filled_in(lines);
     }
 
     fn read(&self) -> Result<MutexGuard<'_, World>, ClientError> {

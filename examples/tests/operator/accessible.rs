@@ -49,6 +49,9 @@ async fn every_view_keeps_the_rules_in_light_and_dark() {
         tab.close().await;
         let tab = Tab::open(&stage, size, scheme).await;
         tab.until("+document.querySelector('#done').innerText >= 6").await;
+        tab.click("#many").await;
+        tab.until("document.querySelector('#many-answer').innerText && document.querySelector('#story li')")
+            .await;
         judge(&tab, &rules, "demo").await;
         tab.is_well().await;
         tab.close().await;

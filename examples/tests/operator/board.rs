@@ -1,4 +1,5 @@
 use archibald_testing::erp::{Fault, FaultRule, HandOrder, OrderContent, OrderState};
+use serde_json::json;
 
 use crate::browser::Tab;
 use crate::office::Office;
@@ -129,6 +130,52 @@ async fn a_filter_is_in_the_address_and_a_phone_shows_it_all() {
     assert_eq!(shown, ["completed".to_owned(), order.agent.clone()]);
     tab.is_well().await;
     tab.shot("board-phone-detail").await;
+    tab.close().await;
+}
+
+/// The list begins with the last fifty that are over. What is older comes when it is asked for, as the filter of the
+/// address wants it, and what happens meanwhile is seen as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn older_operations_are_loaded_with_the_keyboard_as_far_back_as_there_are_any() {
+    let office = Office::open().await;
+    let agent = office.order(0).agent.clone();
+    office.post("/v1/admin/pause", &json!({ "agent": agent })).await;
+    for number in 0..260 {
+        let order =
+            json!({ "kind": "create-customer", "payload": { "name": "Toms" }, "key": format!("{number}") });
+        let accepted = office.post(&format!("/v1/agents/{agent}/operations"), &order).await;
+        let cancel = format!("/v1/agents/{agent}/operations/{}/cancel", accepted["id"].as_str().unwrap());
+        office.post(&cancel, &json!({})).await;
+    }
+    let address =
+        format!("{}/board?state=cancelled&agent={agent}#token={}", office.url, crate::office::OPERATOR);
+    let tab = Tab::open(&address, DESK, "light").await;
+    let lists = |count: usize| format!("document.querySelector('#count').innerText.startsWith('{count} of')");
+    tab.until(&lists(50)).await;
+
+    tab.tab_to("#older").await;
+    tab.press("Enter").await;
+    tab.until(&lists(200)).await;
+    tab.until("document.querySelector('#older-said').innerText.startsWith('150 older')").await;
+    tab.shot("board-older").await;
+    office.post("/v1/admin/resume", &json!({ "agent": agent })).await;
+    let id = office.submit(office.order(0)).await;
+    tab.until(&format!("{} ?.querySelector('b').innerText === '1'", tile("completed"))).await;
+    assert!(tab.read::<bool>(&lists(200)).await, "of another state");
+    tab.press("o").await;
+    tab.until(&lists(260)).await;
+    tab.until("document.querySelector('#older-said').innerText.includes('nothing older')").await;
+    tab.until("document.querySelector('#older').hidden && document.activeElement.id === 'list'").await;
+
+    // Another filter is another question.
+    tab.press("0").await;
+    tab.until(&lists(261)).await;
+    tab.until("!document.querySelector('#older').hidden").await;
+    tab.until(&format!(
+        "document.querySelector('#list [role=option][aria-posinset=\"1\"]').dataset.id === '{id}'"
+    ))
+    .await;
+    tab.is_well().await;
     tab.close().await;
 }
 

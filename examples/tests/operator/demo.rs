@@ -71,6 +71,61 @@ async fn the_worker_is_killed_and_an_answer_dropped_and_the_figures_do_not_move(
     assert_eq!(running.0.wait().unwrap().code(), Some(0));
 }
 
+/// What a press does, that it is under way, and why it is refused is said beside the button, and the keys stay there.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_button_says_what_came_of_its_press() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_running, address) = demo(folder.path());
+    let tab = Tab::open(&address, (1280, 800), "light").await;
+    tab.until("+document.querySelector('#done').innerText >= 6").await;
+    let says =
+        |id: &str, words: &str| format!("document.getElementById('{id}').innerText.includes('{words}')");
+    tab.click("#many").await;
+    tab.until(&says("many-answer", "3 orders are on their way")).await;
+    tab.until("document.querySelector('[data-key=\"orders.placed\"]')").await;
+    tab.until("+document.querySelector('#done').innerText >= 9").await;
+
+    // It lasts, and is not begun again meanwhile: whoever presses again with the same key hears it.
+    tab.tab_to("#fault-slow").await;
+    tab.press("Enter").await;
+    tab.until("document.querySelector('#fault-slow[aria-busy]')").await;
+    tab.until(&says("fault-answer", "takes long now")).await;
+    tab.press("Enter").await;
+    tab.until(&says("fault-answer", "“Slow the ERP down” is still under way")).await;
+
+    // What is to lose its answer does not run while everything is paused; the order was placed for this.
+    operate(folder.path(), "pause").await;
+    tab.click("#fault-drop").await;
+    tab.until("document.querySelector('#fault-drop[aria-busy]')").await;
+    tab.click("#fault-kill").await;
+    tab.until(&says("fault-answer", "Not now: “Drop the answer”")).await;
+    tab.until("document.querySelector('[data-key=\"order.placed\"]')").await;
+    tab.shot("demo-refused").await;
+    operate(folder.path(), "resume").await;
+
+    // The last one that was taken tells its end, with the numbers to look at.
+    tab.until("document.querySelector('[data-key=\"drop.found\"]')").await;
+    tab.until("!document.querySelector('#fault-drop[aria-busy]')").await;
+    tab.until(&says("fault-answer", "Done twice: 0, lost: 0")).await;
+    tab.click("[data-order]").await;
+    tab.until(&says("order-answer", "Both devices")).await;
+    assert_eq!(tab.read::<String>("document.querySelector('#kills').innerText").await, "0");
+    tab.is_well().await;
+    tab.close().await;
+}
+
+/// Pauses or resumes everything, with what the demo printed for operators.
+async fn operate(folder: &Path, verb: &str) {
+    let printed = std::fs::read_to_string(folder.join("out")).unwrap();
+    let board = printed.lines().map(str::trim).find(|line| line.contains("/board")).unwrap();
+    let (base, token) = (board.split("/board").next().unwrap(), board.split("#token=").nth(1).unwrap());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let body = serde_json::json!({ "everything": true });
+    let request = client.post(format!("{base}/v1/admin/{verb}")).bearer_auth(token).json(&body);
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 204, "{}", answer.text().await.unwrap());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_without_the_runs_token_touches_the_controls() {
     let folder = tempfile::tempdir().unwrap();

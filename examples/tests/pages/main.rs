@@ -4,6 +4,7 @@
 
 mod accessible;
 mod accounts;
+mod cable;
 mod conflict;
 mod device;
 mod devices;

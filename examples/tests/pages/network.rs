@@ -1,5 +1,8 @@
 //! The network goes and comes back, and so does the server: what was typed is there, once.
 
+use serde_json::json;
+
+use crate::cable::Cable;
 use crate::device::{Chromium, DESK, PHONE};
 use crate::office::Office;
 
@@ -25,6 +28,57 @@ async fn what_is_typed_without_a_network_arrives_once_when_it_is_back() {
     phone.online().await;
     office.keeps(&[3]).await;
     phone.until("!document.querySelector('#drafts .badge')").await;
+    chromium.close().await;
+}
+
+/// The network goes while a change is under way: the server has it, and its answer never arrives. The person types on, and
+/// sends the order, whose answer is lost as well. Nothing is lost, and nothing is done twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_goes_in_the_middle_of_typing_loses_nothing_and_sends_nothing_twice() {
+    let (office, chromium) = (Office::open().await, Chromium::launch().await);
+    let cable = Cable::to(&office.url).await;
+    let phone = chromium.device(PHONE, "light", "it").await;
+    phone.enter(&office.app().replace(&office.url, &cable.url)).await;
+    let id = phone.begin_order(&office.customer, &office.products[0], "2").await;
+    let status = "document.querySelector('#editor .bar [role=status]').textContent";
+
+    cable.deafen();
+    phone.quantity("3").await;
+    office.keeps(&[3]).await;
+    let told: String = phone.read(status).await;
+    assert!(!told.starts_with('✓'), "the answer is on its way: {told}");
+    cable.cut();
+    phone.until("document.querySelector('#line').dataset.tone === 'warn'").await;
+    phone.quantity("4").await;
+    phone.click("#editor .lines + button").await;
+    phone.choose(2, &office.products[1]).await;
+    phone.write("5").await;
+    phone.until(&format!("/dispositivo/.test({status})")).await;
+    office.keeps(&[3]).await;
+    cable.mend();
+    phone.online().await;
+    phone.saved().await;
+    office.keeps(&[4]).await;
+    let draft = office.get(&format!("pending-orders/{id}")).await;
+    let lines = draft["content"]["lines"].as_array().unwrap().iter();
+    let lines: Vec<_> = lines.map(|line| (line["product"].clone(), line["quantity"].clone())).collect();
+    let typed = [(0, 4), (1, 5)].map(|(place, count)| (json!(office.products[place]), json!(count)));
+    assert_eq!(lines, typed);
+
+    cable.deafen();
+    phone.click("#editor .bar .primary").await;
+    office.orders_something().await;
+    cable.cut();
+    phone.until("document.querySelector('#line').dataset.tone === 'warn'").await;
+    cable.mend();
+    phone.online().await;
+    phone.until("document.querySelectorAll('#finished > li').length === 1").await;
+    phone.until("document.querySelector('#drafts').children.length === 0").await;
+    let effects = office.control.ledger(0).await.unwrap();
+    let saved: Vec<_> = effects.iter().filter_map(|effect| effect.order.as_ref()).collect();
+    assert_eq!((effects.len(), saved[0].lines.len()), (1, 2), "{effects:?}");
+    assert_eq!(office.get("operations?kind=submit-order").await["items"].as_array().unwrap().len(), 1);
+    phone.is_well().await;
     chromium.close().await;
 }
 

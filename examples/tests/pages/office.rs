@@ -167,6 +167,15 @@ impl Office {
         }
     }
 
+    /// Waits until an order was asked for.
+    pub async fn orders_something(&self) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while self.get("operations?kind=submit-order").await["items"].as_array().unwrap().is_empty() {
+            assert!(Instant::now() < until, "no order is asked for");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     async fn carry_out(&self, kind: &str) {
         let url = format!("{}/v1/agents/{}/operations", self.url, self.agent);
         let body = json!({ "kind": kind, "payload": {} });

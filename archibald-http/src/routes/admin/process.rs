@@ -98,7 +98,7 @@ pub(crate) async fn pool(
     params(("agent" = String, Path)),
     responses(
         (status = 200, description = "320 by 200 pixels, of 32 KiB at the most", content_type = "image/jpeg"),
-        (status = 404, description = "There is none", body = Problem),
+        (status = 404, description = "There is none just now, or, with the type `urn:archibald:problem:no-pictures`, never here", body = Problem),
     ),
 )]
 pub(crate) async fn picture(
@@ -106,6 +106,9 @@ pub(crate) async fn picture(
     _: OperatorAccess,
     Named(agent): Named<AgentId>,
 ) -> Result<Response, Problem> {
+    if !state.operations.has_pictures() {
+        return Err(Problem::no_pictures());
+    }
     let picture = state.operations.picture(&agent).await.ok_or_else(Problem::not_found)?;
     let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, Bytes::from_owner(picture)).into_response())

@@ -175,7 +175,7 @@ async fn lie_in_wait(props: &Props, fault: Fault) -> Result<Option<LedgerEntry>,
 fn ensure_work(props: &Props) {
     if !props.stage.read(|scene| scene.is_busy()) {
         let agent = props.stage.read(|scene| scene.agent.clone());
-        tokio::spawn(orders::place(props.clone(), agent));
+        orders::place_one(props, agent);
     }
 }
 

@@ -16,6 +16,12 @@ use super::Props;
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 static PLACED: AtomicU64 = AtomicU64::new(0);
 
+/// Tells that an order of the agent's is placed, and places it in a task of its own.
+pub(super) fn place_one(props: &Props, agent: AgentId) {
+    props.stage.update(|scene| scene.tell("order.placed", json!({ "agent": agent })));
+    tokio::spawn(place(props.clone(), agent));
+}
+
 /// Places an order of the agent's, the way a device does: the same body under the same key until a server has it on
 /// disk, however often the server goes away meanwhile.
 pub(super) async fn place(props: Props, agent: AgentId) {

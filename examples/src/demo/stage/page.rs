@@ -12,6 +12,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use futures::stream;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -102,24 +103,29 @@ async fn order(State(desk): State<Desk>, Path(agent): Path<AgentId>) -> StatusCo
     if !desk.props.workload.agents.contains(&agent) {
         return StatusCode::NOT_FOUND;
     }
-    tokio::spawn(orders::place(desk.props, agent));
+    orders::place_one(&desk.props, agent);
     StatusCode::ACCEPTED
 }
 
 /// One order of every agent.
 async fn orders(State(desk): State<Desk>) -> StatusCode {
+    let count = desk.props.workload.agents.len();
+    desk.props.stage.update(|scene| scene.tell("orders.placed", json!({ "count": count })));
     for agent in desk.props.workload.agents.clone() {
         tokio::spawn(orders::place(desk.props.clone(), agent));
     }
     StatusCode::ACCEPTED
 }
 
-/// Begins it here and not where it is done: who presses twice has it once, however long the first one takes.
-async fn fault(State(desk): State<Desk>, Path(name): Path<String>) -> StatusCode {
-    let Some(what) = FAULTS.into_iter().find(|known| *known == name) else { return StatusCode::NOT_FOUND };
+/// Begins it here and not where it is done: who presses twice has it once, however long the first one takes. A
+/// refusal names what is in the way.
+async fn fault(State(desk): State<Desk>, Path(name): Path<String>) -> Response {
+    let Some(what) = FAULTS.into_iter().find(|known| *known == name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let Desk { props, ask, .. } = desk;
-    if !props.stage.update(|scene| scene.begin(what)) {
-        return StatusCode::CONFLICT;
+    if let Err(other) = props.stage.update(|scene| scene.begin(what)) {
+        return (StatusCode::CONFLICT, other).into_response();
     }
     match what {
         "drop" => drop(tokio::spawn(faults::drop_answer(props))),
@@ -128,9 +134,9 @@ async fn fault(State(desk): State<Desk>, Path(name): Path<String>) -> StatusCode
         _ => {
             if ask.try_send(Command::Kill).is_err() {
                 props.stage.update(|scene| scene.end(what));
-                return StatusCode::CONFLICT;
+                return (StatusCode::CONFLICT, what).into_response();
             }
         }
     }
-    StatusCode::ACCEPTED
+    StatusCode::ACCEPTED.into_response()
 }

@@ -159,15 +159,20 @@ impl Scene {
         self.story.truncate(STORY);
     }
 
-    /// Whether it is under way from now on: what is already, or is kept off by another, does not begin.
-    pub(super) fn begin(&mut self, what: &'static str) -> bool {
+    /// It is under way from now on, unless it is already or another one is in the way.
+    ///
+    /// # Errors
+    /// The name of what is in the way.
+    pub(super) fn begin(&mut self, what: &'static str) -> Result<(), &'static str> {
         let strikes = |what: &str| STRIKES.contains(&what);
-        let is_kept_off =
-            self.under_way.iter().any(|other| *other == what || strikes(other) && strikes(what));
-        if !is_kept_off {
-            self.under_way.push(what);
+        let is_in_the_way = |other: &str| other == what || strikes(other) && strikes(what);
+        match self.under_way.iter().find(|other| is_in_the_way(other)) {
+            Some(other) => Err(other),
+            None => {
+                self.under_way.push(what);
+                Ok(())
+            }
         }
-        !is_kept_off
     }
 
     pub(super) fn end(&mut self, what: &'static str) {
@@ -315,11 +320,11 @@ mod tests {
     #[test]
     fn nothing_begins_twice_and_one_strikes_at_a_time() {
         let mut scene = scene();
-        assert!(scene.begin("kill") && scene.begin("slow"));
-        assert!(!scene.begin("kill") && !scene.begin("drop") && !scene.begin("slow"));
+        assert_eq!((scene.begin("kill"), scene.begin("slow")), (Ok(()), Ok(())));
+        let refused = ["kill", "drop", "slow"].map(|what| scene.begin(what));
+        assert_eq!(refused, [Err("kill"), Err("kill"), Err("slow")], "what is in the way is named");
         scene.end("kill");
-        assert!(scene.begin("drop"));
-        assert!(!scene.begin("kill"));
+        assert_eq!((scene.begin("drop"), scene.begin("kill")), (Ok(()), Err("drop")));
         assert_eq!(scene.under_way, ["slow", "drop"]);
     }
 
