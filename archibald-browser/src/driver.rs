@@ -16,7 +16,6 @@
 //! headers or what was typed.
 
 mod browser;
-
 mod dialog;
 mod error;
 mod event;
@@ -39,7 +38,7 @@ pub use error::{DriverError, ElementProblem, Gone};
 pub use limit::Limit;
 pub use page::{ExpectedQuestion, Field, Page, PageState};
 pub(crate) use peephole::{Looked, Peephole};
-pub(crate) use steps::{Recorded, Step};
+pub(crate) use steps::{On, Recorded, Step};
 
 /// The directives that a subscriber needs so that no session cookie gets into a log.
 pub const LOG_FILTER: &str =

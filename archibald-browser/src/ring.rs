@@ -39,6 +39,11 @@ impl<T> Ring<T> {
         self.last.iter()
     }
 
+    /// Oldest first, or from the last one back.
+    pub(crate) fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut T> {
+        self.last.iter_mut()
+    }
+
     /// How many there were before the first that is remembered.
     pub(crate) fn forgotten(&self) -> u64 {
         self.forgotten

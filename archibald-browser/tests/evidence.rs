@@ -156,9 +156,18 @@ async fn a_page_full_of_secrets_is_kept_without_them() {
     let erp = Arc::new(ErpSite::new(PageMap::simulator().unwrap(), base, Duration::from_secs(20)));
     let client = ErpClient::new(erp, Arc::clone(&context), page, Arc::new(Forever), "nancy".into())
         .hiding("hunter-pässword".into());
+    let say = "() => { alert(`${document.cookie} hunter-pässword /(S(s3cret-session))/x`) }";
+    client.page().evaluate::<Option<u8>>(&limit, "an alert", say, &()).await.unwrap();
+    let note = Field { selector: "#note", value: "a note with c00kie-value", posts_back: false };
+    client.page().fill(&limit, note).await.unwrap();
+    let trace = client.trace().await.unwrap();
+    let told = text(std::slice::from_ref(&trace), "trace");
+    assert!(told.contains("auth=(removed) (removed) /(…)/x"), "{told}");
+    assert!(told.contains("a note with (removed)"), "{told}");
     let evidence = client.capture().await;
-    assert_eq!(names(&evidence), ["page", "screenshot"]);
-    assert_without(&evidence, &["s3cret", "c00kie-value", "hunter-pässword"]);
+    assert_eq!(names(&evidence), ["page", "screenshot", "dialogs"]);
+    assert_without(&[trace], &["s3cret", "c00kie-value", "hunter-pässword"]);
+    assert_without(&evidence[..2], &["s3cret", "c00kie-value", "hunter-pässword"]);
     let page = text(&evidence, "page");
     assert!(page.contains("a note") && page.contains("Benvenuto, (removed), la password"), "{page}");
     assert!(page.contains(r#"<option selected="">two"#), "{page}");

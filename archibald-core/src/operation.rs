@@ -40,7 +40,7 @@ pub struct NewOperation {
     pub origin: Option<Origin>,
     /// How many unfinished operations the agent may have, this one included.
     pub queue_limit: u64,
-    /// Whether a trace of every attempt is kept, with pictures.
+    /// Whether its attempts are traced, with pictures.
     pub trace: bool,
 }
 
@@ -100,7 +100,7 @@ pub struct Operation {
     pub progress: Option<String>,
     /// The device and mutation that asked for it.
     pub origin: Option<Origin>,
-    /// Whether a trace of every attempt is kept, with pictures.
+    /// Whether its attempts are traced, with pictures.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trace: bool,
 }

@@ -117,7 +117,8 @@ impl Attempt {
             Finish::Clean => vec![],
             Finish::Dirty => context.client.capture().await,
         };
-        if how == Finish::Dirty || self.record.operation.trace {
+        let is_over = matches!(settlement.disposition, Disposition::Complete { .. });
+        if how == Finish::Dirty || (is_over && self.record.operation.trace) {
             evidence.extend(context.client.trace().await);
         }
         let room = evidence::room(&self.record.evidence, &settlement.disposition);

@@ -47,7 +47,7 @@ pub struct RuntimeConfig {
     /// How long an agent's operations are left to the worker whose agent it is, while that is alive: there its
     /// session is warm. What still waits then is taken by whoever has a slot.
     pub leave_to_owner: Duration,
-    /// Whether a trace is kept of every attempt of what is asked for here: for a look at a new site, not for every day.
+    /// Whether everything that is asked for here is traced: for a look at a new site, not for every day.
     pub trace: bool,
     /// How often expired leases are ended, and a page of what waits is read again in case a wake-up was lost.
     pub sweep: Duration,

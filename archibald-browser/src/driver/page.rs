@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::dialog::Dialog;
 use super::page_core::PageCore;
 use super::script;
-use super::steps::Recorded;
+use super::steps::{On, Recorded};
 use super::view::Mark;
 use super::{DriverError, ElementProblem, Gone, Limit};
 use crate::ring::Place;
@@ -24,7 +24,8 @@ use crate::ring::Place;
 /// A page that is taller is not painted whole, in CSS pixels: it would take longer than anybody waits.
 const TALLEST: f64 = 6000.0;
 /// What the picture of a step may take.
-const GLANCING: Duration = Duration::from_secs(2);
+const GLANCING: Duration = Duration::from_secs(1);
+const WAITING: &str = "waiting for an element";
 
 /// A command by its name.
 #[derive(Debug)]
@@ -103,7 +104,8 @@ impl Page {
             });
             began.done(loaded.await)
         };
-        self.seen(limit, Doing { what: "opening a page", on: url, typed: None }, opening).await
+        self.seen(limit, Doing { what: "opening a page", on: On::Address(url.into()), typed: None }, opening)
+            .await
     }
 
     /// Clicks an element, once, as soon as it can be clicked; nothing is expected to come of it.
@@ -113,7 +115,7 @@ impl Page {
     pub async fn click(&self, limit: &Limit, selector: &str) -> Result<(), DriverError> {
         self.seen(
             limit,
-            Doing { what: "a click", on: selector, typed: None },
+            Doing { what: "a click", on: On::Selector(selector.into()), typed: None },
             self.click_once(limit, selector),
         )
         .await
@@ -148,7 +150,12 @@ impl Page {
             };
             began.done(loaded)
         };
-        self.seen(limit, Doing { what: "a click to another page", on: selector, typed: None }, clicking).await
+        self.seen(
+            limit,
+            Doing { what: "a click to another page", on: On::Selector(selector.into()), typed: None },
+            clicking,
+        )
+        .await
     }
 
     /// Fills a field and, if it posts back when it changes, waits for the new document.
@@ -175,7 +182,11 @@ impl Page {
             };
             began.done(loaded)
         };
-        let doing = Doing { what: "filling a field", on: field.selector, typed: Some(field.value) };
+        let doing = Doing {
+            what: "filling a field",
+            on: On::Selector(field.selector.into()),
+            typed: Some(field.value),
+        };
         self.seen(limit, doing, filling).await
     }
 
@@ -191,8 +202,8 @@ impl Page {
         predicate: Option<&str>,
     ) -> Result<bool, DriverError> {
         let argument = Waiting { selector, predicate, limit: millis(patience(limit)) };
-        let doing = Doing { what: "waiting for an element", on: selector, typed: None };
-        self.recorded(doing, self.ask(limit, doing.what, script::WAIT, &argument)).await.1
+        let doing = Doing { what: WAITING, on: On::Selector(selector.into()), typed: None };
+        self.recorded(doing, self.ask(limit, WAITING, script::WAIT, &argument)).await.1
     }
 
     /// Calls a JavaScript function expression with one argument and reads its result.
@@ -206,7 +217,9 @@ impl Page {
         function: &str,
         argument: &(impl Serialize + Sync),
     ) -> Result<T, DriverError> {
-        self.recorded(Doing { what, on: "", typed: None }, self.ask(limit, what, function, argument)).await.1
+        self.recorded(Doing { what, on: On::Page, typed: None }, self.ask(limit, what, function, argument))
+            .await
+            .1
     }
 
     /// A command of the DevTools protocol that has no method of its own here, such as keys, viewports and metrics;
@@ -296,7 +309,7 @@ impl Page {
     }
 
     /// Somebody begins to use it: from now on its steps are remembered, until [`Page::forget_steps`]; with a picture
-    /// after each that may have changed what it shows, if so wanted, which costs each some tens of milliseconds.
+    /// after each that may have changed what it shows, if so wanted, which takes each of them longer.
     pub fn remember_steps(&self, pictures: bool) {
         self.core.steps().begin(pictures);
     }
@@ -375,9 +388,8 @@ impl Page {
             return done;
         }
         let coarse = CaptureScreenshotParams::builder().format(CaptureScreenshotFormat::Jpeg).quality(30);
-        if let Ok(picture) = self.core.shot(&limit.within(GLANCING), coarse.build()).await {
-            self.core.steps().seen(place, picture);
-        }
+        let picture = self.core.shot(&limit.within(GLANCING), coarse.build()).await.ok();
+        self.core.steps().seen(place, picture);
         done
     }
 
@@ -404,10 +416,9 @@ impl Drop for Page {
 }
 
 /// A step, for those who want to see how it went.
-#[derive(Clone, Copy)]
 struct Doing<'a> {
     what: &'static str,
-    on: &'a str,
+    on: On,
     typed: Option<&'a str>,
 }
 

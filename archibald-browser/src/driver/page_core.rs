@@ -16,7 +16,7 @@ use super::dialog::Dialogs;
 use super::event::{DialogOpening, FrameNavigated};
 use super::link::Outgoing;
 use super::script::{self, Evaluated};
-use super::steps::Steps;
+use super::steps::{On, Steps};
 use super::targets::read;
 use super::view::View;
 use super::{DriverError, Gone, Limit, Link};
@@ -179,7 +179,7 @@ impl PageCore {
     fn dialog(&self, params: Value) -> Vec<Outgoing> {
         let Some(opening) = read::<DialogOpening>(params) else { return Vec::new() };
         let document = self.view.borrow().documents;
-        let place = self.steps().push("a dialog", &opening.message, None);
+        let place = self.steps().push("a dialog", On::Said(opening.message.clone()), None);
         let accept = self.dialogs().answer(opening, document);
         self.steps().answered(place, accept);
         vec![Outgoing::order(Some(&self.session), &HandleJavaScriptDialogParams::new(accept))]

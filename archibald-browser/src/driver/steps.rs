@@ -6,15 +6,15 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::DriverError;
+use super::{DriverError, ElementProblem};
 use crate::ring::{Place, Ring};
 
 /// Steps remembered; older ones are forgotten, and counted.
 const REMEMBERED: usize = 400;
-/// Characters that are kept of what was typed, and of what went wrong.
-const LONGEST: usize = 500;
-/// Bytes of all pictures together.
-const ALL_PICTURES: usize = 2 * 1024 * 1024;
+/// Characters that are kept of each text. More than is shown, since it is shown without its secrets.
+const LONGEST: usize = 8_000;
+/// Bytes of all pictures together: the last ones.
+const ALL_PICTURES: usize = 1024 * 1024;
 
 /// A step: something done with the page, or a dialog that it showed.
 #[derive(Clone)]
@@ -23,8 +23,7 @@ pub(crate) struct Step {
     /// There is none of one that was given up, or is under way.
     pub(crate) took: Option<Duration>,
     pub(crate) what: &'static str,
-    /// What it was done to: a selector, an address, or what a dialog said.
-    pub(crate) on: String,
+    pub(crate) on: On,
     pub(crate) typed: Option<String>,
     /// What the page showed afterwards.
     pub(crate) address: String,
@@ -33,14 +32,24 @@ pub(crate) struct Step {
     pub(crate) picture: Option<Vec<u8>>,
 }
 
+/// What a step was done to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum On {
+    Page,
+    Address(String),
+    Selector(String),
+    /// A dialog said it.
+    Said(String),
+}
+
 /// What is remembered of one use of a page.
 #[derive(Default)]
 pub(super) struct Steps(Option<Record>);
 
 struct Record {
     since: Instant,
-    /// Bytes that are left for pictures; none where none are asked for.
-    room: usize,
+    /// Where they are asked for and can be had.
+    pictures: bool,
     steps: Ring<Step>,
 }
 
@@ -56,8 +65,7 @@ pub(crate) struct Recorded {
 impl Steps {
     /// Somebody begins to use the page.
     pub(super) fn begin(&mut self, pictures: bool) {
-        let room = if pictures { ALL_PICTURES } else { 0 };
-        self.0 = Some(Record { since: Instant::now(), room, steps: Ring::of(REMEMBERED) });
+        self.0 = Some(Record { since: Instant::now(), pictures, steps: Ring::of(REMEMBERED) });
     }
 
     /// Nobody uses it any more.
@@ -72,28 +80,29 @@ impl Steps {
     }
 
     pub(super) fn wants_pictures(&self) -> bool {
-        self.0.as_ref().is_some_and(|record| record.room > 0)
+        self.0.as_ref().is_some_and(|record| record.pictures)
     }
 
     /// A step begins. `None` where nothing is remembered.
-    pub(super) fn push(&mut self, what: &'static str, on: &str, typed: Option<&str>) -> Option<Place> {
+    pub(super) fn push(&mut self, what: &'static str, on: On, typed: Option<&str>) -> Option<Place> {
+        let record = self.0.as_mut()?;
         let step = Step {
             began: Instant::now(),
             took: None,
             what,
-            on: short(on),
+            on,
             typed: typed.map(short),
             address: String::new(),
             problem: None,
             picture: None,
         };
-        Some(self.0.as_mut()?.steps.push(step))
+        Some(record.steps.push(step))
     }
 
     /// How a step ended, if its use is not over.
     pub(super) fn ended(&mut self, place: Option<Place>, address: String, problem: Option<&DriverError>) {
         if let Some(step) = self.find(place) {
-            (step.took, step.address) = (Some(step.began.elapsed()), address);
+            (step.took, step.address) = (Some(step.began.elapsed()), short(&address));
             step.problem = problem.map(|problem| short(&in_words(problem)));
         }
     }
@@ -106,13 +115,23 @@ impl Steps {
         }
     }
 
-    /// What was to be seen after a step. Once there is no room for a picture no more are wanted.
-    pub(super) fn seen(&mut self, place: Option<Place>, picture: Vec<u8>) {
+    /// What was to be seen after a step; `None` if that could not be had, and then no more are tried: each would take
+    /// as long. Older ones make room.
+    pub(super) fn seen(&mut self, place: Option<Place>, picture: Option<Vec<u8>>) {
         let Some(record) = &mut self.0 else { return };
-        record.room = record.room.saturating_sub(picture.len());
-        if record.room > 0
-            && let Some(step) = self.find(place)
-        {
+        let Some(picture) = picture else {
+            record.pictures = false;
+            return;
+        };
+        let Some(mut room) = ALL_PICTURES.checked_sub(picture.len()) else { return };
+        for step in record.steps.iter_mut().rev() {
+            let size = step.picture.as_ref().map_or(0, Vec::len);
+            if size > room {
+                step.picture = None;
+            }
+            room = room.saturating_sub(size);
+        }
+        if let Some(step) = place.and_then(|place| record.steps.get_mut(place)) {
             step.picture = Some(picture);
         }
     }
@@ -122,10 +141,15 @@ impl Steps {
     }
 }
 
-/// Without addresses as they stand, which may carry a session.
+/// Without addresses as they stand, and without escapes.
 fn in_words(problem: &DriverError) -> String {
     match problem {
         DriverError::Navigation { text, .. } => format!("cannot be opened: {text}"),
+        // In quotes of their own a secret would not be found.
+        DriverError::Question { text } => format!("the page asked what was not expected: {text}"),
+        DriverError::Element { problem: ElementProblem::NoEntry(entry), .. } => {
+            format!("the list has no entry {entry}")
+        }
         other => other.to_string(),
     }
 }
@@ -157,9 +181,9 @@ mod tests {
     #[test]
     fn nothing_is_remembered_before_somebody_uses_the_page_and_after() {
         let mut steps = Steps::default();
-        assert!(steps.push("opening a page", "/Login.aspx", None).is_none());
+        assert!(steps.push("opening a page", On::Page, None).is_none());
         steps.begin(false);
-        let place = steps.push("filling a field", "#user", Some("nancy"));
+        let place = steps.push("filling a field", On::Selector("#user".into()), Some("nancy"));
         steps.ended(place, "/Order.aspx".into(), Some(&DriverError::Replaced));
         let step = steps.recorded().unwrap().steps.remove(0);
         assert_eq!((step.typed.as_deref(), step.took.is_some()), (Some("nancy"), true));
@@ -172,20 +196,18 @@ mod tests {
     #[test]
     fn pictures_are_kept_where_they_are_wanted_and_as_long_as_there_is_room() {
         let mut steps = Steps::default();
-        let kept = |steps: &mut Steps| {
-            for size in [ALL_PICTURES / 2, ALL_PICTURES, 1] {
-                let place = steps.push("a click", "#save", None);
-                steps.seen(place, vec![0; size]);
-            }
-            let all = steps.recorded().unwrap().steps;
-            all.iter().map(|step| step.picture.is_some()).collect::<Vec<_>>()
-        };
-        steps.begin(false);
-        assert!(!steps.wants_pictures());
-        assert_eq!(kept(&mut steps), [false, false, false]);
         steps.begin(true);
         assert!(steps.wants_pictures());
-        assert_eq!(kept(&mut steps), [true, false, false]);
+        for size in [ALL_PICTURES / 2, ALL_PICTURES / 2, 1] {
+            let place = steps.push("a click", On::Page, None);
+            steps.seen(place, Some(vec![0; size]));
+        }
+        let all = steps.recorded().unwrap().steps;
+        let kept: Vec<_> = all.iter().map(|step| step.picture.is_some()).collect();
+        assert_eq!(kept, [false, true, true], "the first makes room for the last");
+        steps.seen(None, None);
+        assert!(!steps.wants_pictures(), "what cannot be had is not tried again");
+        steps.begin(false);
         assert!(!steps.wants_pictures());
     }
 

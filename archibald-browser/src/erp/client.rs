@@ -65,7 +65,7 @@ impl ErpClient {
         Self { secrets: vec![secret], ..self }
     }
 
-    /// The same, whose trace has a picture of each step; each takes some tens of milliseconds longer.
+    /// The same, whose trace has a picture of each step; each takes longer for it.
     #[must_use]
     pub fn with_pictures(self) -> Self {
         self.page.remember_steps(true);

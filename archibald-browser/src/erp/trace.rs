@@ -2,8 +2,9 @@
 //! was typed, what dialogs said, what was asked of the ERP, and pictures where they were asked for.
 //!
 //! No secret gets in: nothing is remembered of a login, addresses keep what the page map says that names a thing,
-//! requests tell no bodies and headers, and all of it is searched for the context's cookies and the agent's password
-//! besides, since a page may say anything.
+//! requests tell no bodies and headers, and all of it is searched for sessions in addresses, the cookies that the
+//! context has by then and the agent's password besides, since a page may say anything. Where the cookies cannot be
+//! read, what was seen, typed and said is left out.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -13,11 +14,13 @@ use base64::Engine as _;
 
 use super::ErpClient;
 use super::evidence::without;
-use crate::driver::{Limit, Recorded, Step};
+use crate::driver::{Limit, On, Recorded, Step};
 use crate::gate::Passed;
 
 /// What reading the cookies may take.
 const READING: Duration = Duration::from_secs(2);
+/// Characters that are shown of each text.
+const LONGEST: usize = 500;
 
 const HEAD: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
 <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\
@@ -37,10 +40,12 @@ enum Line {
 impl ErpClient {
     /// What was done since this client was made.
     pub(super) async fn tell_steps(&self, limit: &Limit) -> Option<Evidence> {
-        let recorded = self.page().steps()?;
+        let mut recorded = self.page().steps()?;
         let mut secrets = self.secrets().to_vec();
-        let cookies = self.context().cookies(&limit.within(READING)).await;
-        secrets.extend(cookies.into_iter().flatten().map(|cookie| cookie.value));
+        match self.context().cookies(&limit.within(READING)).await {
+            Ok(cookies) => secrets.extend(cookies.into_iter().map(|cookie| cookie.value)),
+            Err(_) => recorded.steps.iter_mut().for_each(leave_out_what_may_be_secret),
+        }
         let requests = self.context().gate().map(|gate| gate.requests()).unwrap_or_default();
         let html = page(self.user(), recorded, requests, |url| self.address(url), &secrets);
         Some(Evidence { name: "trace".into(), media_type: "text/html".into(), bytes: html.into_bytes() })
@@ -65,7 +70,7 @@ fn page(
     let requests = requests.into_iter().filter(|request| request.began >= since).map(Line::Request);
     let mut lines: Vec<_> = steps.into_iter().map(Line::Step).chain(requests).collect();
     lines.sort_by_key(Line::began);
-    let plain = |text: &str| escaped(&without(text.to_owned(), secrets));
+    let plain = |text: &str| escaped(&short(&without(without_sessions(text), secrets)));
     let mut html = HEAD.to_owned();
     let _ = write!(html, "<h1>What was done as {}</h1>", plain(user));
     if forgotten > 0 {
@@ -79,7 +84,11 @@ fn page(
             Line::Step(step) => {
                 let Step { took, what, on, typed, address: shown, problem, picture, .. } = step;
                 let took = took.map_or_else(|| "…".to_owned(), |took| took.as_millis().to_string());
-                let on = if on.starts_with("http") { address(&on) } else { on };
+                let on = match on {
+                    On::Page => String::new(),
+                    On::Address(on) => address(&on),
+                    On::Selector(on) | On::Said(on) => on,
+                };
                 let shown = if shown.is_empty() { shown } else { address(&shown) };
                 let went = problem.as_deref().map_or_else(String::new, plain);
                 let class = if problem.is_some() { " class=\"bad\"" } else { "" };
@@ -124,6 +133,35 @@ impl Line {
     }
 }
 
+/// Nothing is known to be free of cookies that cannot be read.
+fn leave_out_what_may_be_secret(step: &mut Step) {
+    step.picture = None;
+    let left_out = || "(left out)".to_owned();
+    step.typed = step.typed.take().map(|_| left_out());
+    step.problem = step.problem.take().map(|_| left_out());
+    if let On::Said(said) = &mut step.on {
+        *said = left_out();
+    }
+}
+
+/// Without the sessions that ASP.NET puts into addresses where there are no cookies: `/(S(…))/`.
+fn without_sessions(text: &str) -> String {
+    let mut parts = text.split("(S(");
+    let mut cleaned = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        cleaned += "(…)";
+        cleaned += part.split_once("))").map_or("", |(_, rest)| rest);
+    }
+    cleaned
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => text[..end].to_owned() + "…",
+        None => text.to_owned(),
+    }
+}
+
 fn escaped(text: &str) -> String {
     let quoted = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     quoted.replace('"', "&quot;")
@@ -141,18 +179,43 @@ mod tests {
             began: since,
             took: None,
             what: "a dialog",
-            on: "<script>alert('hunter2-hunter2')</script>".into(),
+            on: On::Said("<script>alert('hunter2-hunter2')</script> http://erp.test/(S(s3ss10n))/x".into()),
             typed: Some("\"OK\"".into()),
             address: "http://erp.test/x".into(),
-            problem: Some("a <b>problem</b>".into()),
+            problem: Some("a <b>problem</b> ".to_owned() + &"-".repeat(LONGEST - 20) + "hunter2-hunter2"),
             picture: Some(vec![1, 2, 3]),
         };
         let recorded = Recorded { since, steps: vec![step], forgotten: 7 };
         let html = page("nancy", recorded, vec![], |_| "/x".into(), &["hunter2-hunter2".into()]);
-        assert!(html.contains("&lt;script&gt;alert('(removed)')&lt;/script&gt;"), "{html}");
+        assert!(
+            html.contains("&lt;script&gt;alert('(removed)')&lt;/script&gt; http://erp.test/(…)/x"),
+            "{html}"
+        );
         assert!(html.contains("&quot;OK&quot;") && html.contains("a &lt;b&gt;problem"), "{html}");
         assert!(html.contains("<td>…</td>") && html.contains("7 steps before"), "{html}");
         assert!(html.contains("data:image/jpeg;base64,AQID") && html.contains("<td>/x</td>"), "{html}");
-        assert!(!html.contains("hunter2") && !html.contains("erp.test"), "{html}");
+        assert!(!html.contains("hunter2") && !html.contains("s3ss10n"), "{html}");
+    }
+
+    #[test]
+    fn what_may_be_secret_is_left_out_where_nobody_can_tell() {
+        let mut step = Step {
+            began: Instant::now(),
+            took: None,
+            what: "a dialog",
+            on: On::Said("a cookie".into()),
+            typed: Some("a cookie".into()),
+            address: String::new(),
+            problem: Some("a cookie".into()),
+            picture: Some(vec![1]),
+        };
+        leave_out_what_may_be_secret(&mut step);
+        let said = On::Said("(left out)".into());
+        assert_eq!((step.on, step.picture), (said, None));
+        assert_eq!(
+            (step.typed.as_deref(), step.problem.as_deref()),
+            (Some("(left out)"), Some("(left out)"))
+        );
+        assert_eq!(without_sessions("/(S(one))/x (S(two"), "/(…)/x (…)");
     }
 }

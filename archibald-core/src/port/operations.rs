@@ -33,8 +33,9 @@ pub struct EnqueueRequest {
     pub run_at: Option<Timestamp>,
     /// Who asks.
     pub origin: Option<Origin>,
-    /// Whether a trace of every attempt is to be kept with the evidence, with pictures: what was done step by step,
-    /// and typed. Each attempt takes longer then. Where the key names an operation that exists, that stays as it is.
+    /// Whether a trace is to be kept with the evidence, with pictures, also of an attempt that ended well: what was done
+    /// step by step, and typed. None of an attempt that gave way. Each attempt takes longer then. Where the key names an
+    /// operation that exists, that stays as it is.
     pub trace: bool,
 }
 

@@ -2,7 +2,7 @@
 //! model would start may be left waiting.
 
 use archibald_core::id::{AgentId, OperationId, OperationKind};
-use archibald_core::operation::{Class, Step};
+use archibald_core::operation::{Class, Operation, Step};
 use archibald_core::port::Why;
 use archibald_core::scheduler::{Command, Input, Scheduler, SchedulerConfig, SchedulerCounts};
 use archibald_core::time::Timestamp;
@@ -72,19 +72,16 @@ impl Checked {
         (would_start && ticket.at <= now && !rings).then_some(ticket.operation)
     }
 
-    /// Whether since it was asked the end of an operation has brought nothing but that end: then a guess that was made
+    /// Whether since it was asked the end of this operation has brought nothing but that end: then a guess that was made
     /// before must hold. Only the model can say so.
     ///
-    /// What stands behind the operation of its own target comes due without an alarm.
-    pub(crate) fn nothing_comes_due(
-        &self,
-        asked: Timestamp,
-        now: Timestamp,
-        agent: &AgentId,
-        operation: OperationId,
-    ) -> bool {
+    /// What stands behind the operation, of its own target, comes due without an alarm.
+    pub(crate) fn nothing_comes_due(&self, asked: Timestamp, now: Timestamp, ended: &Operation) -> bool {
         let rings = self.scheduler.poll_timeout().is_some_and(|at| at <= now);
-        let quiet = |model: &Model| !model.blocks(agent, operation) && !model.comes_due(agent, asked, now);
+        let quiet = |model: &Model| {
+            let Operation { agent, id, target, .. } = ended;
+            !model.blocks(agent, *id) && !model.comes_due(agent, target.as_ref(), asked, now)
+        };
         !rings && self.model.as_ref().is_some_and(quiet)
     }
 

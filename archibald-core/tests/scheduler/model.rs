@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use archibald_core::id::{AgentId, OperationId, OperationKind};
+use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
 use archibald_core::operation::{Class, Step};
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{NotPreempted, Why};
@@ -228,9 +228,16 @@ impl Model {
         self.own(agent).any(|known| known.blocked.is_some_and(|(by, _)| by == operation))
     }
 
-    /// Whether the time of anything of the agent came after one of these moments and until the other.
-    pub(crate) fn comes_due(&self, agent: &AgentId, after: Timestamp, until: Timestamp) -> bool {
-        self.own(agent).any(|known| after < known.ticket.at && known.ticket.at <= until)
+    /// Whether the time of anything of this target came after one of these moments and until the other.
+    pub(crate) fn comes_due(
+        &self,
+        agent: &AgentId,
+        target: Option<&Target>,
+        after: Timestamp,
+        until: Timestamp,
+    ) -> bool {
+        let behind = |known: &Known| target.is_some() && known.ticket.target.as_ref() == target;
+        self.own(agent).any(|known| behind(known) && after < known.ticket.at && known.ticket.at <= until)
     }
 
     /// Whether a reason that a ticket gives for waiting holds.

@@ -37,7 +37,7 @@ pub(crate) struct EnqueueBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     run_at: Option<Timestamp>,
-    /// Keep a trace of every attempt with the evidence: what was done at the ERP step by step, with pictures.
+    /// Keep a trace with the evidence, also where all went well: what was done at the ERP step by step, with pictures.
     #[serde(default)]
     trace: bool,
 }

@@ -125,7 +125,7 @@ impl Operations for Door {
             run_at: request.run_at,
             origin: request.origin,
             queue_limit: self.queue_limit.unwrap_or(1_000_000),
-            trace: false,
+            trace: request.trace,
         };
         OperationStore::enqueue(&self.store, new).await
     }

@@ -96,10 +96,11 @@ async fn what_cannot_be_accepted_names_the_place() {
 }
 
 #[tokio::test]
-async fn a_later_time_and_the_origin_are_kept() {
+async fn a_later_time_the_origin_and_the_wish_for_a_trace_are_kept() {
     let server = Server::start().await;
     let mut body = order();
     body["run_at"] = "2126-11-22T09:00:00+01:00".into();
+    body["trace"] = true.into();
     let headers = [("Idempotency-Key", "k"), ("X-Device-Id", "tablet"), ("X-Mutation-Id", "m7")];
     let answer = server.enqueue(&headers, &body).await;
     assert_eq!(answer.json()["run_at"], "2126-11-22T08:00:00.000000Z");
@@ -110,6 +111,7 @@ async fn a_later_time_and_the_origin_are_kept() {
     let origin = record.operation.origin.unwrap();
     assert_eq!((origin.device.as_deref(), origin.mutation.as_deref()), (Some("tablet"), Some("m7")));
     assert!(record.operation.run_at > Timestamp::EPOCH);
+    assert!(record.operation.trace);
 
     let long = "d".repeat(201);
     let headers = [("Idempotency-Key", "k2"), ("X-Device-Id", long.as_str())];

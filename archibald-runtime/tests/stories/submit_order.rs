@@ -242,7 +242,6 @@ async fn devices_are_told_which_line_is_filled_in() {
     assert_eq!(house.store.progress(&agent("nancy")), []);
 }
 
-/// The key is free again once its operation is forgotten; the order that it once made is not this one.
 #[tokio::test]
 async fn a_trace_is_kept_where_it_was_asked_for_and_where_something_went_wrong() {
     let house = House::open();
@@ -270,8 +269,13 @@ async fn a_trace_is_kept_where_it_was_asked_for_and_where_something_went_wrong()
     house.erp.fail_next_save(SaveFault::Refused("no credit".into()));
     let rejected = house.submit("nancy", "rejected").await;
     assert_eq!(kept(rejected).await, [("trace".to_owned(), "in words".to_owned())]);
+    let house = House::with(RuntimeConfig { trace: true, ..quick() }, Arc::new(NoFailpoints));
+    let all = house.submit("nancy", "all").await;
+    let record = house.finished("nancy", all).await;
+    assert_eq!(record.evidence.first().map(|kept| kept.name.as_str()), Some("trace"));
 }
 
+/// The key is free again once its operation is forgotten; the order that it once made is not this one.
 #[tokio::test]
 async fn a_key_used_again_after_its_operation_is_forgotten_is_another_order() {
     let house = House::open();

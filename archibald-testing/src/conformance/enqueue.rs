@@ -17,12 +17,14 @@ use super::checks::{LONG, agent, completed, kinds, on_target, submit, sync};
 pub async fn one_key_is_one_operation(under: &mut dyn StoreUnderTest) {
     let (ports, nancy) = (under.ports(), agent("nancy"));
     let calls = (0..50).map(|_| {
-        let (store, new) = (ports.store.clone(), submit(&nancy, "k"));
+        let new = NewOperation { trace: true, ..submit(&nancy, "k") };
+        let store = ports.store.clone();
         tokio::spawn(async move { store.enqueue(new).await.expect("accepted") })
     });
     let answers: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
     let ids: HashSet<_> = answers.iter().map(|answer| answer.record.operation.id).collect();
     assert_eq!(ids.len(), 1);
+    assert!(answers.iter().all(|answer| answer.record.operation.trace), "what was wished for is kept");
     assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1, "one of them made it");
     assert_eq!(ports.store.waiting(&nancy, None, 100).await.unwrap().len(), 1);
     assert_eq!(kinds(&ports.log(&nancy).await), ["operation.queued"]);

@@ -170,4 +170,8 @@ impl ArchibaldClient for PointedSession {
     async fn capture(&self) -> Vec<Evidence> {
         self.erp().capture().await
     }
+
+    async fn trace(&self) -> Option<Evidence> {
+        self.erp().trace().await
+    }
 }

@@ -8,9 +8,6 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{interval, sleep};
 
-/// What was killed by the system together with its server may take so long to go.
-const GOING: Duration = Duration::from_secs(5);
-
 /// The servers that are looked at, with all their descendants.
 #[derive(Debug, Default)]
 pub(super) struct Family(Mutex<State>);
@@ -18,8 +15,9 @@ pub(super) struct Family(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     servers: Vec<u32>,
-    /// What they took together, in KiB, at each look.
+    /// What they took together, in KiB, at each look while all servers were up and had work.
     resident: Vec<u64>,
+    is_idle: bool,
     /// Everybody who ever belonged to them, by number and start.
     members: BTreeSet<(u32, u64)>,
 }
@@ -50,10 +48,22 @@ impl Family {
         }
     }
 
+    /// Looks once more, before some of them end.
+    pub(super) fn look_now(&self) {
+        self.look(&read_processes());
+    }
+
+    /// Their work is done: what they take from now on says nothing.
+    pub(super) fn is_idle(&self) {
+        self.state().is_idle = true;
+    }
+
     fn look(&self, processes: &Processes) {
         let mut state = self.state();
         let members = members(processes, &state.servers);
-        state.resident.push(members.values().map(|process| process.resident_kb).sum());
+        if !state.is_idle && state.servers.iter().all(|server| members.contains_key(server)) {
+            state.resident.push(members.values().map(|process| process.resident_kb).sum());
+        }
         state.members.extend(members.iter().map(|(pid, process)| (*pid, process.started)));
     }
 
@@ -64,24 +74,24 @@ impl Family {
 
     /// What they took in the middle of each quarter of the time, in MiB: the median, which a short peak does not move.
     pub(super) fn quarters_mb(&self) -> Vec<u64> {
-        let state = self.state();
-        let median = |quarter: &[u64]| {
-            let mut quarter = quarter.to_vec();
+        let all = self.state().resident.clone();
+        let quarter = |number: usize| all[number * all.len() / 4..(number + 1) * all.len() / 4].to_vec();
+        let median = |mut quarter: Vec<u64>| {
             quarter.sort_unstable();
-            quarter[quarter.len() / 2] / 1024
+            quarter.get(quarter.len() / 2).map(|kb| kb / 1024)
         };
-        state.resident.chunks(state.resident.len().div_ceil(4).max(1)).map(median).collect()
+        (0..4).filter_map(|number| median(quarter(number))).collect()
     }
 
-    /// The browsers: whom the servers started themselves.
+    /// The browsers: whom the servers started themselves, which start nobody else.
     pub(super) fn browsers(&self) -> Vec<u32> {
         let servers = self.state().servers.clone();
         let processes = read_processes();
         processes.iter().filter(|(_, it)| servers.contains(&it.parent)).map(|(pid, _)| *pid).collect()
     }
 
-    /// Who is there though all servers have ended.
-    pub(super) async fn left(&self) -> Vec<u32> {
+    /// Who is there though all servers have ended, and so long ago: who ends with its server may take a while.
+    pub(super) async fn left(&self, going: Duration) -> Vec<u32> {
         let began = Instant::now();
         loop {
             let processes = read_processes();
@@ -89,7 +99,7 @@ impl Family {
                 processes.get(&pid).is_some_and(|process| process.started == started)
             };
             let left: Vec<u32> = self.state().members.iter().filter(is_there).map(|(pid, _)| *pid).collect();
-            if left.is_empty() || began.elapsed() > GOING {
+            if left.is_empty() || began.elapsed() > going {
                 return left;
             }
             sleep(Duration::from_millis(100)).await;
@@ -163,6 +173,16 @@ mod tests {
             family.look(&Processes::from([(1, process(0, mb * 1024))]));
         }
         assert_eq!((family.peak_mb(), family.quarters_mb()), (50, vec![1, 2, 3, 4]));
+        family.look(&Processes::from([(1, process(0, 5 * 1024))]));
+        assert_eq!(family.quarters_mb(), [1, 2, 3, 5], "four of them, whatever their number");
+        family.look(&Processes::new());
+        family.is_idle();
+        family.look(&Processes::from([(1, process(0, 1024))]));
+        assert_eq!(
+            family.quarters_mb(),
+            [1, 2, 3, 5],
+            "a server that is started again, or idle, says nothing"
+        );
         assert_eq!(Family::default().quarters_mb(), Vec::<u64>::new());
     }
 
@@ -179,14 +199,14 @@ mod tests {
     #[tokio::test]
     async fn who_is_still_there_is_told_and_who_has_gone_is_not() {
         let family = Family::default();
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        family.set(vec![child.id()]);
+        let mut child = tokio::process::Command::new("sleep").arg("60").kill_on_drop(true).spawn().unwrap();
+        let pid = child.id().unwrap();
+        family.set(vec![pid]);
         family.look(&read_processes());
         family.set(vec![std::process::id()]);
-        assert!(family.browsers().contains(&child.id()));
-        assert_eq!(family.left().await, [child.id()]);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(family.left().await.is_empty());
+        assert!(family.browsers().contains(&pid));
+        assert_eq!(family.left(Duration::ZERO).await, [pid]);
+        child.kill().await.unwrap();
+        assert!(family.left(Duration::ZERO).await.is_empty());
     }
 }

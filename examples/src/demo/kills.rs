@@ -118,6 +118,7 @@ impl Killer<'_> {
             if next.is_some_and(|at| Instant::now() >= at) {
                 let number = dice.random_range(0..self.servers.count());
                 progress(&format!("kill -9 of w{}", number + 1));
+                self.family.look_now();
                 self.servers.kill(number).await?;
                 kills.random += 1;
                 self.servers.restart(number, None).await?;

@@ -30,6 +30,8 @@ use super::verdict::{Evidence, outcome};
 const PORTS: u16 = 20_000;
 /// How long a request of the simulated ERP may go on after its client has gone, with a margin.
 const AFTERMATH: Duration = Duration::from_secs(6);
+/// What ends with its server may take so long to go.
+const GOING: Duration = Duration::from_secs(5);
 const CATCH_UP: Duration = Duration::from_secs(10);
 /// How often the servers are asked whether all is done, in case a device is never told.
 const DOUBLE_CHECK: Duration = Duration::from_secs(15);
@@ -66,6 +68,7 @@ pub(super) async fn run(args: &Args) -> Result<Outcome, DemoError> {
     let began = Instant::now();
     let (left, kills) = run.work(began + args.timeout()).await?;
     let makespan = began.elapsed();
+    run.family.is_idle();
     progress(&format!("done after {:.1} s; comparing", makespan.as_secs_f64()));
     run.judge(kills, makespan, left).await
 }
@@ -186,6 +189,7 @@ impl Run<'_> {
         let operations = self.ask_for_all().await?;
         self.let_devices_catch_up(&operations).await;
         let logs = if left.is_some() { self.servers.log_ends() } else { String::new() };
+        self.family.look_now();
         let drained = self.servers.drain().await?;
         let left_behind = left_behind(&self.family, &self.temporary).await;
         self.devices.shutdown().await;
@@ -295,9 +299,12 @@ async fn all_ended(api: &Api, all: &[Acceptance]) {
 
 /// Processes and profiles that are there though every server has ended.
 async fn left_behind(family: &Family, temporary: &Path) -> Vec<String> {
-    let processes = family.left().await.into_iter().map(|pid| format!("process {pid}"));
-    let profiles = std::fs::read_dir(temporary).into_iter().flatten().flatten();
-    processes.chain(profiles.map(|profile| profile.path().display().to_string())).collect()
+    let processes = family.left(GOING).await.into_iter().map(|pid| format!("process {pid}"));
+    let files: Vec<String> = match std::fs::read_dir(temporary) {
+        Ok(files) => files.flatten().map(|file| file.path().display().to_string()).collect(),
+        Err(error) => vec![format!("{} cannot be read: {error}", temporary.display())],
+    };
+    processes.chain(files).collect()
 }
 
 fn seconds(every: Option<u32>) -> Option<Duration> {

@@ -168,7 +168,7 @@ fn missing_kills(of_servers: bool, of_browsers: bool, kills: Kills) -> Vec<Strin
         missing.push(format!("only {} of {AIMED_AT_LEAST} aimed kills were made", kills.aimed));
     }
     if of_browsers && kills.browsers == 0 {
-        missing.push("no browser was killed: the work was over before".to_owned());
+        missing.push("no browser was killed: none was there when it was time".to_owned());
     }
     missing
 }
@@ -201,4 +201,17 @@ fn millis(span: Duration) -> u64 {
 
 fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kills_that_were_asked_for_and_not_made_are_missed() {
+        let kills = |aimed, browsers| Kills { aimed, random: 7, browsers };
+        assert!(missing_kills(false, false, kills(0, 0)).is_empty());
+        assert!(missing_kills(true, true, kills(AIMED_AT_LEAST, 1)).is_empty());
+        assert_eq!(missing_kills(true, true, kills(AIMED_AT_LEAST - 1, 0)).len(), 2);
+    }
 }

@@ -217,7 +217,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("no-http", "Run operations only"),
     (
         "trace",
-        "Keep a trace of every attempt of what is asked for here, with pictures: for a look at a new site, not for every day",
+        "Trace everything that is asked for here, with pictures: for a look at a new site, not for every day",
     ),
     ("print-config", "Print what holds and where it came from, and exit"),
 ];

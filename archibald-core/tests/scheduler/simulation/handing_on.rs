@@ -112,7 +112,7 @@ impl World {
         let quiet = |guess: &Guess| {
             worker.inputs == guess.inputs
                 && ticket.is_none()
-                && worker.scheduler.nothing_comes_due(guess.clock, now, &agent, operation)
+                && worker.scheduler.nothing_comes_due(guess.clock, now, &record.operation)
         };
         let sure = guess.filter(|_| next.is_some()).filter(quiet).map(|guess| guess.next);
         let input = Input::Settled { agent: agent.clone(), operation, next: ticket };
