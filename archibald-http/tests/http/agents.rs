@@ -1,6 +1,7 @@
 //! Agents that operators add, change and remove; and that no password comes out again. What the log says is in the server's
 //! own tests.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -26,6 +27,8 @@ const SECRET: &str = "s3cret";
 #[derive(Default)]
 pub struct Added {
     pub credentials: FixedCredentials,
+    /// Who is kept, and cannot be read.
+    pub unreadable: Mutex<BTreeSet<AgentId>>,
     /// Who was unlocked.
     pub unlocked: Mutex<Vec<AgentId>>,
 }
@@ -50,10 +53,12 @@ impl AgentAdmin for Admin {
     async fn list(&self) -> Result<Vec<ListedAgent>, CredentialError> {
         let fixed = ["janet", "nancy"].map(|name| ListedAgent {
             agent: agent(name),
-            user: format!("{name}.file"),
+            user: Some(format!("{name}.file")),
             kept: false,
         });
-        Ok([fixed.to_vec(), self.added.credentials.list().await?].concat())
+        let unreadable = self.added.unreadable.lock().unwrap().clone();
+        let unreadable = unreadable.into_iter().map(|agent| ListedAgent { agent, user: None, kept: true });
+        Ok([fixed.to_vec(), unreadable.collect(), self.added.credentials.list().await?].concat())
     }
 
     async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError> {
@@ -65,6 +70,9 @@ impl AgentAdmin for Admin {
 
     async fn remove(&self, agent: &AgentId) -> Result<(), CredentialError> {
         Self::refuse_fixed(agent)?;
+        if self.added.unreadable.lock().unwrap().remove(agent) {
+            return Ok(());
+        }
         let filter =
             OperationFilter { state: Some("available".into()), limit: 1, ..OperationFilter::default() };
         let waiting = OperationStore::list(&self.door.store, agent, &filter).await?.records.pop();
@@ -77,6 +85,9 @@ impl AgentAdmin for Admin {
 
     async fn change_password(&self, agent: &AgentId, password: &str) -> Result<(), CredentialError> {
         Self::refuse_fixed(agent)?;
+        if self.added.unreadable.lock().unwrap().contains(agent) {
+            return Err(CredentialError::Unreadable(agent.clone()));
+        }
         self.added.credentials.change_password(agent, password).await
     }
 
@@ -105,13 +116,15 @@ async fn an_agent_is_added_seen_and_asked_for() {
     let server = Server::start().await;
     let added = add(&server, "andrew").await;
     assert_eq!((added.status.as_u16(), added.header("location")), (201, "/v1/admin/agents/andrew"));
-    let expected = json!({ "id": "andrew", "user": "andrew.d", "kept": true, "locked_out": false, "waiting": 0, "streams": 0 });
+    let expected = json!({ "id": "andrew", "user": "andrew.d", "kept": true, "readable": true, "locked_out": false, "waiting": 0, "streams": 0 });
     assert_eq!(added.json(), expected);
     assert_eq!(ask(&server, Method::GET, added.header("location"), None).await.json(), expected);
     let who = server.door.added.credentials.credentials(&agent("andrew")).unwrap();
     assert_eq!((who.user.as_str(), who.password.as_str()), ("andrew.d", SECRET));
     assert_eq!(server.get(OPERATOR, "/v1/agents/andrew/snapshot").await.status, 200);
-    add(&server, "andrew").await.problem(409, "agent-exists");
+    let other = json!({ "id": "andrew", "user": "andrew.d", "password": format!("{SECRET}, the second") });
+    ask(&server, Method::POST, "/v1/admin/agents", Some(other)).await.problem(409, "agent-exists");
+    assert_eq!(add(&server, "andrew").await.json(), expected, "the same again is no other");
     add(&server, "nancy").await.problem(409, "agent-exists");
     let all = ask(&server, Method::GET, "/v1/admin/agents", None).await.json();
     let seen = all["items"].as_array().unwrap().iter().map(|one| (&one["id"], &one["user"], &one["kept"]));
@@ -139,6 +152,25 @@ async fn an_agent_is_removed_once_it_has_nothing_to_do() {
     ask(&server, Method::DELETE, path, None).await.problem(404, "not-found");
     ask(&server, Method::GET, path, None).await.problem(404, "not-found");
     server.get(OPERATOR, "/v1/agents/andrew/snapshot").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_be_read_is_listed_and_removed() {
+    let server = Server::start().await;
+    server.door.added.unreadable.lock().unwrap().insert(agent("laura"));
+    let path = "/v1/admin/agents/laura";
+    let laura = ask(&server, Method::GET, path, None).await.json();
+    assert_eq!((&laura["readable"], laura.get("user"), &laura["kept"]), (&json!(false), None, &json!(true)));
+    let all = ask(&server, Method::GET, "/v1/admin/agents", None).await.json();
+    let names: Vec<_> = all["items"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
+    assert_eq!(names, ["janet", "laura", "nancy"]);
+    server.get(OPERATOR, "/v1/agents/laura/snapshot").await.problem(404, "not-found");
+    let body = json!({ "password": SECRET });
+    let told = ask(&server, Method::PUT, &format!("{path}/password"), Some(body)).await;
+    let told = told.problem(409, "agent-unreadable");
+    assert!(told["detail"].as_str().unwrap().contains("remove it and add it again"), "{told}");
+    assert_eq!(ask(&server, Method::DELETE, path, None).await.status, 204);
+    ask(&server, Method::GET, path, None).await.problem(404, "not-found");
 }
 
 #[tokio::test]
