@@ -185,6 +185,14 @@ async fn the_devices_of_an_agent_that_is_removed_are_let_go() {
     assert_eq!(ask(&server, Method::DELETE, "/v1/admin/agents/andrew", None).await.status, 204);
     assert_eq!(device.expect("bye").await.data["reason"], "revoked");
     server.get("token-of-andrew", path).await.problem(404, "not-found");
+
+    // Somebody removed it in another process: this one still has its device, and lets it go.
+    add(&server, "andrew").await;
+    let mut device = Device::connect(server.address, "token-of-andrew", path, None).await;
+    device.expect("snapshot").await;
+    server.door.added.credentials.remove(&agent("andrew"));
+    ask(&server, Method::DELETE, "/v1/admin/agents/andrew", None).await.problem(404, "not-found");
+    assert_eq!(device.expect("bye").await.data["reason"], "revoked");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use archibald_core::id::AgentId;
-use archibald_core::port::{AgentAdmin, Credentials};
+use archibald_core::port::{AgentAdmin, CredentialError, Credentials};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -71,7 +71,7 @@ pub(crate) async fn add(
 }
 
 /// Removes an agent that was added, once every operation of it is final. Its streams and sessions in this
-/// process end. What it did stays until it is forgotten by age, and is seen again if an agent of that name is added.
+/// process end, also where it is gone already. What it did stays until it is forgotten by age, and is seen again if an agent of that name is added.
 #[utoipa::path(
     delete,
     path = "/agents/{agent}",
@@ -91,10 +91,13 @@ pub(crate) async fn remove(
     OperatorAccess { principal: by, .. }: OperatorAccess,
     Named(agent): Named<AgentId>,
 ) -> Result<StatusCode, Problem> {
-    door(&state)?.remove(&agent).await?;
-    let whose = |principal: &Principal| principal.scope == Scope::Agent(agent.clone());
-    state.sessions.end_of(whose);
-    state.streams.end(|holder| whose(&holder.principal), "revoked");
+    let removed = door(&state)?.remove(&agent).await;
+    if matches!(removed, Ok(()) | Err(CredentialError::Unknown(_))) {
+        let whose = |principal: &Principal| principal.scope == Scope::Agent(agent.clone());
+        state.sessions.end_of(whose);
+        state.streams.end(|holder| whose(&holder.principal), "revoked");
+    }
+    removed?;
     tracing::info!(by = by.name, %agent, "agent removed");
     Ok(StatusCode::NO_CONTENT)
 }
