@@ -112,7 +112,7 @@ pub(crate) async fn remove(
     request_body = PasswordBody,
     responses(
         (status = 204, description = "Done"),
-        (status = 409, description = "It stands in the agents file", body = Problem),
+        (status = 409, description = "It stands in the agents file, or cannot be read", body = Problem),
     ),
 )]
 pub(crate) async fn change_password(
@@ -133,7 +133,10 @@ pub(crate) async fn change_password(
     path = "/agents/{agent}/unlock",
     operation_id = "unlock_agent",
     params(("agent" = String, Path)),
-    responses((status = 204, description = "It is not locked out")),
+    responses(
+        (status = 204, description = "It is not locked out"),
+        (status = 409, description = "It cannot be read", body = Problem),
+    ),
 )]
 pub(crate) async fn unlock(
     State(state): State<ApiState>,
