@@ -3,7 +3,7 @@
 //! How they log in is encrypted here and kept by an [`AgentStore`], which cannot read it. What is kept opens only
 //! with the key and under the agent's own name, so that a row that was copied to another agent is no login of
 //! that one. The key is the same for all processes of a store; without it the passwords are lost and have to be
-//! given again.
+//! given again. One that does not open counts as not there for logins, and can be removed.
 //!
 //! Who the agents are is asked all the time, so each process remembers it and looks again every few seconds. A
 //! login is rare and a wrong password locks an account, so for each use of a session the store itself is asked.
@@ -51,10 +51,13 @@ struct Inner {
 /// What this process saw last of those that are kept.
 #[derive(Default)]
 struct Seen {
-    agents: BTreeMap<AgentId, (Sealed, Credentials)>,
-    /// How often that changed by one agent: a list that was read before such a change is older than it.
+    agents: BTreeMap<AgentId, Row>,
+    /// How often that changed: what was read before a change is older than it.
     changes: u64,
 }
+
+/// What is kept of an agent, and what it says, where this key opens it.
+type Row = (Sealed, Option<Credentials>);
 
 /// What is encrypted.
 #[derive(Serialize, Deserialize)]
@@ -70,7 +73,8 @@ impl KeptCredentials {
     /// Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] names an agent that this key does not open; [`StoreError::Unavailable`].
+    /// [`StoreError::Damaged`] where agents are kept and this key opens none of them, as another key would not;
+    /// [`StoreError::Unavailable`]. Where it opens some, the others are logged, and are listed without a user.
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.
@@ -83,12 +87,8 @@ impl KeptCredentials {
         let cipher = XChaCha20Poly1305::new(&Key::from(*key.bytes()));
         let inner =
             Arc::new(Inner { fixed: fixed.into_iter().collect(), store, cipher, seen: RwLock::default() });
-        if let Some(unreadable) = inner.look().await?.pop() {
-            return Err(unreadable);
-        }
-        for agent in inner.seen().agents.keys().filter(|agent| inner.fixed.contains_key(*agent)) {
-            tracing::warn!(%agent, "an agent that was added stands among the fixed ones too; those count");
-        }
+        inner.look().await?;
+        inner.refuse_wrong_key()?;
         tokio::spawn(follow(Arc::downgrade(&inner), every));
         Ok(Self { inner })
     }
@@ -98,65 +98,100 @@ impl KeptCredentials {
 async fn follow(inner: Weak<Inner>, every: Duration) {
     let mut looking = interval(every.max(Duration::from_millis(10)));
     looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_out = false;
     loop {
         looking.tick().await;
         let Some(inner) = inner.upgrade() else { return };
-        match inner.look().await {
-            Ok(unreadable) => {
-                unreadable
-                    .iter()
-                    .for_each(|error| tracing::warn!(%error, "an agent was added with another key"));
-            }
-            Err(error) => tracing::warn!(%error, "it could not be read which agents were added"),
+        let looked = inner.look().await;
+        match &looked {
+            Err(error) if !is_out => tracing::warn!(%error, "it could not be read which agents were added"),
+            Ok(()) if is_out => tracing::info!("it is read again which agents were added"),
+            Ok(()) | Err(_) => {}
         }
+        is_out = looked.is_err();
     }
 }
 
 impl Inner {
-    /// Reads all that are kept, and opens those that are new; returns why some cannot be opened, who count as not
-    /// there.
-    async fn look(&self) -> Result<Vec<StoreError>, StoreError> {
+    /// Reads all that are kept, and opens those that are new.
+    async fn look(&self) -> Result<(), StoreError> {
         loop {
             let before = self.seen().changes;
-            let (mut agents, mut unreadable) = (BTreeMap::new(), vec![]);
+            let mut agents = BTreeMap::new();
             for (agent, sealed) in self.store.kept_agents().await? {
-                let opened = match self.seen().agents.get(&agent) {
-                    Some((seen, who)) if *seen == sealed => Ok(who.clone()),
-                    _ => self.unseal(&agent, &sealed),
-                };
-                match opened {
-                    Ok(who) => drop(agents.insert(agent, (sealed, who))),
-                    Err(error) => unreadable.push(error),
-                }
+                let known = self.seen().agents.get(&agent).filter(|(seen, _)| *seen == sealed).cloned();
+                let row = known.unwrap_or_else(|| self.opened(&agent, sealed));
+                agents.insert(agent, row);
             }
             let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-            if seen.changes == before {
-                seen.agents = agents;
-                return Ok(unreadable);
+            if seen.changes != before {
+                continue;
             }
+            if seen.agents != agents {
+                self.warn_of_new(&seen.agents, &agents);
+                seen.agents = agents;
+                seen.changes += 1;
+            }
+            return Ok(());
         }
     }
 
-    /// One that is kept, as it is now, which this process knows then.
-    async fn ask(&self, agent: &AgentId) -> Result<Option<(Sealed, Credentials)>, StoreError> {
-        let now = match self.store.kept_agent(agent).await? {
-            Some(sealed) => Some((sealed.clone(), self.unseal(agent, &sealed)?)),
-            None => None,
-        };
-        self.note(agent, now.clone());
+    /// Once for each: who cannot log in, and whom the fixed ones hide.
+    fn warn_of_new(&self, was: &BTreeMap<AgentId, Row>, now: &BTreeMap<AgentId, Row>) {
+        let new = || now.iter().filter(|(agent, row)| was.get(*agent) != Some(*row));
+        let names =
+            |agents: Vec<&AgentId>| agents.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ");
+        let unreadable: Vec<_> =
+            new().filter(|(_, (_, who))| who.is_none()).map(|(agent, _)| agent).collect();
+        if !unreadable.is_empty() {
+            let agents = names(unreadable);
+            tracing::warn!(
+                agents,
+                "these were added with another key; they do not log in and can be removed"
+            );
+        }
+        let hidden = new().filter(|(agent, _)| self.fixed.contains_key(*agent) && !was.contains_key(*agent));
+        let hidden: Vec<_> = hidden.map(|(agent, _)| agent).collect();
+        if !hidden.is_empty() {
+            let agents = names(hidden);
+            tracing::warn!(agents, "these were added and stand among the fixed ones too; those count");
+        }
+    }
+
+    /// Where it opens nothing, the key is that of something else.
+    fn refuse_wrong_key(&self) -> Result<(), StoreError> {
+        let seen = self.seen();
+        if seen.agents.is_empty() || seen.agents.values().any(|(_, who)| who.is_some()) {
+            return Ok(());
+        }
+        let what = format!(
+            "none of the {} agents that were added can be read with this key; give the key that they were added \
+             with, or, if it is lost, delete all rows of the table kept_agents and add the agents again",
+            seen.agents.len()
+        );
+        Err(StoreError::Damaged { what, cause: None })
+    }
+
+    /// One that is kept, as it is now, which this process knows then: unless something changed while it was read,
+    /// and that may be newer.
+    async fn ask(&self, agent: &AgentId) -> Result<Option<Row>, StoreError> {
+        let before = self.seen().changes;
+        let now = self.store.kept_agent(agent).await?.map(|sealed| self.opened(agent, sealed));
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if seen.changes == before {
+            seen.note(agent, now.clone());
+        }
+        drop(seen);
         Ok(now)
     }
 
-    fn note(&self, agent: &AgentId, now: Option<(Sealed, Credentials)>) {
-        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-        if seen.agents.get(agent) == now.as_ref() {
-            return;
-        }
-        seen.changes += 1;
-        match now {
-            Some(now) => drop(seen.agents.insert(agent.clone(), now)),
-            None => drop(seen.agents.remove(agent)),
-        }
+    fn note(&self, agent: &AgentId, now: Option<Row>) {
+        self.seen.write().unwrap_or_else(PoisonError::into_inner).note(agent, now);
+    }
+
+    fn opened(&self, agent: &AgentId, sealed: Sealed) -> Row {
+        let who = self.unseal(agent, &sealed);
+        (sealed, who)
     }
 
     fn seen(&self) -> RwLockReadGuard<'_, Seen> {
@@ -173,18 +208,26 @@ impl Inner {
         Ok(Sealed([MAGIC, &nonce[..], &sealed].concat()))
     }
 
-    fn unseal(&self, agent: &AgentId, sealed: &Sealed) -> Result<Credentials, StoreError> {
-        let opened = || {
-            let (nonce, text) = sealed.0.strip_prefix(MAGIC)?.split_at_checked(NONCE)?;
-            let nonce = XNonce::try_from(nonce).ok()?;
-            let plain = self.cipher.decrypt(&nonce, Payload { msg: text, aad: &bound(agent) }).ok()?;
-            serde_json::from_slice::<Plain>(&plain).ok()
-        };
-        let Plain { user, password } = opened().ok_or_else(|| StoreError::Damaged {
-            what: format!("the credentials of agent {agent} cannot be read with this key"),
-            cause: None,
-        })?;
-        Ok(Credentials { user, password })
+    /// `None`: it is of another key or another agent, or damaged.
+    fn unseal(&self, agent: &AgentId, sealed: &Sealed) -> Option<Credentials> {
+        let (nonce, text) = sealed.0.strip_prefix(MAGIC)?.split_at_checked(NONCE)?;
+        let nonce = XNonce::try_from(nonce).ok()?;
+        let plain = self.cipher.decrypt(&nonce, Payload { msg: text, aad: &bound(agent) }).ok()?;
+        let Plain { user, password } = serde_json::from_slice(&plain).ok()?;
+        Some(Credentials { user, password })
+    }
+}
+
+impl Seen {
+    fn note(&mut self, agent: &AgentId, now: Option<Row>) {
+        if self.agents.get(agent) == now.as_ref() {
+            return;
+        }
+        self.changes += 1;
+        match now {
+            Some(now) => drop(self.agents.insert(agent.clone(), now)),
+            None => drop(self.agents.remove(agent)),
+        }
     }
 }
 
@@ -197,12 +240,18 @@ fn bound(agent: &AgentId) -> Vec<u8> {
 impl CredentialProvider for KeptCredentials {
     fn credentials(&self, agent: &AgentId) -> Option<Credentials> {
         let fixed = self.inner.fixed.get(agent).cloned();
-        fixed.or_else(|| self.inner.seen().agents.get(agent).map(|(_, who)| who.clone()))
+        fixed.or_else(|| self.inner.seen().agents.get(agent).and_then(|(_, who)| who.clone()))
+    }
+
+    fn knows(&self, agent: &AgentId) -> bool {
+        let is_kept = || self.inner.seen().agents.get(agent).is_some_and(|(_, who)| who.is_some());
+        self.inner.fixed.contains_key(agent) || is_kept()
     }
 
     fn agents(&self) -> Vec<AgentId> {
         let seen = self.inner.seen();
-        let added = seen.agents.keys().filter(|agent| !self.inner.fixed.contains_key(*agent));
+        let readable = seen.agents.iter().filter(|(_, (_, who))| who.is_some()).map(|(agent, _)| agent);
+        let added = readable.filter(|agent| !self.inner.fixed.contains_key(*agent));
         self.inner.fixed.keys().chain(added).cloned().collect()
     }
 
@@ -210,7 +259,7 @@ impl CredentialProvider for KeptCredentials {
         if let Some(fixed) = self.inner.fixed.get(agent) {
             return Ok(Some(fixed.clone()));
         }
-        Ok(self.inner.ask(agent).await?.map(|(_, who)| who))
+        Ok(self.inner.ask(agent).await?.and_then(|(_, who)| who))
     }
 }
 
@@ -220,8 +269,8 @@ impl CredentialStore for KeptCredentials {
         self.inner.look().await?;
         let seen = self.inner.seen().agents.clone();
         let added = seen.into_iter().filter(|(agent, _)| !self.inner.fixed.contains_key(agent));
-        let added = added.map(|(agent, (_, who))| ListedAgent { agent, user: who.user, kept: true });
-        let fixed = self.inner.fixed.iter().map(|(agent, who)| listed(agent, who, false));
+        let added = added.map(|(agent, (_, who))| listed(&agent, who.as_ref(), true));
+        let fixed = self.inner.fixed.iter().map(|(agent, who)| listed(agent, Some(who), false));
         let mut all: Vec<_> = fixed.chain(added).collect();
         all.sort_by(|one, other| one.agent.cmp(&other.agent));
         Ok(all)
@@ -229,9 +278,9 @@ impl CredentialStore for KeptCredentials {
 
     async fn find(&self, agent: &AgentId) -> Result<Option<ListedAgent>, StoreError> {
         if let Some(who) = self.inner.fixed.get(agent) {
-            return Ok(Some(listed(agent, who, false)));
+            return Ok(Some(listed(agent, Some(who), false)));
         }
-        Ok(self.inner.ask(agent).await?.map(|(_, who)| listed(agent, &who, true)))
+        Ok(self.inner.ask(agent).await?.map(|(_, who)| listed(agent, who.as_ref(), true)))
     }
 
     async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError> {
@@ -239,14 +288,21 @@ impl CredentialStore for KeptCredentials {
         if self.inner.fixed.contains_key(agent) {
             return Err(CredentialError::Exists(agent.clone()));
         }
-        if self.inner.seen().agents.len() >= MOST {
+        let is_full = || {
+            let agents = &self.inner.seen().agents;
+            agents.len() >= MOST && !agents.contains_key(agent)
+        };
+        if is_full() {
             return Err(CredentialError::Full { limit: MOST });
         }
         let sealed = self.inner.seal(agent, credentials)?;
         if !self.inner.store.keep_agent(agent, &sealed).await? {
-            return Err(CredentialError::Exists(agent.clone()));
+            return match self.inner.ask(agent).await? {
+                Some((_, Some(who))) if who == *credentials => Ok(()),
+                _ => Err(CredentialError::Exists(agent.clone())),
+            };
         }
-        self.inner.note(agent, Some((sealed, credentials.clone())));
+        self.inner.note(agent, Some((sealed, Some(credentials.clone()))));
         Ok(())
     }
 
@@ -263,11 +319,12 @@ impl CredentialStore for KeptCredentials {
             let Some((was, who)) = self.inner.ask(agent).await? else {
                 return Err(CredentialError::Unknown(agent.clone()));
             };
+            let who = who.ok_or_else(|| CredentialError::Unreadable(agent.clone()))?;
             let who = Credentials { password: password.to_owned(), ..who };
             refuse_bad(&who, Some("/password"))?;
             let becomes = self.inner.seal(agent, &who)?;
             if self.inner.store.replace_agent(agent, &was, &becomes).await? {
-                self.inner.note(agent, Some((becomes, who)));
+                self.inner.note(agent, Some((becomes, Some(who))));
                 return Ok(());
             }
         }
@@ -292,8 +349,8 @@ fn refuse_bad(credentials: &Credentials, only: Option<&str>) -> Result<(), Crede
     if complaints.is_empty() { Ok(()) } else { Err(CredentialError::Invalid(complaints)) }
 }
 
-fn listed(agent: &AgentId, who: &Credentials, kept: bool) -> ListedAgent {
-    ListedAgent { agent: agent.clone(), user: who.user.clone(), kept }
+fn listed(agent: &AgentId, who: Option<&Credentials>, kept: bool) -> ListedAgent {
+    ListedAgent { agent: agent.clone(), user: who.map(|who| who.user.clone()), kept }
 }
 
 /// Says who is fixed, and how many are kept.

@@ -240,6 +240,9 @@ impl From<CredentialError> for Problem {
             CredentialError::Unknown(_) => Self::not_found(),
             CredentialError::Exists(_) => conflict("agent-exists", "There is such an agent", &error),
             CredentialError::Fixed(_) => conflict("agent-fixed", "The agent is not changed here", &error),
+            CredentialError::Unreadable(_) => {
+                conflict("agent-unreadable", "The agent cannot be read with this key", &error)
+            }
             CredentialError::Busy { operation, .. } => {
                 let problem = conflict("agent-busy", "The agent has something to do", &error);
                 Self { operation: Some(operation), ..problem }

@@ -57,8 +57,10 @@ impl AgentAdmin for Administered {
     }
 
     async fn unlock(&self, agent: &AgentId) -> Result<(), CredentialError> {
-        if self.store.find(agent).await?.is_none() {
-            return Err(CredentialError::Unknown(agent.clone()));
+        match self.store.find(agent).await? {
+            None => return Err(CredentialError::Unknown(agent.clone())),
+            Some(known) if known.user.is_none() => return Err(CredentialError::Unreadable(agent.clone())),
+            Some(_) => {}
         }
         Ok(self.end_lockout(agent).await?)
     }

@@ -351,7 +351,7 @@ impl Operations for Archibald {
     }
 
     fn knows(&self, agent: &AgentId) -> bool {
-        self.credentials.credentials(agent).is_some()
+        self.credentials.knows(agent)
     }
 
     fn agents(&self) -> Vec<AgentId> {

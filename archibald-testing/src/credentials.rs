@@ -44,6 +44,10 @@ impl CredentialProvider for FixedCredentials {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(agent).cloned()
     }
 
+    fn knows(&self, agent: &AgentId) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(agent)
+    }
+
     fn agents(&self) -> Vec<AgentId> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
@@ -63,10 +67,11 @@ impl CredentialStore for FixedCredentials {
     async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError> {
         refuse_bad(credentials.complaints())?;
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.contains_key(agent) {
-            return Err(CredentialError::Exists(agent.clone()));
+        match known.get(agent) {
+            Some(who) if who == credentials => return Ok(()),
+            Some(_) => return Err(CredentialError::Exists(agent.clone())),
+            None => drop(known.insert(agent.clone(), credentials.clone())),
         }
-        known.insert(agent.clone(), credentials.clone());
         Ok(())
     }
 
@@ -90,5 +95,5 @@ fn refuse_bad(complaints: Vec<FieldError>) -> Result<(), CredentialError> {
 }
 
 fn listed(agent: &AgentId, who: &Credentials) -> ListedAgent {
-    ListedAgent { agent: agent.clone(), user: who.user.clone(), kept: true }
+    ListedAgent { agent: agent.clone(), user: Some(who.user.clone()), kept: true }
 }

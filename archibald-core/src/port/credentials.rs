@@ -48,6 +48,11 @@ pub trait CredentialProvider: Send + Sync {
     /// The agent's credentials, as this process knows them; `None` when there is no such agent.
     fn credentials(&self, agent: &AgentId) -> Option<Credentials>;
 
+    /// Whether there is such an agent, as this process knows: asked at each request.
+    fn knows(&self, agent: &AgentId) -> bool {
+        self.credentials(agent).is_some()
+    }
+
     /// All agents that this process knows, in no particular order.
     fn agents(&self) -> Vec<AgentId>;
 
@@ -70,8 +75,9 @@ pub trait CredentialProvider: Send + Sync {
 pub struct ListedAgent {
     /// Which agent.
     pub agent: AgentId,
-    /// Its user name at the ERP.
-    pub user: String,
+    /// Its user name at the ERP; `None` where what is kept of it cannot be read with this process's key. Such a one
+    /// does not log in, and can only be removed.
+    pub user: Option<String>,
     /// Whether it was added while the service ran, and so can be changed and removed. The others stand in
     /// what the service was started with.
     pub kept: bool,
@@ -92,6 +98,11 @@ pub enum CredentialError {
         "agent {0} stands in the agents file, which is not changed from here; change it there and start again"
     )]
     Fixed(AgentId),
+    /// What is kept of it does not open with this process's key: remove it, and add it again.
+    #[error(
+        "what is kept of agent {0} cannot be read with the key that this process has; remove it and add it again"
+    )]
+    Unreadable(AgentId),
     /// Operations of it are not final: wait for them, cancel them, or decide what is in doubt.
     #[error("operation {operation} of agent {agent} is {state}, and not final")]
     Busy {
@@ -141,17 +152,17 @@ pub trait CredentialStore: Send + Sync {
     /// Cancel safe: it only reads.
     async fn find(&self, agent: &AgentId) -> Result<Option<ListedAgent>, StoreError>;
 
-    /// Adds an agent.
+    /// Adds an agent. One that is kept with the same user and password was added.
     ///
     /// # Errors
     /// [`CredentialError::Exists`], [`CredentialError::Full`], [`CredentialError::Invalid`] with the pointers of
     /// [`Credentials::complaints`], or [`CredentialError::Store`].
     ///
     /// # Cancel safety
-    /// A dropped call may have added it; adding it again then says that it exists.
+    /// A dropped call may have added it; calling again is fine.
     async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError>;
 
-    /// Forgets an agent that was added, and its password.
+    /// Forgets an agent that was added, and its password, whether that can be read or not.
     ///
     /// # Errors
     /// [`CredentialError::Unknown`], [`CredentialError::Fixed`] or [`CredentialError::Store`].
@@ -163,8 +174,8 @@ pub trait CredentialStore: Send + Sync {
     /// Replaces the password of an agent that was added.
     ///
     /// # Errors
-    /// [`CredentialError::Unknown`], [`CredentialError::Fixed`], [`CredentialError::Invalid`] at `/password`, or
-    /// [`CredentialError::Store`].
+    /// [`CredentialError::Unknown`], [`CredentialError::Fixed`], [`CredentialError::Unreadable`],
+    /// [`CredentialError::Invalid`] at `/password`, or [`CredentialError::Store`].
     ///
     /// # Cancel safety
     /// A dropped call may have replaced it; calling again is fine.
@@ -216,7 +227,7 @@ pub trait AgentAdmin: Send + Sync {
     /// made stays, and who is not locked out is left as it is.
     ///
     /// # Errors
-    /// [`CredentialError::Unknown`] or [`CredentialError::Store`].
+    /// [`CredentialError::Unknown`], [`CredentialError::Unreadable`] or [`CredentialError::Store`].
     ///
     /// # Cancel safety
     /// Cancel safe; calling again is fine.

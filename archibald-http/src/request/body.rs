@@ -43,19 +43,39 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for SecretBody<T> {
     }
 }
 
-/// Serde says `invalid type: integer `7`, expected a string`: only what was expected is told.
+/// What serde and our own types say is told only as far as it is ours: none of what was sent, nor a name of a field
+/// that is not known.
 fn discreet(problem: Problem) -> Problem {
     if problem.status != StatusCode::UNPROCESSABLE_ENTITY {
         return problem;
     }
-    let told = |error: FieldError| match error.detail.split_once(", expected ") {
-        Some((said, expected)) if said.starts_with("invalid ") => {
-            let (expected, _) = expected.split_once(" at line ").unwrap_or((expected, ""));
-            FieldError::new(error.pointer, format!("must be {expected}"))
-        }
-        _ => error,
+    Problem::invalid(problem.errors.into_iter().map(fixed).collect())
+}
+
+/// What was expected comes last in serde's words, and is ours; what was sent comes before and may contain anything.
+fn fixed(FieldError { pointer, detail }: FieldError) -> FieldError {
+    let expected = || {
+        let (_, expected) = detail.rsplit_once(", expected ")?;
+        Some(expected.split_once(" at line ").map_or(expected, |(expected, _)| expected))
     };
-    Problem::invalid(problem.errors.into_iter().map(told).collect())
+    let is_ours = ["missing field `", "duplicate field `", "must not contain the NUL character"];
+    if detail.starts_with("unknown field `") {
+        let (parent, _) = pointer.rsplit_once('/').unwrap_or_default();
+        let expected = expected().unwrap_or("no more fields");
+        return FieldError::new(parent, format!("has a field that is not known: expected {expected}"));
+    }
+    if let Some(expected) = expected().filter(|_| detail.starts_with("invalid ")) {
+        return FieldError::new(pointer, format!("must be {expected}"));
+    }
+    if detail.starts_with("agent must be ")
+        && let Some((ours, _)) = detail.split_once(", got ")
+    {
+        return FieldError::new(pointer, ours);
+    }
+    if is_ours.iter().any(|begin| detail.starts_with(begin)) {
+        return FieldError { pointer, detail };
+    }
+    FieldError::new(pointer, "cannot be accepted")
 }
 
 async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {

@@ -84,7 +84,7 @@ async fn agents_are_listed_with_what_they_do() {
     device.expect("snapshot").await;
     let all = pages(&server, "/v1/admin/agents", 1).await;
     assert_eq!(ids(&all), ["janet", "nancy"]);
-    let janet = json!({ "id": "janet", "user": "janet.file", "kept": false, "locked_out": false, "waiting": 0, "streams": 0 });
+    let janet = json!({ "id": "janet", "user": "janet.file", "kept": false, "readable": true, "locked_out": false, "waiting": 0, "streams": 0 });
     assert_eq!(all[0][0], janet);
     assert_eq!((&all[1][0]["paused"]["why"], &all[1][0]["streams"]), (&json!("holidays"), &json!(1)));
     assert_eq!(ids(&pages(&server, "/v1/admin/agents?paused=true", 9).await), ["nancy"]);

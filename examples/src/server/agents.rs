@@ -78,6 +78,10 @@ impl CredentialProvider for Agents {
         self.0.get(agent).cloned()
     }
 
+    fn knows(&self, agent: &AgentId) -> bool {
+        self.0.contains_key(agent)
+    }
+
     fn agents(&self) -> Vec<AgentId> {
         self.0.keys().cloned().collect()
     }

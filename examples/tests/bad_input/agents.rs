@@ -55,7 +55,7 @@ async fn a_wrong_password_is_corrected_over_http_and_the_waiting_order_is_done()
     // Another key opens nothing; the right one has all as it was.
     let refused = folder.end_of(&server(&erp, "other.key")).await;
     assert_eq!(refused.code, Some(2), "{refused:#?}");
-    assert!(refused.stderr.contains("the credentials of agent nancy cannot be read with this key"));
+    assert!(refused.stderr.contains("none of the 1 agents that were added can be read with this key"));
     let second = Running::start(&folder, &server(&erp, "agents.key"));
     let api = Api::of(second.address());
     let id = submit(&api, "another").await;

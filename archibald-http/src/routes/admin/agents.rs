@@ -55,11 +55,14 @@ pub(crate) struct AgentView {
     paused: Option<PausedView>,
     /// Whether that is because the ERP refused its login: no password is tried until it is changed or unlocked.
     locked_out: bool,
-    /// Its user name at the ERP, where agents can be added.
+    /// Its user name at the ERP, where agents can be added and it is `readable`.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
     /// Whether it was added, and so can be changed and removed; others stand in the agents file.
     kept: bool,
+    /// Whether its credentials can be read with this process's key. One of which they cannot does not log in, and
+    /// can only be removed.
+    readable: bool,
     /// Devices that follow, at this process.
     streams: usize,
 }
@@ -88,7 +91,9 @@ pub(crate) async fn agents(
     let overview = state.operations.overview().await?;
     let listed = listed(&state).await?;
     let mut names = state.operations.agents();
+    names.extend(listed.keys().cloned());
     names.sort();
+    names.dedup();
     let is_after = |name: &AgentId| query.after.as_deref().is_none_or(|after| name.as_str() > after);
     let views = names.into_iter().filter(is_after).map(|name| view(&state, &overview, &listed, name));
     let wanted = views.filter(|view| {
@@ -115,10 +120,11 @@ pub(crate) async fn agent(
     _: OperatorAccess,
     Named(agent): Named<AgentId>,
 ) -> Result<Json<AgentView>, Problem> {
-    if !state.operations.knows(&agent) {
+    let listed = listed(&state).await?;
+    if !state.operations.knows(&agent) && !listed.contains_key(&agent) {
         return Err(Problem::not_found());
     }
-    Ok(Json(one(&state, agent).await?))
+    Ok(Json(view(&state, &state.operations.overview().await?, &listed, agent)))
 }
 
 pub(crate) async fn one(state: &ApiState, agent: AgentId) -> Result<AgentView, Problem> {
@@ -145,7 +151,8 @@ fn view(
         waiting: overview.waiting.get(&id).copied().unwrap_or_default(),
         running: overview.running.get(&id).copied(),
         locked_out: paused.as_ref().is_some_and(|pause| LoginError::is_lockout(&pause.why)),
-        user: listed.map(|listed| listed.user.clone()),
+        user: listed.and_then(|listed| listed.user.clone()),
+        readable: listed.is_none_or(|listed| listed.user.is_some()),
         kept: listed.is_some_and(|listed| listed.kept),
         paused: paused.map(|Pause { why, since, .. }| PausedView { why, since }),
         streams: state.streams.open_of(&id),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use archibald_core::id::AgentId;
-use archibald_core::port::{AgentAdmin, Credentials};
+use archibald_core::port::{AgentAdmin, CredentialError, Credentials};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -71,7 +71,7 @@ pub(crate) async fn add(
 }
 
 /// Removes an agent that was added, once every operation of it is final. Its streams and sessions in this
-/// process end. What it did stays until it is forgotten by age, and is seen again if an agent of that name is added.
+/// process end, also where it is gone already. What it did stays until it is forgotten by age, and is seen again if an agent of that name is added.
 #[utoipa::path(
     delete,
     path = "/agents/{agent}",
@@ -91,10 +91,13 @@ pub(crate) async fn remove(
     OperatorAccess { principal: by, .. }: OperatorAccess,
     Named(agent): Named<AgentId>,
 ) -> Result<StatusCode, Problem> {
-    door(&state)?.remove(&agent).await?;
-    let whose = |principal: &Principal| principal.scope == Scope::Agent(agent.clone());
-    state.sessions.end_of(whose);
-    state.streams.end(|holder| whose(&holder.principal), "revoked");
+    let removed = door(&state)?.remove(&agent).await;
+    if matches!(removed, Ok(()) | Err(CredentialError::Unknown(_))) {
+        let whose = |principal: &Principal| principal.scope == Scope::Agent(agent.clone());
+        state.sessions.end_of(whose);
+        state.streams.end(|holder| whose(&holder.principal), "revoked");
+    }
+    removed?;
     tracing::info!(by = by.name, %agent, "agent removed");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -109,7 +112,7 @@ pub(crate) async fn remove(
     request_body = PasswordBody,
     responses(
         (status = 204, description = "Done"),
-        (status = 409, description = "It stands in the agents file", body = Problem),
+        (status = 409, description = "It stands in the agents file, or cannot be read", body = Problem),
     ),
 )]
 pub(crate) async fn change_password(
@@ -130,7 +133,10 @@ pub(crate) async fn change_password(
     path = "/agents/{agent}/unlock",
     operation_id = "unlock_agent",
     params(("agent" = String, Path)),
-    responses((status = 204, description = "It is not locked out")),
+    responses(
+        (status = 204, description = "It is not locked out"),
+        (status = 409, description = "It cannot be read", body = Problem),
+    ),
 )]
 pub(crate) async fn unlock(
     State(state): State<ApiState>,
