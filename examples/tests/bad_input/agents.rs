@@ -25,7 +25,7 @@ async fn a_wrong_password_is_corrected_over_http_and_the_waiting_order_is_done()
     let first = Running::start(&folder, &server(&erp, "agents.key"));
     let api = Api::of(first.address());
     let new = json!({ "id": "nancy", "user": "nancy", "password": WRONG });
-    let (status, added) = api.operator(Method::POST, AGENTS, Some(new.clone())).await;
+    let (status, added) = api.operator(Method::POST, AGENTS, Some(new)).await;
     assert_eq!((status, &added["kept"], &added["user"]), (201, &json!(true), &json!("nancy")), "{added:#}");
     let waiting = submit(&api, "hers").await;
     let paused = api.first_paused().await;
@@ -34,7 +34,8 @@ async fn a_wrong_password_is_corrected_over_http_and_the_waiting_order_is_done()
 
     let (status, busy) = api.operator(Method::DELETE, NANCY, None).await;
     assert_eq!((status, busy["operation"].as_str()), (409, Some(waiting.as_str())), "{busy:#}");
-    let (status, again) = api.operator(Method::POST, AGENTS, Some(new)).await;
+    let other = json!({ "id": "nancy", "user": "nancy", "password": RIGHT });
+    let (status, again) = api.operator(Method::POST, AGENTS, Some(other)).await;
     assert_eq!((status, &again["type"]), (409, &json!("urn:archibald:problem:agent-exists")));
     // The same wrong one once more, and once more it is tried once.
     assert_eq!(api.operator(Method::POST, &format!("{NANCY}/unlock"), None).await.0, 204);
