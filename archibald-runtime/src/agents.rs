@@ -6,20 +6,18 @@ use archibald_core::error::StoreError;
 use archibald_core::id::AgentId;
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
-    AgentAdmin, CredentialError, CredentialStore, Credentials, ListedAgent, LoginError, OperationFilter,
-    Operations,
+    AgentAdmin, CredentialError, CredentialProvider, CredentialStore, Credentials, EventBus, ListedAgent,
+    LoginError, Operations,
 };
 use async_trait::async_trait;
 
 use crate::handle::Archibald;
 
-/// States that an operation leaves again.
-const NOT_FINAL: [&str; 3] = ["running", "available", "in_doubt"];
-
 /// The door to agents of a process that has a place for them.
 pub(crate) struct Administered {
     pub(crate) archibald: Archibald,
     pub(crate) store: Arc<dyn CredentialStore>,
+    pub(crate) credentials: Arc<dyn CredentialProvider>,
 }
 
 #[async_trait]
@@ -39,16 +37,18 @@ impl AgentAdmin for Administered {
             Some(known) if !known.kept => return Err(CredentialError::Fixed(agent.clone())),
             Some(_) => {}
         }
-        for state in NOT_FINAL {
-            let filter =
-                OperationFilter { state: Some(state.to_owned()), limit: 1, ..OperationFilter::default() };
-            let found = self.archibald.list(agent, &filter).await?.records.pop();
-            if let Some(record) = found {
-                let operation = record.operation.id;
-                return Err(CredentialError::Busy { agent: agent.clone(), operation, state });
-            }
+        self.refuse_busy(agent).await?;
+        let who = match self.credentials.current(agent).await {
+            // Of one whose password cannot be read nothing runs.
+            Err(StoreError::Damaged { .. }) => None,
+            known => known?,
+        };
+        self.store.remove(agent).await?;
+        let busy = self.refuse_busy(agent).await;
+        if let (Err(_), Some(who)) = (&busy, who) {
+            self.store.add(agent, &who).await?;
         }
-        self.store.remove(agent).await
+        busy
     }
 
     async fn change_password(&self, agent: &AgentId, password: &str) -> Result<(), CredentialError> {
@@ -67,6 +67,16 @@ impl AgentAdmin for Administered {
 }
 
 impl Administered {
+    /// All of the agent is read at one moment: what goes from one state to the next is in one of them.
+    async fn refuse_busy(&self, agent: &AgentId) -> Result<(), CredentialError> {
+        let snapshot = self.archibald.shared().bus.snapshot(agent, 0).await?;
+        let open = snapshot.operations.into_iter().find(|record| !record.operation.is_final());
+        open.map_or(Ok(()), |record| {
+            let (operation, state) = (record.operation.id, record.operation.state.name());
+            Err(CredentialError::Busy { agent: agent.clone(), operation, state })
+        })
+    }
+
     /// Ends the agent's pause, if a login that was refused made it.
     async fn end_lockout(&self, agent: &AgentId) -> Result<(), StoreError> {
         let scope = PauseScope::from(agent.clone());

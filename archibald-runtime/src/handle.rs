@@ -347,7 +347,8 @@ impl Operations for Archibald {
 
     fn agent_admin(&self) -> Option<Arc<dyn AgentAdmin>> {
         let store = self.kept_agents.clone()?;
-        Some(Arc::new(Administered { archibald: self.clone(), store }))
+        let (archibald, credentials) = (self.clone(), self.credentials.clone());
+        Some(Arc::new(Administered { archibald, store, credentials }))
     }
 
     fn knows(&self, agent: &AgentId) -> bool {

@@ -204,8 +204,8 @@ pub trait AgentAdmin: Send + Sync {
     /// See [`CredentialStore::add`].
     async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError>;
 
-    /// Removes an agent of whom every operation is final. What it did stays until it is forgotten by age. An
-    /// operation that is accepted in the same moment waits, paused, until there is such an agent again.
+    /// Removes an agent of whom every operation is final. What it did stays until it is forgotten by age. Where an
+    /// operation was accepted in the same moment the agent stays, or is there again.
     ///
     /// # Errors
     /// [`CredentialError::Busy`], or as [`CredentialStore::remove`].

@@ -1,20 +1,22 @@
 //! Agents that come, go and change while the service runs, and what a refused login leaves.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use archibald_core::id::{OperationId, WorkerId};
+use archibald_core::error::StoreError;
+use archibald_core::id::{AgentId, OperationId, WorkerId};
 use archibald_core::operation::OperationState;
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
-    AgentAdmin, AgentLock, CredentialError, CredentialProvider, Credentials, EnqueueRequest, LeaseRequest,
-    OperationStore, Operations,
+    AgentAdmin, AgentLock, CredentialError, CredentialProvider, CredentialStore, Credentials, EnqueueRequest,
+    LeaseRequest, ListedAgent, OperationStore, Operations,
 };
 use archibald_core::record::{Disposition, Resolution};
 use archibald_runtime::{Archibald, Ports, Worker};
 use archibald_testing::credentials::FixedCredentials;
 use archibald_testing::fake_erp::FakeErp;
 use archibald_testing::memory::MemoryStore;
+use async_trait::async_trait;
 
 use crate::support::{agent, order, quick};
 
@@ -26,6 +28,18 @@ struct Office {
     credentials: Arc<FixedCredentials>,
     archibald: Archibald,
     _worker: Option<Worker>,
+}
+
+fn submission(who: &str) -> EnqueueRequest {
+    EnqueueRequest {
+        agent: agent(who),
+        kind: "submit-order".to_owned(),
+        payload: order(),
+        key: uuid::Uuid::now_v7().to_string().parse().unwrap(),
+        run_at: None,
+        origin: None,
+        trace: false,
+    }
 }
 
 impl Office {
@@ -51,16 +65,7 @@ impl Office {
     }
 
     async fn submit(&self, who: &str) -> OperationId {
-        let request = EnqueueRequest {
-            agent: agent(who),
-            kind: "submit-order".to_owned(),
-            payload: order(),
-            key: uuid::Uuid::now_v7().to_string().parse().unwrap(),
-            run_at: None,
-            origin: None,
-            trace: false,
-        };
-        self.archibald.enqueue(request).await.unwrap().record.operation.id
+        self.archibald.enqueue(submission(who)).await.unwrap().record.operation.id
     }
 
     async fn ended(&self, who: &str, id: OperationId) -> OperationState {
@@ -162,4 +167,50 @@ async fn an_agent_with_a_doubt_is_not_removed() {
     let abandon = Resolution::Abandon;
     office.archibald.resolve(&nancy, operation, "operator", &abandon).await.unwrap();
     office.admin().remove(&nancy).await.unwrap();
+}
+
+/// In the moment in which an agent is removed one more operation of it is accepted.
+struct Meanwhile {
+    credentials: Arc<FixedCredentials>,
+    archibald: OnceLock<Archibald>,
+}
+
+#[async_trait]
+impl CredentialStore for Meanwhile {
+    async fn list(&self) -> Result<Vec<ListedAgent>, StoreError> {
+        self.credentials.list().await
+    }
+
+    async fn find(&self, agent: &AgentId) -> Result<Option<ListedAgent>, StoreError> {
+        self.credentials.find(agent).await
+    }
+
+    async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError> {
+        self.credentials.add(agent, credentials).await
+    }
+
+    async fn remove(&self, agent: &AgentId) -> Result<(), CredentialError> {
+        self.archibald.get().unwrap().enqueue(submission(agent.as_str())).await.unwrap();
+        CredentialStore::remove(self.credentials.as_ref(), agent).await
+    }
+
+    async fn change_password(&self, agent: &AgentId, password: &str) -> Result<(), CredentialError> {
+        self.credentials.change_password(agent, password).await
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_is_asked_for_something_while_it_is_removed_is_there_again() {
+    let (store, erp, nancy) = (Arc::new(MemoryStore::default()), FakeErp::new(4), agent("nancy"));
+    let credentials = Arc::new(FixedCredentials::new().with(nancy.clone(), "nancy", "secret"));
+    let meanwhile = Arc::new(Meanwhile { credentials: credentials.clone(), archibald: OnceLock::new() });
+    let archibald = Archibald::builder(Ports::new(store, erp, credentials.clone()))
+        .kept_agents(meanwhile.clone())
+        .config(quick())
+        .build()
+        .unwrap();
+    assert!(meanwhile.archibald.set(archibald.clone()).is_ok());
+    let busy = archibald.agent_admin().unwrap().remove(&nancy).await.unwrap_err();
+    assert!(matches!(&busy, CredentialError::Busy { state: "available", .. }), "{busy}");
+    assert_eq!(credentials.credentials(&nancy).unwrap().password, "secret");
 }
