@@ -6,8 +6,8 @@ use archibald_core::error::StoreError;
 use archibald_core::id::AgentId;
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
-    AgentAdmin, CredentialError, CredentialProvider, CredentialStore, Credentials, EventBus, ListedAgent,
-    LoginError, Operations,
+    AgentAdmin, CredentialError, CredentialProvider, CredentialStore, Credentials, ListedAgent, LoginError,
+    Operations,
 };
 use async_trait::async_trait;
 
