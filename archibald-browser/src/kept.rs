@@ -284,7 +284,7 @@ impl CredentialStore for KeptCredentials {
     }
 
     async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError> {
-        refuse_bad(credentials, None)?;
+        credentials.check()?;
         if self.inner.fixed.contains_key(agent) {
             return Err(CredentialError::Exists(agent.clone()));
         }
@@ -321,7 +321,7 @@ impl CredentialStore for KeptCredentials {
             };
             let who = who.ok_or_else(|| CredentialError::Unreadable(agent.clone()))?;
             let who = Credentials { password: password.to_owned(), ..who };
-            refuse_bad(&who, Some("/password"))?;
+            who.check()?;
             let becomes = self.inner.seal(agent, &who)?;
             if self.inner.store.replace_agent(agent, &was, &becomes).await? {
                 self.inner.note(agent, Some((becomes, Some(who))));
@@ -340,13 +340,6 @@ impl KeptCredentials {
             false => Ok(()),
         }
     }
-}
-
-/// Of one field, or of all.
-fn refuse_bad(credentials: &Credentials, only: Option<&str>) -> Result<(), CredentialError> {
-    let mut complaints = credentials.complaints();
-    complaints.retain(|complaint| only.is_none_or(|only| complaint.pointer == only));
-    if complaints.is_empty() { Ok(()) } else { Err(CredentialError::Invalid(complaints)) }
 }
 
 fn listed(agent: &AgentId, who: Option<&Credentials>, kept: bool) -> ListedAgent {

@@ -38,11 +38,8 @@ impl AgentAdmin for Administered {
             Some(_) => {}
         }
         self.refuse_busy(agent).await?;
-        let who = match self.credentials.current(agent).await {
-            // Of one whose password cannot be read nothing runs.
-            Err(StoreError::Damaged { .. }) => None,
-            known => known?,
-        };
+        // There are none of one whose password cannot be read; of that one nothing runs either.
+        let who = self.credentials.current(agent).await?;
         self.store.remove(agent).await?;
         let busy = self.refuse_busy(agent).await;
         if let (Err(_), Some(who)) = (&busy, who) {

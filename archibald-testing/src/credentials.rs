@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use archibald_core::error::{FieldError, StoreError};
+use archibald_core::error::StoreError;
 use archibald_core::id::AgentId;
 use archibald_core::port::{CredentialError, CredentialProvider, CredentialStore, Credentials, ListedAgent};
 use async_trait::async_trait;
@@ -65,7 +65,7 @@ impl CredentialStore for FixedCredentials {
     }
 
     async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError> {
-        refuse_bad(credentials.complaints())?;
+        credentials.check()?;
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match known.get(agent) {
             Some(who) if who == credentials => return Ok(()),
@@ -84,14 +84,10 @@ impl CredentialStore for FixedCredentials {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let who = known.get_mut(agent).ok_or_else(|| CredentialError::Unknown(agent.clone()))?;
         let changed = Credentials { password: password.to_owned(), ..who.clone() };
-        refuse_bad(changed.complaints())?;
+        changed.check()?;
         *who = changed;
         Ok(())
     }
-}
-
-fn refuse_bad(complaints: Vec<FieldError>) -> Result<(), CredentialError> {
-    if complaints.is_empty() { Ok(()) } else { Err(CredentialError::Invalid(complaints)) }
 }
 
 fn listed(agent: &AgentId, who: &Credentials) -> ListedAgent {

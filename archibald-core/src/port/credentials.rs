@@ -25,6 +25,15 @@ impl Credentials {
         let fields = [("/user", &self.user), ("/password", &self.password)];
         fields.into_iter().filter(|(_, text)| !can_be_typed(text)).map(|(at, _)| complaint(at)).collect()
     }
+
+    /// For whoever is to keep them.
+    ///
+    /// # Errors
+    /// [`CredentialError::Invalid`] with the [complaints](Self::complaints), if there are any.
+    pub fn check(&self) -> Result<(), CredentialError> {
+        let complaints = self.complaints();
+        if complaints.is_empty() { Ok(()) } else { Err(CredentialError::Invalid(complaints)) }
+    }
 }
 
 fn can_be_typed(text: &str) -> bool {
