@@ -18,6 +18,7 @@ pub mod page_map;
 mod pool;
 mod ring;
 mod session;
+mod text;
 mod vault;
 
 pub use kept::KeptCredentials;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{DriverError, ElementProblem};
 use crate::ring::{Place, Ring};
+use crate::text::shortened;
 
 /// Steps remembered; older ones are forgotten, and counted.
 const REMEMBERED: usize = 400;
@@ -155,10 +156,7 @@ fn in_words(problem: &DriverError) -> String {
 }
 
 fn short(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => text[..end].to_owned() + "…",
-        None => text.to_owned(),
-    }
+    shortened(text, LONGEST)
 }
 
 /// Without what was typed and seen.

@@ -11,6 +11,7 @@ use archibald_core::record::Evidence;
 
 use super::ErpClient;
 use crate::driver::{Dialog, Limit};
+use crate::text::escaped;
 
 /// Bytes of a picture; one that is larger is taken again of the visible part, coarser, or left out.
 const LARGEST_PICTURE: usize = 1024 * 1024;
@@ -69,7 +70,7 @@ fn text(name: &str, media_type: &str, text: String, secrets: &[String]) -> Evide
 /// The text with every secret taken out, also as it stands in HTML.
 pub(super) fn without(mut text: String, secrets: &[String]) -> String {
     for secret in secrets.iter().filter(|secret| secret.chars().count() >= SHORTEST_SECRET) {
-        let quoted = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let quoted = escaped(secret);
         for form in [secret.as_str(), &quoted, &quoted.replace('"', "&quot;")] {
             if text.contains(form) {
                 text = text.replace(form, "(removed)");

@@ -16,6 +16,7 @@ use super::ErpClient;
 use super::evidence::without;
 use crate::driver::{Limit, On, Recorded, Step};
 use crate::gate::Passed;
+use crate::text::{escaped, shortened};
 
 /// What reading the cookies may take.
 const READING: Duration = Duration::from_secs(2);
@@ -70,7 +71,10 @@ fn page(
     let requests = requests.into_iter().filter(|request| request.began >= since).map(Line::Request);
     let mut lines: Vec<_> = steps.into_iter().map(Line::Step).chain(requests).collect();
     lines.sort_by_key(Line::began);
-    let plain = |text: &str| escaped(&short(&without(without_sessions(text), secrets)));
+    let plain = |text: &str| {
+        let text = shortened(&without(without_sessions(text), secrets), LONGEST);
+        escaped(&text).replace('"', "&quot;")
+    };
     let mut html = HEAD.to_owned();
     let _ = write!(html, "<h1>What was done as {}</h1>", plain(user));
     if forgotten > 0 {
@@ -153,18 +157,6 @@ fn without_sessions(text: &str) -> String {
         cleaned += part.split_once("))").map_or("", |(_, rest)| rest);
     }
     cleaned
-}
-
-fn short(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => text[..end].to_owned() + "…",
-        None => text.to_owned(),
-    }
-}
-
-fn escaped(text: &str) -> String {
-    let quoted = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    quoted.replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use archibald_core::time::Timestamp;
 use url::Url;
 
 use crate::ring::{Place, Ring};
+use crate::text::shortened;
 
 /// Requests remembered; older ones are forgotten.
 const REMEMBERED: usize = 50;
@@ -93,10 +94,7 @@ pub(super) fn without_secrets(url: &str, home: &url::Origin, shown: &BTreeSet<St
         path += if place == 0 { "?" } else { "&" };
         path += &format!("{name}={value}");
     }
-    match path.char_indices().nth(LONGEST_PATH) {
-        Some((end, _)) => path[..end].to_owned() + "…",
-        None => path,
-    }
+    shortened(&path, LONGEST_PATH)
 }
 
 fn now() -> Timestamp {
