@@ -1,5 +1,6 @@
 //! One transaction for the calls of several agents: lock, load, decide, write, commit.
 
+mod at_once;
 mod pending_orders;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,6 +16,7 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection, Row};
 use uuid::Uuid;
 
+pub(crate) use self::at_once::{at_once, fits};
 use crate::call::{Job, Needs};
 use crate::codec::{At, from_json, printable, to_i64, to_u64};
 use crate::columns::GroupWrite;
@@ -75,7 +77,6 @@ pub(crate) async fn carry_out(
             outcomes.push(Outcome::Blocked);
             continue;
         };
-        let mut effects = Effects::default();
         // A bug in the rules of one call: alone, it is that call's alone.
         let decided = catch_unwind(AssertUnwindSafe(|| job.decide(found)));
         let decided = match decided {
@@ -86,13 +87,8 @@ pub(crate) async fn carry_out(
             }
             Err(panic) => resume_unwind(panic),
         };
-        if let Some(encoded) = decided {
-            effects.runs = encoded.runs;
-            effects.wakes_workers = encoded.wakes_workers;
-            effects.wakes_devices = !encoded.events.is_empty();
-            writes.push((job.agent().clone(), encoded));
-        }
-        outcomes.push(Outcome::Decided(effects));
+        outcomes.push(Outcome::Decided(decided.as_ref().map(Effects::of).unwrap_or_default()));
+        writes.extend(decided.map(|encoded| (job.agent().clone(), encoded)));
     }
     batch.write(writes).await?;
     Ok(outcomes)
@@ -279,13 +275,8 @@ impl Batch<'_> {
     async fn try_lock_streams(&mut self, agents: &[String], seen: &mut Seen) -> Result<(), TxError> {
         let text = self.choose(&self.sql.group_streams, &self.sql.group_streams_waited);
         for row in text.query().bind(agents).fetch_all(&mut *self.tx).await? {
-            let place = LogPlace {
-                epoch: row.try_get("epoch")?,
-                head: to_u64(row.try_get("head")?),
-                queued: to_u64(row.try_get("queued")?),
-            };
             self.now = self.now.max(row.try_get::<At, _>("now")?.0);
-            seen.streams.insert(named(row.try_get("agent")?)?, place);
+            seen.streams.insert(named(row.try_get("agent")?)?, LogPlace::of(&row)?);
         }
         Ok(())
     }
@@ -357,8 +348,9 @@ impl Batch<'_> {
         self.write_rows(&all).await?;
         self.write_evidence(&all).await?;
         self.write_pending_orders(&all).await?;
-        let rest = GroupWrite::of(all).bind(&self.sql.group_write);
-        rest.execute(&mut *self.tx).await?;
+        let mut rest = GroupWrite::default();
+        all.into_iter().for_each(|(agent, writes)| rest.add(&agent, writes));
+        rest.bind(&self.sql.group_write).execute(&mut *self.tx).await?;
         Ok(())
     }
 

@@ -22,6 +22,12 @@ pub(crate) struct GroupWrite {
     finished: Entries,
     told: (Vec<String>, Vec<i64>, Vec<i64>),
     events: Events,
+    /// Who, and the version of its lease row that all of this depends on.
+    pub(crate) agents_seen: Vec<(String, String)>,
+    /// The same of operations.
+    pub(crate) operations_seen: Vec<(Uuid, String)>,
+    /// The same of event counters.
+    pub(crate) streams_seen: Vec<(String, String)>,
 }
 
 #[derive(Default)]
@@ -78,15 +84,7 @@ struct Events {
 }
 
 impl GroupWrite {
-    pub(crate) fn of(all: Vec<(AgentId, Encoded)>) -> Self {
-        let mut columns = Self::default();
-        for (agent, writes) in all {
-            columns.add(&agent, writes);
-        }
-        columns
-    }
-
-    fn add(&mut self, agent: &AgentId, writes: Encoded) {
+    pub(crate) fn add(&mut self, agent: &AgentId, writes: Encoded) {
         if let Some((head, grown)) = writes.told() {
             self.told.0.push(agent.to_string());
             self.told.1.push(head);
@@ -121,7 +119,10 @@ impl GroupWrite {
     }
 
     pub(crate) fn bind(self, statement: &Statement) -> Query<'static, Postgres, PgArguments> {
-        let Self { saved, held, accepted, unqueued, queued, finished, told, events } = self;
+        let Self { saved, held, accepted, unqueued, queued, finished, told, events, .. } = self;
+        let (agents, of_agents): (Vec<_>, Vec<_>) = self.agents_seen.into_iter().unzip();
+        let (operations, of_operations): (Vec<_>, Vec<_>) = self.operations_seen.into_iter().unzip();
+        let (streams, of_streams): (Vec<_>, Vec<_>) = self.streams_seen.into_iter().unzip();
         statement
             .query()
             .bind(saved.id)
@@ -166,6 +167,12 @@ impl GroupWrite {
             .bind(events.seq)
             .bind(events.at)
             .bind(events.event)
+            .bind(agents)
+            .bind(of_agents)
+            .bind(operations)
+            .bind(of_operations)
+            .bind(streams)
+            .bind(of_streams)
     }
 }
 

@@ -6,40 +6,37 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use archibald_core::error::StoreError;
 use archibald_core::id::AgentId;
-use sqlx::Postgres;
-use sqlx::pool::PoolConnection;
 use tokio::time::{timeout, timeout_at};
 
-use crate::batch::{Locks, Outcome, transact};
+use crate::batch::{Locks, Outcome, at_once, fits, transact};
 use crate::call::Job;
 use crate::gathering::{Gathering, Taken};
+use crate::own::{Own, Parked};
 use crate::store::Inner;
-use crate::tx::{SILENCE, Stop, Tries, over};
+use crate::tx::{Effects, SILENCE, Stop, Tries, gone_silent, over};
 
 /// Transactions that run together: while one waits for the disk the other works.
 const LANES: usize = 2;
 /// Calls that share a transaction at most.
 const BATCH: usize = 256;
-/// Batches that go over one connection before it goes back to the pool.
-const KEPT_FOR: u32 = 16;
-/// How long a batch waits for a connection before its calls are left to look for their own.
-const CONNECTION: Duration = Duration::from_secs(1);
 
 type Jobs = Vec<Box<dyn Job>>;
 
 /// What waits to be carried out.
 #[derive(Default)]
-pub(crate) struct Groups(Gathering<Box<dyn Job>>);
+pub(crate) struct Groups {
+    waiting: Gathering<Box<dyn Job>>,
+    pub(crate) parked: Parked,
+}
 
 impl Groups {
     /// Takes a call in; it is carried out, or answered with an error, whatever becomes of the caller. Must be
     /// called within a tokio runtime.
     pub(crate) fn submit(&self, inner: &Arc<Inner>, job: Box<dyn Job>) {
-        if self.0.put(job, LANES) {
+        if self.waiting.put(job, LANES) {
             tokio::spawn(lane(inner.clone()));
         }
     }
@@ -47,7 +44,7 @@ impl Groups {
     /// What goes together next; a lane that gets nothing is over.
     fn take(&self, inner: &Arc<Inner>, done: &HashSet<AgentId>) -> Jobs {
         let is_elsewhere = |agent: &AgentId| inner.gates.is_taken(agent);
-        let taken = self.0.take(done, BATCH, |job| job.agent(), is_elsewhere);
+        let taken = self.waiting.take(done, BATCH, |job| job.agent(), is_elsewhere);
         let Taken { together, alone: behind } = taken;
         for job in behind {
             // Somebody of its agent waits for a row already: it is behind that one.
@@ -59,48 +56,76 @@ impl Groups {
 
 /// One batch after the other, as long as there is something to do, on one connection.
 async fn lane(inner: Arc<Inner>) {
-    let (mut done, mut connection) = (HashSet::new(), None);
-    for batch in 1_u32.. {
+    let (mut done, mut own) = (HashSet::new(), None);
+    loop {
         let jobs = inner.groups.take(&inner, &done);
         if jobs.is_empty() {
-            return;
+            break;
         }
         done = jobs.iter().map(|job| job.agent().clone()).collect();
         // In a task of its own: a panic ends the batch and not the lane.
-        connection = match tokio::spawn(together(inner.clone(), connection, jobs)).await {
-            // Others wait for one too.
-            Ok(connection) => connection.filter(|_| batch % KEPT_FOR != 0 && !inner.pool.is_closed()),
-            Err(error) => {
-                tracing::error!(%error, "a batch of calls ended badly");
-                None
-            }
-        };
+        own = tokio::spawn(together(inner.clone(), own, jobs)).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a batch of calls ended badly");
+            None
+        });
+    }
+    if let Some(own) = own {
+        inner.groups.parked.park(own);
     }
 }
 
-/// One transaction for all; what it cannot do goes alone. Returns the connection if nothing is wrong with it.
-async fn together(
-    inner: Arc<Inner>,
-    connection: Option<PoolConnection<Postgres>>,
-    mut jobs: Jobs,
-) -> Option<PoolConnection<Postgres>> {
-    let connection = match connection {
-        Some(connection) => Ok(connection),
-        None => match timeout(CONNECTION, inner.pool.acquire()).await {
-            Ok(acquired) => acquired,
-            Err(_) => Err(sqlx::Error::PoolTimedOut),
-        },
+/// What can be is decided from a look and written at once, the rest in a transaction for all of it, and what that
+/// cannot do goes alone. Returns the connection if nothing is wrong with it.
+async fn together(inner: Arc<Inner>, own: Option<Own>, jobs: Jobs) -> Option<Own> {
+    let own = match own.filter(|_| !inner.pool.is_closed()) {
+        Some(own) => Ok(own),
+        None => inner.groups.parked.take(&inner.pool, inner.session.as_ref()).await,
     };
-    let (done, connection) = match connection {
-        Ok(mut connection) => {
-            let done = bounded(&inner, &mut connection, Locks::Free, &mut jobs, false).await;
-            let is_well = done.is_ok();
-            (done, Some(connection).filter(|_| is_well))
+    let mut own = match own {
+        Ok(own) => own,
+        Err(error) => {
+            answer(&inner, jobs, Err(Stop::Database(error)));
+            return None;
         }
-        Err(error) => (Err(Stop::Database(error)), None),
     };
-    answer(&inner, jobs, done);
-    connection
+    let (mut fit, mut rest): (Jobs, Jobs) =
+        jobs.into_iter().partition(|job| inner.session.is_some() && fits(&job.needs()));
+    let mut is_well = true;
+    if !fit.is_empty() {
+        let done = in_time(at_once(&inner.sql, &mut own.connection, &mut fit)).await;
+        match done {
+            Ok(done) => {
+                for (job, done) in fit.into_iter().zip(done) {
+                    match done {
+                        Some(effects) => tell(&inner, job, &effects),
+                        None => rest.push(job),
+                    }
+                }
+            }
+            Err(stop) => {
+                is_well = false;
+                answer(&inner, fit, Err(stop));
+            }
+        }
+    }
+    if is_well && !rest.is_empty() {
+        let done = in_time(transact(&inner, &mut own.connection, Locks::Free, &mut rest, false)).await;
+        is_well = done.is_ok();
+        answer(&inner, rest, done);
+    } else {
+        rest.into_iter().for_each(|job| drop(tokio::spawn(alone(inner.clone(), job, false))));
+    }
+    Some(own).filter(|_| is_well)
+}
+
+/// On a connection that may have gone silent: then nobody knows what became of it.
+async fn in_time<T>(done: impl Future<Output = Result<T, Stop<StoreError>>>) -> Result<T, Stop<StoreError>> {
+    timeout(SILENCE, done).await.unwrap_or_else(|_| Err(Stop::Unknown(gone_silent())))
+}
+
+fn tell(inner: &Inner, job: Box<dyn Job>, effects: &Effects) {
+    effects.tell(inner, job.agent());
+    job.answer(None);
 }
 
 fn answer(inner: &Arc<Inner>, jobs: Jobs, done: Result<Vec<Outcome>, Stop<StoreError>>) {
@@ -108,10 +133,7 @@ fn answer(inner: &Arc<Inner>, jobs: Jobs, done: Result<Vec<Outcome>, Stop<StoreE
         Ok(outcomes) => {
             for (job, outcome) in jobs.into_iter().zip(outcomes) {
                 match outcome {
-                    Outcome::Decided(effects) => {
-                        effects.tell(inner, job.agent());
-                        job.answer(None);
-                    }
+                    Outcome::Decided(effects) => tell(inner, job, &effects),
                     Outcome::Blocked => drop(tokio::spawn(alone(inner.clone(), job, false))),
                 }
             }
@@ -155,7 +177,9 @@ async fn alone(inner: Arc<Inner>, job: Box<dyn Job>, mut maybe_done_before: bool
     let failed = loop {
         let done = match inner.acquire().await {
             Ok(mut connection) => {
-                bounded(&inner, &mut connection, Locks::Waited, &mut jobs, maybe_done_before).await
+                let work = transact(&inner, &mut connection, Locks::Waited, &mut jobs, maybe_done_before);
+                let done = timeout(SILENCE, work).await;
+                over(&mut connection, done, Stop::Unknown)
             }
             Err(error) => Err(Stop::Database(error)),
         };
@@ -186,16 +210,4 @@ async fn alone(inner: Arc<Inner>, job: Box<dyn Job>, mut maybe_done_before: bool
     if let Some(job) = jobs.pop() {
         job.answer(failed);
     }
-}
-
-/// A transaction on a connection that may have gone silent: then nobody knows what became of it.
-async fn bounded(
-    inner: &Inner,
-    connection: &mut PoolConnection<Postgres>,
-    locks: Locks,
-    jobs: &mut [Box<dyn Job>],
-    maybe_done_before: bool,
-) -> Result<Vec<Outcome>, Stop<StoreError>> {
-    let done = timeout(SILENCE, transact(inner, connection, locks, jobs, maybe_done_before)).await;
-    over(connection, done, Stop::Unknown)
 }

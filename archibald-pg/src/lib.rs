@@ -41,6 +41,7 @@ mod lock;
 mod migrate;
 mod operations;
 mod options;
+mod own;
 mod pending_orders;
 mod read;
 mod records;

@@ -8,9 +8,10 @@ pub struct PgOptions {
     /// The schema that the tables are in, and part of the channel's name: 1 to 40 characters of a-z, 0-9 and
     /// '_', not beginning with a digit.
     pub schema: String,
-    /// Connections for reading and writing; one more listens. Of a pool of yours it is that pool's number. Who finds all of them taken waits, and is told
-    /// that the store is unavailable after [`PgOptions::retry_for`]. Calls that wait for rows which somebody
-    /// else has locked take half of them at most, so that the renewals of leases always find one.
+    /// Connections for reading and for what waits; three more at most, of which one listens and two write what comes
+    /// together. Of a pool of yours it is that pool's number. Who finds all of them taken waits, and is told that the
+    /// store is unavailable after [`PgOptions::retry_for`]. Calls that wait for rows which somebody else has locked
+    /// take half of them at most, so that the renewals of leases always find one.
     pub max_connections: u32,
     /// How long a call goes on trying while the database is down, as long as nothing can have been written.
     pub retry_for: Duration,
@@ -88,6 +89,12 @@ pub enum ConnectError {
 }
 
 impl PgOptions {
+    /// Whether a connection is lent for longer than a transaction, so that it can have settings of its own: a pooler that
+    /// lends it for one knows nothing of what was prepared, or cannot be listened through.
+    pub(crate) fn has_sessions(&self) -> bool {
+        self.prepared_statements && matches!(self.listen, Listen::Here)
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConnectError> {
         let name = &self.schema;
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';

@@ -62,6 +62,7 @@ statements! {
     evidence_get,
     evidence_insert,
     group_agents,
+    group_look,
     group_operations,
     group_standing,
     group_streams,

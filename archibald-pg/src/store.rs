@@ -23,7 +23,7 @@ use crate::wake;
 const IN_PASSING: Duration = Duration::from_millis(100);
 
 /// How long ago a connection that is taken for alive was heard of.
-const FRESH: Duration = Duration::from_secs(1);
+pub(crate) const FRESH: Duration = Duration::from_secs(1);
 
 /// When a connection counts as lost that does not answer what takes no time.
 pub(crate) const UNANSWERED: Duration = Duration::from_secs(5);
@@ -69,8 +69,10 @@ pub(crate) struct Inner {
     pub(crate) begin: SqlStr,
     /// The same for one that waits for nobody.
     pub(crate) begin_in_passing: SqlStr,
-    /// What makes a commit wait for the disk, where it has to be said.
-    pub(crate) durable: &'static str,
+    /// The settings of a session that only writes; `None` where there are no sessions.
+    pub(crate) session: Option<SqlStr>,
+    /// Whether a commit waits for the disk without being told to.
+    pub(crate) is_durable: bool,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -137,11 +139,12 @@ impl PgStore {
         address: PgConnectOptions,
         options: PgOptions,
     ) -> Result<Self, ConnectError> {
-        let durable = durable(&pool).await.map_err(ConnectError::Unreachable)?;
+        let is_durable = is_durable(&pool).await.map_err(ConnectError::Unreachable)?;
         let sql = Arc::new(Sql::of_schema(&options.schema, options.prepared_statements));
         let hub = Arc::new(Hub::default());
         let tasks = wake::start(address, pool.clone(), &sql, &hub, &options);
-        let (begin, begin_in_passing) = (begin(options.lock_wait, durable), begin(IN_PASSING, durable));
+        let (begin, begin_in_passing) = (begin(options.lock_wait, is_durable), begin(IN_PASSING, is_durable));
+        let session = options.has_sessions().then(|| session(IN_PASSING, is_durable));
         let (gates, groups, tickets) = (Gates::default(), Groups::default(), Tickets::default());
         let waiters = Semaphore::new((options.max_connections / 2).max(1) as usize);
         let inner = Inner {
@@ -156,7 +159,8 @@ impl PgStore {
             options,
             begin,
             begin_in_passing,
-            durable,
+            session,
+            is_durable,
             tasks,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -170,6 +174,7 @@ impl PgStore {
     pub async fn close(&self) {
         wake::flush(&self.inner.pool, &self.inner.sql, &self.inner.hub, &self.inner.options.schema).await;
         self.inner.end();
+        self.inner.groups.parked.close().await;
         match self.inner.whose_pool {
             Whose::Ours => self.inner.pool.close().await,
             Whose::TheCallers => {}
@@ -221,23 +226,40 @@ pub(crate) async fn answered<T>(
     timeout(UNANSWERED, answer).await.unwrap_or_else(|_| Err(gone_silent()))
 }
 
-/// Makes a commit wait for the disk where the database's default would not.
-async fn durable(pool: &PgPool) -> Result<&'static str, sqlx::Error> {
+/// Whether a commit waits for the disk without being told to.
+async fn is_durable(pool: &PgPool) -> Result<bool, sqlx::Error> {
     // As text, which needs nothing prepared.
     let configured: String = pool.fetch_one("show synchronous_commit").await?.try_get(0)?;
-    Ok(if configured == "off" { "; set local synchronous_commit = on" } else { "" })
+    Ok(configured != "off")
 }
 
-/// A writing transaction waits for nobody for long, and keeps nobody waiting for ever should this process
-/// freeze. Its statements are to find everything by an index, however much there is, also where a young table
+/// What holds while something is written. It waits for nobody for long, and keeps nobody waiting for ever should this
+/// process freeze. Its statements are to find everything by an index, however much there is, also where a young table
 /// looks small to the planner; so one plan does, and to plan those with many arrays takes longer than to carry
 /// them out.
-fn begin(lock_wait: Duration, durable: &str) -> SqlStr {
-    let begin = format!(
-        "begin isolation level read committed; set local lock_timeout = {}; \
-         set local idle_in_transaction_session_timeout = 10000; set local statement_timeout = 60000; \
-         set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; set local jit = off{durable}",
-        lock_wait.as_millis().clamp(1, 3_600_000)
-    );
-    AssertSqlSafe(Arc::<str>::from(begin)).into_sql_str()
+fn settings(lock_wait: Duration, is_durable: bool) -> Vec<String> {
+    let lock_timeout = format!("lock_timeout = {}", lock_wait.as_millis().clamp(1, 3_600_000));
+    let others = [
+        "idle_in_transaction_session_timeout = 10000",
+        "statement_timeout = 60000",
+        "plan_cache_mode = force_generic_plan",
+        "enable_seqscan = off",
+        "jit = off",
+    ];
+    let durable = (!is_durable).then_some("synchronous_commit = on");
+    [lock_timeout].into_iter().chain(others.into_iter().chain(durable).map(str::to_owned)).collect()
+}
+
+/// How a writing transaction begins.
+fn begin(lock_wait: Duration, is_durable: bool) -> SqlStr {
+    let local = settings(lock_wait, is_durable).into_iter().map(|setting| format!("; set local {setting}"));
+    let begin = format!("begin isolation level read committed{}", local.collect::<String>());
+    AssertSqlSafe(begin).into_sql_str()
+}
+
+/// The same for every statement of a session.
+fn session(lock_wait: Duration, is_durable: bool) -> SqlStr {
+    let all = settings(lock_wait, is_durable).into_iter().map(|setting| format!("; set {setting}"));
+    let session = format!("set default_transaction_isolation = 'read committed'{}", all.collect::<String>());
+    AssertSqlSafe(session).into_sql_str()
 }

@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::codec::{At, to_json};
 use crate::sql::Sql;
 use crate::store::{Inner, PgStore};
+use crate::writes::Encoded;
 
 /// When a connection counts as lost on which nothing moves: the server itself ends what takes a minute.
 pub(crate) const SILENCE: Duration = Duration::from_secs(65);
@@ -59,6 +60,12 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
+    /// Of a call that writes this.
+    pub(crate) fn of(encoded: &Encoded) -> Self {
+        let Encoded { runs, wakes_workers, .. } = *encoded;
+        Self { runs, wakes_workers, wakes_devices: !encoded.events.is_empty() }
+    }
+
     pub(crate) fn tell(&self, inner: &Inner, agent: &AgentId) {
         match self.runs {
             Some(Runs::Started(operation)) => inner.hub.started(agent, operation),

@@ -113,7 +113,7 @@ impl PgStore {
         transaction: &mut PgTransaction<'_>,
         jobs: &mut [Box<dyn Job>],
     ) -> Result<(), Stop<StoreError>> {
-        if !self.inner.durable.is_empty() {
+        if !self.inner.is_durable {
             transaction.execute("set local synchronous_commit = on").await?;
         }
         carry_out(&self.inner.sql, transaction, Locks::Waited, jobs, false).await.map(drop)

@@ -11,9 +11,11 @@ use archibald_core::pending_order::PendingOrder;
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::time::Timestamp;
 use serde_json::Value;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use crate::codec::{At, printable, to_i64, to_json};
+use crate::codec::{At, printable, to_i64, to_json, to_u64};
 use crate::records::{AgentRow, Columns};
 use crate::tx::Runs;
 
@@ -65,6 +67,14 @@ pub(crate) struct LogPlace {
     pub(crate) head: u64,
     /// What is in the agent's queue, about.
     pub(crate) queued: u64,
+}
+
+impl LogPlace {
+    /// From the columns of a counter.
+    pub(crate) fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let (epoch, head, queued) = (row.try_get("epoch")?, row.try_get("head")?, row.try_get("queued")?);
+        Ok(Self { epoch, head: to_u64(head), queued: to_u64(queued) })
+    }
 }
 
 /// What a call writes.

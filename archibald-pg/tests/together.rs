@@ -153,3 +153,71 @@ async fn a_locked_agent_is_left_out() {
         assert!(call.await.unwrap().is_ok(), "{n}: it waited");
     }
 }
+
+/// Several processes have the same agents at the same time: what one has looked at and another changes meanwhile is
+/// looked at again, so that every log counts every event once, in the order in which operations got their places.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_change_meanwhile_is_never_overwritten() {
+    let database = database();
+    let stores = join_all((0..3).map(|_| database.open())).await;
+    let agents = ["nancy", "janet"].map(agent);
+    let enqueuing = stores.iter().enumerate().map(|(s, store)| {
+        let agents = &agents;
+        async move {
+            for n in 0..MANY {
+                let both = agents.each_ref().map(|agent| store.enqueue(submit(agent, &format!("{s} {n}"))));
+                assert!(
+                    join_all(both).await.iter().all(|enqueued| matches!(enqueued, Ok(it) if !it.replayed))
+                );
+            }
+        }
+    });
+    let working = agents.iter().enumerate().map(|(n, agent)| {
+        let store = &stores[n];
+        async move {
+            let mut settled = 0;
+            while settled < MANY {
+                let waiting = store.waiting(agent, None, 1).await.unwrap();
+                let Some(ticket) = waiting.first() else { continue };
+                let record = store.get(agent, ticket.operation).await.unwrap().unwrap();
+                let lease = store.lease(&request(&record, "w", LONG)).await.unwrap().lease;
+                store.settle(&lease, Disposition::Complete { result: json!({}) }.into()).await.unwrap();
+                settled += 1;
+            }
+        }
+    });
+    futures::join!(join_all(enqueuing), join_all(working));
+    // Accepted, started, completed.
+    let told = MANY * 3 + MANY * 2;
+    let counted = format!(
+        "select bool_and(s.head = {told} and (select count(*) from archibald.events e where e.agent = s.agent) = {told} \
+         and s.queued = (select count(*) from archibald.queue q where q.agent = s.agent)) from archibald.streams s"
+    );
+    assert_eq!(database.sql(&counted), "t");
+    let in_order = "select count(*) from (select o.position, lag(o.position, 1, 0::bigint) over (partition by o.agent \
+        order by e.seq) as before from archibald.operations o join archibald.events e on e.agent = o.agent \
+        and e.event ->> 'type' = 'operation.queued' and e.event ->> 'operation' = o.id::text) as accepted \
+        where position > before";
+    assert_eq!(database.sql(in_order), (2 * 3 * MANY).to_string());
+}
+
+/// The lanes' connections are closed with the store, also where the pool is the caller's and stays open.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_connection_outlives_its_store() {
+    let database = database();
+    let connected =
+        || database.sql("select count(*) from pg_stat_activity where datname = current_database()");
+    let before = connected();
+    let store = database.open().await;
+    one_each(&store).await;
+    assert_ne!(connected(), before);
+    store.close().await;
+    assert!(store.enqueue(submit(&agent("late"), "k")).await.is_err());
+    for _ in 0..500 {
+        if connected() == before {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} connections, {before} before", connected());
+}

@@ -77,7 +77,7 @@ impl Batch<'_> {
 
 impl Seen {
     /// The one that a call is about.
-    fn pending_order(&self, agent: &AgentId, needs: &Needs<'_>) -> Option<PendingOrderId> {
+    pub(super) fn pending_order(&self, agent: &AgentId, needs: &Needs<'_>) -> Option<PendingOrderId> {
         let of_operation = || {
             let id = needs.operation.filter(|_| needs.follows)?;
             self.operations.get(&(agent.clone(), id))?.record.operation.pending_order()
