@@ -14,15 +14,20 @@
 //!   the page;
 //! - a write that nobody armed for, a second one, or anything unknown: refused and reported.
 //!
+//! An ERP at an https address is no different: the gate is the other end of Chromium's TLS, by a key of its own
+//! ([`Tls`]), reads what comes out, and speaks TLS to the ERP itself, believing nobody but who proves to be it.
+//!
 //! Answers are passed on whole or not at all: a page that broke off half way would read like a list that
 //! is short.
 
 mod road;
 mod rules;
 mod send;
+mod tls;
 mod traffic;
 
 pub use rules::{GateRules, PageRules, RuleError};
+pub use tls::{Tls, TlsError};
 pub use traffic::Passed;
 
 use std::collections::VecDeque;
@@ -35,10 +40,13 @@ use std::time::Instant;
 use archibald_core::port::GateRefused;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use url::Url;
 
 use self::road::Road;
 use self::rules::Kind;
 use self::send::{Delivery, Outbound};
+use self::tls::Upstream;
 use self::traffic::Traffic;
 use crate::ring::Place;
 
@@ -84,6 +92,9 @@ pub enum Why {
     /// The page map names neither a write nor a harmless control.
     #[error("the page map does not know it")]
     Unknown,
+    /// It goes to another site than the ERP.
+    #[error("it is not the ERP's")]
+    Foreign,
     /// It changes the ERP, and nobody had leave to.
     #[error("it changes the ERP, and there is no intent for it")]
     NotArmed,
@@ -103,9 +114,15 @@ impl Gate {
     /// A closed gate on a free port of the loopback interface.
     ///
     /// # Errors
-    /// The system's, when no port can be had.
+    /// The system's, when no port can be had; and where the ERP is at an https address, but the rules do not
+    /// say how to speak TLS.
     pub async fn build(rules: Arc<GateRules>) -> io::Result<Self> {
-        let keeper = Arc::new(Keeper { rules, state: Mutex::default() });
+        let secure = rules.tls().map(|tls| Secure { acceptor: tls.acceptor(), upstream: tls.upstream() });
+        if rules.is_https() && secure.is_none() {
+            let why = "the ERP is at an https address: GateRules::over_tls has to say how to speak TLS";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let keeper = Arc::new(Keeper { rules, secure, state: Mutex::default() });
         let road = Road::open(Arc::clone(&keeper)).await?;
         Ok(Self { keeper, road })
     }
@@ -175,7 +192,15 @@ impl Drop for ArmedGate {
 #[derive(Debug)]
 struct Keeper {
     rules: Arc<GateRules>,
+    /// Where the ERP is at an https address.
+    secure: Option<Secure>,
     state: Mutex<State>,
+}
+
+/// The gate's two ends of TLS.
+struct Secure {
+    acceptor: TlsAcceptor,
+    upstream: Upstream,
 }
 
 #[derive(Debug, Default)]
@@ -206,6 +231,7 @@ impl Keeper {
             Kind::Harmless => "harmless".to_owned(),
             Kind::Write { write, .. } => format!("write {write}"),
             Kind::Unknown { control, .. } => format!("unknown: {control}"),
+            Kind::Foreign { .. } => "foreign".to_owned(),
         };
         let path = self.rules.without_secrets(url);
         let place = self.state().traffic.begin(method, path, what);
@@ -216,18 +242,35 @@ impl Keeper {
         let refusal = match kind {
             Kind::Harmless => return Passage::PassOn,
             Kind::Unknown { page, control } => GateRefusal { page, control, why: Why::Unknown },
+            Kind::Foreign { page } => GateRefusal { page, control: "any".into(), why: Why::Foreign },
             Kind::Write { page, control, write } => match self.take_fence(&write) {
                 Ok((fence, outcome)) => return Passage::Commit(fence, outcome),
                 Err(why) => GateRefusal { page, control, why },
             },
         };
+        self.refuse(&refusal);
+        Passage::Refuse(refusal)
+    }
+
+    fn refuse(&self, refusal: &GateRefusal) {
         tracing::warn!(page = refusal.page, control = refusal.control, why = %refusal.why, "gate refused");
         let mut state = self.state();
         if state.refusals.len() == REMEMBERED {
             state.refusals.pop_front();
         }
         state.refusals.push_back(refusal.clone());
-        Passage::Refuse(refusal)
+    }
+
+    /// A tunnel to anywhere but the ERP; there is none without TLS.
+    fn refuse_tunnel(&self, to: &str) -> GateRefusal {
+        let page = format!("https://{to}/");
+        let page = Url::parse(&page).map_or(page, |url| url.to_string());
+        let path = self.rules.without_secrets(&page);
+        let refusal = GateRefusal { page, control: "any".into(), why: Why::Foreign };
+        self.refuse(&refusal);
+        let place = self.state().traffic.begin("CONNECT", path, "foreign".to_owned());
+        self.passed(place, format!("refused: {}", refusal.why));
+        refusal
     }
 
     /// How a request went that was decided upon.
@@ -271,6 +314,12 @@ impl SendOutcome {
             Delivery::Lost(why) => Self::Lost(why.clone()),
             Delivery::Answered(answer) => Self::Answered { status: answer.status().as_u16() },
         }
+    }
+}
+
+impl fmt::Debug for Secure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secure")
     }
 }
 

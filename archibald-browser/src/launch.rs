@@ -33,6 +33,9 @@ pub struct LaunchOptions {
     /// Whether pages may keep service workers, which act without a page. Default no: one is closed as it begins, like
     /// a window that nobody asked for.
     pub service_workers: bool,
+    /// Keys of gates ([`Tls::key`](crate::gate::Tls::key)) that are taken for any site; default none. Without
+    /// its gate's key an engine opens no page of an ERP at an https address.
+    pub gate_keys: Vec<String>,
 }
 
 impl Default for LaunchOptions {
@@ -43,6 +46,7 @@ impl Default for LaunchOptions {
             start_within: Duration::from_secs(30),
             profiles: std::env::temp_dir(),
             service_workers: false,
+            gate_keys: Vec::new(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod plan;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,7 +29,7 @@ use self::logins::Logins;
 use self::plan::{BrowserId, Command, How, Input, Plan, Refusal, Ticket, WaiterId};
 use crate::driver::Browser;
 use crate::erp::Site;
-use crate::gate::{GateRules, RuleError};
+use crate::gate::{GateRules, RuleError, Tls, TlsError};
 use crate::glance::Glances;
 use crate::launch::{Engine, LaunchError, LaunchOptions, sweep};
 use crate::session::{Came, OpenError, Opening, Session, Working};
@@ -68,6 +69,9 @@ pub struct PoolOptions {
     pub login_pause: Duration,
     /// Keeps sessions over restarts; without one every start logs every agent in again (default).
     pub vault: Option<SessionVault>,
+    /// For an ERP at an https address: a PEM file of certificate authorities that its certificate may come from,
+    /// besides those that the system trusts (default none).
+    pub erp_ca: Option<PathBuf>,
 }
 
 impl Default for PoolOptions {
@@ -83,6 +87,7 @@ impl Default for PoolOptions {
             retire_sessions: 500,
             login_pause: Duration::from_secs(60),
             vault: None,
+            erp_ca: None,
         }
     }
 }
@@ -102,6 +107,9 @@ pub enum PoolError {
     /// The gate cannot go by the page map, or not at this address.
     #[error(transparent)]
     Rules(#[from] RuleError),
+    /// TLS cannot be spoken to the ERP.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Headless Chromium for many agents. Dropping it kills its browsers; [`BrowserPool::shutdown`] ends them
@@ -145,7 +153,13 @@ impl ChromiumPool {
             None => Engine::find()?,
         };
         options.launch.engine = Some(engine.path);
-        let rules = Arc::new(site.map().gate_rules(site.base())?);
+        let mut rules = site.map().gate_rules(site.base())?;
+        if site.base().scheme() == "https" {
+            let tls = Tls::new(site.base(), options.erp_ca.as_deref())?;
+            options.launch.gate_keys.push(tls.key().to_owned());
+            rules = rules.over_tls(Arc::new(tls));
+        }
+        let rules = Arc::new(rules);
         let profiles = options.launch.profiles.clone();
         tokio::task::spawn_blocking(move || {
             let swept = sweep(&profiles);

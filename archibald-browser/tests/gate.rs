@@ -4,34 +4,17 @@
 mod common;
 
 use archibald_browser::driver::{Context, Page};
-use archibald_browser::gate::{ArmedGate, Fence, Gate, GateRules, PageRules, SendOutcome, Why};
+use archibald_browser::gate::{Fence, Gate, GateRules, SendOutcome, Why};
 use archibald_core::error::FenceError;
 use archibald_core::port::GateRefused;
+use common::gated::{DONE, FORM, arm, number, rules_of, status};
 use common::{Bench, Site, Then, seconds};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-const FORM: &str = r#"<form method=post action=/Order.aspx>
-    <input type=hidden name=__EVENTTARGET><input type=hidden name=__VIEWSTATE value="a+b/c=">
-    <input name=Note value="perché"><input type=submit id=save name=Save value=Save>
-    <input type=submit id=add name=Add value=Add><input type=submit id=send name=Send value=Send></form>"#;
-
-const DONE: &str = "<p id=number>20001</p>";
 
 fn rules(site: &Site) -> Arc<GateRules> {
     rules_of(&site.url(""))
-}
-
-fn rules_of(base: &str) -> Arc<GateRules> {
-    let page = PageRules {
-        path: "/Order.aspx".into(),
-        writes: [("save".to_owned(), "Save".to_owned())].into(),
-        harmless: ["Add".to_owned()].into(),
-        fields: ["Note".to_owned()].into(),
-        ..PageRules::default()
-    };
-    Arc::new(GateRules::new(&base.parse().unwrap(), [("order".to_owned(), page)].into()).unwrap())
 }
 
 async fn gated(bench: &Bench, site: &Site) -> Context {
@@ -43,26 +26,6 @@ async fn form(context: &Context, site: &Site) -> Page {
     let page = context.new_page().await.unwrap();
     page.open(&seconds(20), &site.url("/Order.aspx")).await.unwrap();
     page
-}
-
-fn arm(context: &Context, budget: Duration) -> (ArmedGate, Arc<AtomicU32>) {
-    let asked = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&asked);
-    let fence: Fence = Box::new(move || {
-        count.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async move { Ok(std::time::Instant::now() + budget) })
-    });
-    (context.gate().unwrap().arm("order.save", fence), asked)
-}
-
-async fn number(page: &Page) -> String {
-    page.evaluate(&seconds(5), "reading", "() => document.querySelector('#number')?.textContent ?? ''", &())
-        .await
-        .unwrap()
-}
-
-async fn status(page: &Page) -> u16 {
-    page.state(&seconds(5)).await.unwrap().status
 }
 
 /// The reason for the gate: one click, two orders, and the page shows success.

@@ -716,8 +716,11 @@ async fn a_pool_that_cannot_serve_is_refused_at_the_start() {
     let launch = LaunchOptions { engine: Some("/nowhere/chrome".into()), ..LaunchOptions::default() };
     let missing = start(PoolOptions { launch, ..PoolOptions::default() }, "http://erp.test/");
     assert!(matches!(missing, PoolError::Engine(_)), "{missing}");
-    let tls = start(PoolOptions::default(), "https://erp.test/");
-    assert!(matches!(tls, PoolError::Rules(_)), "{tls}");
+    let neither = start(PoolOptions::default(), "ftp://erp.test/");
+    assert!(matches!(neither, PoolError::Rules(_)), "{neither}");
+    let options = PoolOptions { erp_ca: Some("no-such-file.pem".into()), ..PoolOptions::default() };
+    let tls = start(options, "https://erp.test/");
+    assert!(matches!(tls, PoolError::Tls(_)) && tls.to_string().contains("no-such-file.pem"), "{tls}");
 }
 
 /// Width and height of a JPEG, by the header of its frame.

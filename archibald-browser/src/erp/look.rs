@@ -8,6 +8,7 @@ use crate::driver::{Limit, Page};
 const LOOK: &str = "({ user, password, error, maintenance, refusal, validation }) => {
   const text = (selector) => document.querySelector(selector)?.textContent.trim() ?? null;
   const texts = Array.from(document.querySelectorAll(validation), (e) => e.textContent.trim());
+  const gate = document.contentType === 'text/plain' ? document.body.textContent : '';
   const navigation = performance.getEntriesByType('navigation')[0];
   return {
     user: text(user),
@@ -17,6 +18,7 @@ const LOOK: &str = "({ user, password, error, maintenance, refusal, validation }
     refusal: text(refusal),
     validation: texts.filter((text) => text !== ''),
     status: navigation ? navigation.responseStatus : 0,
+    gate: gate.startsWith('The gate says: ') ? gate : null,
   };
 }";
 
@@ -43,6 +45,8 @@ pub(super) struct Look {
     error: Option<String>,
     maintenance: bool,
     status: u16,
+    /// What the gate says in place of the site.
+    gate: Option<String>,
 }
 
 impl Site {
@@ -99,7 +103,8 @@ impl Look {
             return Err(ClientError::Unavailable(format!("an error page: {error}")));
         }
         if self.status >= 500 {
-            return Err(ClientError::Unavailable(format!("HTTP status {}", self.status)));
+            let said = self.gate.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+            return Err(ClientError::Unavailable(format!("HTTP status {}{said}", self.status)));
         }
         Ok(())
     }

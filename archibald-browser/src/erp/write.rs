@@ -10,7 +10,7 @@ use futures::FutureExt;
 use super::ErpClient;
 use super::order_form::Typing;
 use crate::driver::{DriverError, Limit};
-use crate::gate::{Fence, Gate, GateRefusal, SendOutcome};
+use crate::gate::{Fence, Gate, GateRefusal, SendOutcome, Why};
 
 /// A click that changes the ERP.
 #[derive(Debug)]
@@ -147,18 +147,27 @@ impl ErpClient {
         })
     }
 
-    /// What the gate refused explains a page that is not what was expected better than the page does.
+    /// What the gate refused explains a page that is not what was expected better than the page does. Another
+    /// site's picture or script may have been refused at any time: that is told besides.
     pub(super) fn explained(&self, error: ClientError) -> ClientError {
-        match (&error, self.refusals().last()) {
-            (ClientError::Unrecognised { .. } | ClientError::Unavailable(_), Some(refusal)) => {
-                ClientError::Unrecognised {
-                    page: refusal.page.clone(),
-                    key: "writes or harmless".to_owned(),
-                    selector: refusal.control.clone(),
-                    detail: format!("the gate refused it: {}", refusal.why),
-                }
+        let refusals = self.refusals();
+        match (error, telling(&refusals)) {
+            (ClientError::Unrecognised { page, key, selector, detail }, Some(Refused::Besides(refusal))) => {
+                ClientError::Unrecognised { page, key, selector, detail: format!("{detail}; {refusal}") }
             }
-            _ => error,
+            (ClientError::Unavailable(why), Some(Refused::Besides(refusal))) => {
+                ClientError::Unavailable(format!("{why}; {refusal}"))
+            }
+            (
+                ClientError::Unrecognised { .. } | ClientError::Unavailable(_),
+                Some(Refused::This(refusal)),
+            ) => ClientError::Unrecognised {
+                page: refusal.page.clone(),
+                key: "writes or harmless".to_owned(),
+                selector: refusal.control.clone(),
+                detail: format!("the gate refused it: {}", refusal.why),
+            },
+            (error, _) => error,
         }
     }
 
@@ -200,10 +209,54 @@ fn fenced(refused: &GateRefused) -> NotSent {
 
 /// No request came to the gate, and none will get through any more.
 fn not_sent(clicked: Result<(), DriverError>, refusals: &[GateRefusal]) -> NotSent {
-    match (clicked, refusals.last()) {
-        (_, Some(refusal)) => NotSent::Other(refusal.to_string()),
-        (Err(DriverError::LeaseLost { .. }), None) => NotSent::LeaseLost,
-        (Err(error), None) => NotSent::Other(error.to_string()),
-        (Ok(()), None) => NotSent::Other("the click sent no request".to_owned()),
+    let why = match clicked {
+        Err(DriverError::LeaseLost { .. }) => return NotSent::LeaseLost,
+        Err(error) => error.to_string(),
+        Ok(()) => "the click sent no request".to_owned(),
+    };
+    NotSent::Other(match telling(refusals) {
+        Some(Refused::This(refusal)) => refusal.to_string(),
+        Some(Refused::Besides(refusal)) => format!("{why}; {refusal}"),
+        None => why,
+    })
+}
+
+/// A refusal, and whether it is what went wrong.
+#[derive(Debug, PartialEq, Eq)]
+enum Refused<'a> {
+    This(&'a GateRefusal),
+    /// Of another site: it may have nothing to do with it.
+    Besides(&'a GateRefusal),
+}
+
+/// The last one that is the ERP's, else the last.
+fn telling(refusals: &[GateRefusal]) -> Option<Refused<'_>> {
+    let own = refusals.iter().rfind(|refusal| refusal.why != Why::Foreign);
+    own.map(Refused::This).or_else(|| refusals.last().map(Refused::Besides))
+}
+
+#[cfg(test)]
+mod tests {
+    use archibald_core::port::LeaseLost;
+
+    use super::*;
+
+    fn refusal(page: &str, why: Why) -> GateRefusal {
+        GateRefusal { page: page.into(), control: "any".into(), why }
+    }
+
+    #[test]
+    fn what_another_site_was_refused_hides_nothing() {
+        let font = refusal("https://fonts.test/", Why::Foreign);
+        let own = refusal("order", Why::Unknown);
+        let told = |refusals: &[GateRefusal]| match not_sent(Ok(()), refusals) {
+            NotSent::Other(why) => why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told(&[]), "the click sent no request");
+        assert_eq!(told(&[own.clone(), font.clone()]), own.to_string());
+        assert_eq!(told(std::slice::from_ref(&font)), format!("the click sent no request; {font}"));
+        let lost = || DriverError::LeaseLost { what: "a click", source: LeaseLost };
+        assert_eq!(not_sent(Err(lost()), &[own, font]), NotSent::LeaseLost);
     }
 }

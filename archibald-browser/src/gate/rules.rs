@@ -1,15 +1,19 @@
 //! Which request does what: pure, from the page map.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use http::uri::Authority;
 use url::{Url, form_urlencoded};
 
+use super::tls::Tls;
 use super::traffic;
 
 /// What the gate knows of the ERP.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct GateRules {
     origin: url::Origin,
+    tls: Option<Arc<Tls>>,
     pages: BTreeMap<String, PageRules>,
     /// In lower case.
     skip: BTreeSet<String>,
@@ -33,12 +37,9 @@ pub struct PageRules {
 /// Rules that cannot be kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// The gate's own client speaks plain HTTP only.
-    #[error(
-        "the ERP's address must be http://HOST[:PORT], got {0}: writes go out through a client of our own, \
-             which does not speak TLS; put a TLS-terminating proxy on this machine between the two"
-    )]
-    NotHttp(String),
+    /// The gate goes to web servers.
+    #[error("the ERP's address must be https://HOST[:PORT] or http://HOST[:PORT], got {0}")]
+    Address(String),
     /// One control both ways.
     #[error("page {page}: control {control} is listed twice")]
     Twice {
@@ -53,18 +54,29 @@ pub enum RuleError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     Harmless,
-    Write { page: String, control: String, write: String },
-    Unknown { page: String, control: String },
+    Write {
+        page: String,
+        control: String,
+        write: String,
+    },
+    Unknown {
+        page: String,
+        control: String,
+    },
+    /// Of another site.
+    Foreign {
+        page: String,
+    },
 }
 
 impl GateRules {
-    /// Rules for one ERP: page name → its controls.
+    /// Rules for one ERP: page name → its controls. One at an https address needs [`GateRules::over_tls`] too.
     ///
     /// # Errors
     /// [`RuleError`] names what cannot be.
     pub fn new(base: &Url, pages: BTreeMap<String, PageRules>) -> Result<Self, RuleError> {
-        if base.scheme() != "http" || base.host().is_none() {
-            return Err(RuleError::NotHttp(base.to_string()));
+        if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
+            return Err(RuleError::Address(base.to_string()));
         }
         for (page, rules) in &pages {
             let mut seen = BTreeSet::new();
@@ -72,7 +84,28 @@ impl GateRules {
                 return Err(RuleError::Twice { page: page.clone(), control: control.clone() });
             }
         }
-        Ok(Self { origin: base.origin(), pages, skip: BTreeSet::new() })
+        Ok(Self { origin: base.origin(), tls: None, pages, skip: BTreeSet::new() })
+    }
+
+    /// The same, for an ERP at an https address: how TLS is spoken.
+    #[must_use]
+    pub fn over_tls(self, tls: Arc<Tls>) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    pub(super) fn tls(&self) -> Option<&Arc<Tls>> {
+        self.tls.as_ref().filter(|_| self.is_https())
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        matches!(&self.origin, url::Origin::Tuple(scheme, ..) if scheme == "https")
+    }
+
+    /// The host and port of what comes out of a tunnel to there: the ERP's own, or none.
+    pub(super) fn tunnel(&self, to: &str) -> Option<Authority> {
+        let origin = Url::parse(&format!("https://{to}")).ok()?.origin();
+        let own = origin == self.origin;
+        own.then(|| origin.ascii_serialization().strip_prefix("https://")?.parse().ok()).flatten()
     }
 
     /// The same, which never load what has one of these endings, such as `.png`: pictures and fonts that only
@@ -89,17 +122,16 @@ impl GateRules {
     }
 
     pub(super) fn kind(&self, method: &str, url: &str, content_type: &str, body: &[u8]) -> Kind {
-        let elsewhere = || {
-            let page = url.split('?').next().unwrap_or_default().to_owned();
-            Kind::Unknown { page, control: "any".into() }
-        };
+        let page = url.split('?').next().unwrap_or_default().to_owned();
         let Some(url) = Url::parse(url).ok().filter(|url| url.origin() == self.origin) else {
-            return elsewhere();
+            return Kind::Foreign { page };
         };
         if matches!(method, "GET" | "HEAD" | "OPTIONS") {
             return Kind::Harmless;
         }
-        let Some((page, rules)) = self.page(url.path()) else { return elsewhere() };
+        let Some((page, rules)) = self.page(url.path()) else {
+            return Kind::Unknown { page, control: "any".into() };
+        };
         let is_form = content_type.trim_start().starts_with("application/x-www-form-urlencoded");
         if is_form && method == "POST" {
             of_form(page, rules, body)
@@ -190,6 +222,7 @@ mod tests {
             Kind::Harmless => "harmless".into(),
             Kind::Write { control, write, .. } => format!("write {write} ({control})"),
             Kind::Unknown { page, control } => format!("unknown {control} on {page}"),
+            Kind::Foreign { page } => format!("foreign {page}"),
         }
     }
 
@@ -224,7 +257,11 @@ mod tests {
             check("http://erp.test:8090/Other.aspx?x", save),
             "unknown any on http://erp.test:8090/Other.aspx"
         );
-        assert_eq!(check("http://erp.test/Order.aspx", save), "unknown any on http://erp.test/Order.aspx");
+        assert_eq!(check("http://erp.test/Order.aspx", save), "foreign http://erp.test/Order.aspx");
+        assert_eq!(
+            check("https://erp.test:8090/Order.aspx", save),
+            "foreign https://erp.test:8090/Order.aspx"
+        );
         let url = "http://erp.test:8090/Order.aspx";
         let json = rules().kind("POST", url, "application/json", b"{}");
         assert!(matches!(json, Kind::Unknown { .. }), "{json:?}");
@@ -232,14 +269,27 @@ mod tests {
         assert!(matches!(put, Kind::Unknown { .. }), "{put:?}");
         assert_eq!(rules().kind("GET", url, "", b""), Kind::Harmless);
         let foreign = rules().kind("GET", "http://elsewhere/x.js?y", "", b"");
-        assert_eq!(foreign, Kind::Unknown { page: "http://elsewhere/x.js".into(), control: "any".into() });
+        assert_eq!(foreign, Kind::Foreign { page: "http://elsewhere/x.js".into() });
+    }
+
+    #[test]
+    fn only_the_erp_s_own_tunnel_is_dug() {
+        let rules = |base: &str| GateRules::new(&Url::parse(base).unwrap(), BTreeMap::new()).unwrap();
+        let tunnel = |base: &str, to: &str| rules(base).tunnel(to).map(|it| it.to_string());
+        assert_eq!(tunnel("https://erp.test/app/", "ERP.test:443").unwrap(), "erp.test");
+        assert_eq!(tunnel("https://erp.test:8443/", "erp.test:8443").unwrap(), "erp.test:8443");
+        assert_eq!(tunnel("https://[::1]:8443/", "[::1]:8443").unwrap(), "[::1]:8443");
+        for to in ["erp.test:8443", "www.erp.test:443", "erp.test.evil:443", "erp.test:80", "", "a b:1"] {
+            assert_eq!(tunnel("https://erp.test/", to), None, "{to}");
+        }
+        assert_eq!(tunnel("http://erp.test:443/", "erp.test:443"), None);
     }
 
     #[test]
     fn rules_that_cannot_be_kept_are_errors() {
-        let https = Url::parse("https://erp.test/").unwrap();
-        let error = GateRules::new(&https, BTreeMap::new()).unwrap_err();
-        assert!(error.to_string().contains("https://erp.test/"), "{error}");
+        let other = Url::parse("ftp://erp.test/").unwrap();
+        let error = GateRules::new(&other, BTreeMap::new()).unwrap_err();
+        assert!(error.to_string().ends_with("got ftp://erp.test/"), "{error}");
         let both = PageRules {
             path: "/O".into(),
             writes: [("save".to_owned(), "S".to_owned())].into(),

@@ -16,6 +16,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::tls::Upstream;
 
 /// A page of an ERP has some hundred kilobytes; more than this is not one.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
@@ -24,6 +27,8 @@ const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Outbound {
     address: String,
+    /// For an https address: the way, and who has to be at its end.
+    tls: Option<(Upstream, ServerName<'static>)>,
     request: Request<Full<Bytes>>,
     only_whole: bool,
 }
@@ -48,9 +53,21 @@ impl fmt::Display for Delivery {
 
 impl Outbound {
     /// The page's request as it is, without what belongs to its connection.
-    pub(super) fn new(parts: request::Parts, body: Bytes) -> Result<Self, &'static str> {
+    pub(super) fn new(
+        parts: request::Parts,
+        body: Bytes,
+        upstream: Option<&Upstream>,
+    ) -> Result<Self, &'static str> {
         let authority = parts.uri.authority().ok_or("the address has no host")?;
-        let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
+        let is_https = parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        let port = authority.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+        let address = format!("{}:{port}", authority.host());
+        // Never in plain text what was to be secret.
+        let tls = match (is_https, upstream) {
+            (false, _) => None,
+            (true, None) => return Err("the gate was not told how to speak TLS"),
+            (true, Some(upstream)) => Some((upstream.clone(), server_name(authority.host())?)),
+        };
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| "the host cannot be sent")?;
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
         let uri = path.parse::<Uri>().map_err(|_| "the address cannot be sent")?;
@@ -63,7 +80,7 @@ impl Outbound {
         headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::HOST, host);
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        Ok(Self { address, request, only_whole: false })
+        Ok(Self { address, tls, request, only_whole: false })
     }
 
     /// An answer whose end cannot be told from a broken connection does not count as one.
@@ -72,21 +89,39 @@ impl Outbound {
     }
 }
 
+/// Who has to prove that it is this host: an IPv6 address stands in brackets in a URL.
+fn server_name(host: &str) -> Result<ServerName<'static>, &'static str> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    ServerName::try_from(bare.to_owned()).map_err(|_| "no certificate can be for this host")
+}
+
 /// Sends it and waits for the whole answer. Nothing of it leaves once the time is over, not even when this
 /// process stood still until then.
 pub(super) async fn deliver(outbound: Outbound, until: std::time::Instant) -> Delivery {
     let until = Instant::from_std(until);
-    let Outbound { address, request, only_whole } = outbound;
+    let Outbound { address, tls, request, only_whole } = outbound;
     let stream = match timeout_at(until, TcpStream::connect(&address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Delivery::NotSent(format!("no connection to {address}: {error}")),
         Err(_) => return Delivery::NotSent(format!("no connection to {address} in time")),
     };
     let written = Arc::new(AtomicU64::new(0));
-    let counted = Counted { stream, until, written: Arc::clone(&written) };
+    let counted = Counted { stream, until, counts: true, written: Arc::clone(&written) };
     // When this future is done or dropped the connection is closed with it: what it has written by then
     // is all that will ever leave.
-    let outcome = timeout_at(until, exchange(counted, request, only_whole)).await;
+    let outcome = match tls {
+        None => timeout_at(until, exchange(counted, request, only_whole)).await,
+        Some((upstream, name)) => {
+            let handshake = upstream.shake_hands(&name, counted.without_counting());
+            let mut stream = match timeout_at(until, handshake).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(why)) => return Delivery::NotSent(why),
+                Err(_) => return Delivery::NotSent(format!("no TLS handshake with {address} in time")),
+            };
+            stream.get_mut().0.counts = true;
+            timeout_at(until, exchange(stream, request, only_whole)).await
+        }
+    };
     let failure = match outcome {
         Ok(Ok(answer)) => return Delivery::Answered(answer),
         Ok(Err(error)) => error,
@@ -96,7 +131,7 @@ pub(super) async fn deliver(outbound: Outbound, until: std::time::Instant) -> De
 }
 
 async fn exchange(
-    stream: Counted,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     request: Request<Full<Bytes>>,
     only_whole: bool,
 ) -> Result<Response<Full<Bytes>>, String> {
@@ -149,14 +184,23 @@ fn chain(error: hyper::Error) -> String {
 }
 
 /// Counts what was given to the system to send.
+///
+/// It lies below TLS, where bytes leave, and not above, where they may wait in a buffer for long, or leave in
+/// part behind an error. The handshake's do not count: it is over and out before the request is begun, so
+/// what is counted from then on is the request's.
 struct Counted {
     stream: TcpStream,
     /// The first byte leaves before this or never.
     until: Instant,
+    counts: bool,
     written: Arc<AtomicU64>,
 }
 
 impl Counted {
+    fn without_counting(self) -> Self {
+        Self { counts: false, ..self }
+    }
+
     fn may_begin(&self) -> io::Result<()> {
         if self.written.load(Ordering::Acquire) == 0 && Instant::now() >= self.until {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the permit is over"));
@@ -165,7 +209,7 @@ impl Counted {
     }
 
     fn count(&self, done: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = &done {
+        if let (true, Poll::Ready(Ok(bytes))) = (self.counts, &done) {
             self.written.fetch_add(*bytes as u64, Ordering::Release);
         }
         done
@@ -222,7 +266,7 @@ mod tests {
     async fn counted(until: Instant) -> (Counted, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Counted { stream, until, written: Arc::default() }, listener)
+        (Counted { stream, until, counts: true, written: Arc::default() }, listener)
     }
 
     /// Whatever is ready, the time is looked at between the fence and the first byte.
@@ -236,5 +280,47 @@ mod tests {
         begun.until = Instant::now();
         begun.write_all(b"ST").await.unwrap();
         assert_eq!(begun.written.load(Ordering::Acquire), 4, "what has begun goes on");
+    }
+
+    /// Shaking hands sends bytes and none of the request; what follows is held to the same time.
+    #[tokio::test]
+    async fn what_the_handshake_writes_is_not_the_request_s() {
+        let (server, upstream) = super::super::tls::tests::both_ends();
+        for in_time in [true, false] {
+            let (counted, listener) = counted(Instant::now() + std::time::Duration::from_secs(60)).await;
+            let written = Arc::clone(&counted.written);
+            let (accepted, _) = listener.accept().await.unwrap();
+            let server = tokio::spawn(server.accept(accepted));
+            let name = server_name("erp.test").unwrap();
+            let mut stream = upstream.shake_hands(&name, counted.without_counting()).await.unwrap();
+            let _open = server.await.unwrap().unwrap();
+            assert_eq!(written.load(Ordering::Acquire), 0);
+            stream.get_mut().0.counts = true;
+            if in_time {
+                stream.write_all(b"POST").await.unwrap();
+                assert!(written.load(Ordering::Acquire) > 4, "counted as it leaves, in TLS");
+            } else {
+                stream.get_mut().0.until = Instant::now();
+                let late = stream.write_all(b"POST").await.and(stream.flush().await).unwrap_err();
+                assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+                assert_eq!(written.load(Ordering::Acquire), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_to_be_secret_never_goes_in_plain_text() {
+        let outbound = |url: &str| {
+            let (parts, ()) = Request::builder().uri(url).body(()).unwrap().into_parts();
+            Outbound::new(parts, Bytes::new(), None)
+                .map(|outbound| (outbound.address, outbound.tls.is_some()))
+        };
+        assert_eq!(outbound("http://erp.test/a"), Ok(("erp.test:80".to_owned(), false)));
+        assert_eq!(outbound("https://erp.test/a"), Err("the gate was not told how to speak TLS"));
+        let (_, upstream) = super::super::tls::tests::both_ends();
+        let (parts, ()) = Request::builder().uri("https://[::1]/a").body(()).unwrap().into_parts();
+        let outbound = Outbound::new(parts, Bytes::new(), Some(&upstream)).unwrap();
+        assert_eq!((outbound.address.as_str(), outbound.tls.is_some()), ("[::1]:443", true));
+        assert_eq!(outbound.request.headers()[header::HOST], "[::1]");
     }
 }

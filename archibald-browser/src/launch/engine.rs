@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{LaunchError, Sandbox};
+use super::{LaunchError, LaunchOptions, Sandbox};
 
 /// A Chromium that can be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Engine {
     }
 
     /// The arguments for a run on this profile: nothing in the background, nothing to anybody but the ERP.
-    pub(super) fn arguments(&self, profile: &Path, sandbox: Sandbox) -> Vec<OsString> {
+    pub(super) fn arguments(&self, profile: &Path, options: &LaunchOptions) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = QUIET.iter().map(OsString::from).collect();
         let mut user_data = OsString::from("--user-data-dir=");
         user_data.push(profile);
@@ -80,7 +80,12 @@ impl Engine {
         if self.kind == EngineKind::Chromium {
             arguments.push("--headless=new".into());
         }
-        if sandbox == Sandbox::Off || nix::unistd::geteuid().is_root() {
+        if !options.gate_keys.is_empty() {
+            // Whatever else is wrong with their certificates; nobody else has these keys.
+            let keys = options.gate_keys.join(",");
+            arguments.push(format!("--ignore-certificate-errors-spki-list={keys}").into());
+        }
+        if options.sandbox == Sandbox::Off || nix::unistd::geteuid().is_root() {
             arguments.push("--no-sandbox".into());
         }
         arguments.push("about:blank".into());
@@ -230,6 +235,19 @@ mod tests {
         assert_eq!(find_in(Some(mine.clone().into()), &[], &[], &NAMES).unwrap().path, mine);
         let wrong = find_in(Some("/nowhere/chrome".into()), &[bin.path().into()], &[], &NAMES).unwrap_err();
         assert!(wrong.to_string().contains("/nowhere/chrome"), "{wrong}");
+    }
+
+    #[test]
+    fn certificates_are_only_waived_for_the_gates_own_keys() {
+        let engine = Engine { path: "chromium".into(), kind: EngineKind::Chromium };
+        let waived = |gate_keys: &[&str]| {
+            let gate_keys = gate_keys.iter().map(ToString::to_string).collect();
+            let options = LaunchOptions { gate_keys, ..LaunchOptions::default() };
+            let arguments = engine.arguments(Path::new("/profile"), &options).into_iter();
+            arguments.filter(|it| it.to_string_lossy().contains("certificate-errors")).collect::<Vec<_>>()
+        };
+        assert_eq!(waived(&[]), Vec::<OsString>::new());
+        assert_eq!(waived(&["a=", "b="]), ["--ignore-certificate-errors-spki-list=a=,b="]);
     }
 
     #[test]

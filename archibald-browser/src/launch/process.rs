@@ -131,7 +131,7 @@ enum Alive {
 /// `setpriv` sets the parent-death signal between fork and exec, which cannot be done here without
 /// unsafe code. Where it is missing, the sweep of the next start ends what was left.
 fn command(engine: &Engine, profile: &Path, options: &LaunchOptions) -> Command {
-    let arguments = engine.arguments(profile, options.sandbox);
+    let arguments = engine.arguments(profile, options);
     let mut command = match find_setpriv() {
         Some(setpriv) => {
             let mut command = Command::new(setpriv);

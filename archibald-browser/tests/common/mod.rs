@@ -1,8 +1,10 @@
 //! What the tests share: a small, nasty web site, and browsers that leave nothing behind.
 #![allow(dead_code, unused_imports)]
 
+pub mod gated;
 pub mod office;
 mod site;
+pub mod tls;
 
 pub use site::{Site, Then};
 
@@ -20,8 +22,14 @@ pub struct Bench {
 
 impl Bench {
     pub async fn launch() -> Self {
+        Self::with_keys(Vec::new()).await
+    }
+
+    /// One that takes whoever has one of these keys for any site.
+    pub async fn with_keys(gate_keys: Vec<String>) -> Self {
         let profiles = tempfile::tempdir().unwrap();
-        let options = LaunchOptions { profiles: profiles.path().into(), ..LaunchOptions::default() };
+        let options =
+            LaunchOptions { profiles: profiles.path().into(), gate_keys, ..LaunchOptions::default() };
         Self { browser: Browser::launch(&options).await.unwrap(), profiles }
     }
 

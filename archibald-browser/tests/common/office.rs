@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use archibald_browser::driver::Context;
 use archibald_browser::erp::{ErpClient, Site as ErpSite};
-use archibald_browser::gate::Gate;
+use archibald_browser::gate::{Gate, Tls};
 use archibald_browser::page_map::PageMap;
 use archibald_core::effect::{ActOutcome, Intent, IntentBasis, IntentRequest, Mark, Permit};
 use archibald_core::erp::{Customer, Order, OrderQuery, WantedCustomer, WantedLine, WantedOrder};
@@ -26,7 +26,9 @@ use archibald_testing::erp::{
 use archibald_testing::memory::MemoryStore;
 use async_trait::async_trait;
 use serde_json::json;
+use url::Url;
 
+use super::tls::{Authority, Front};
 use super::{Bench, seconds};
 
 pub struct Forever;
@@ -39,6 +41,7 @@ impl Guard for Forever {
 
 pub struct Office {
     pub erp: RunningErp,
+    tls: Option<(Front, Arc<Tls>)>,
     pub bench: Bench,
     pub site: Arc<ErpSite>,
     pub data: DataSet,
@@ -63,17 +66,32 @@ impl Office {
 
     /// With this data, and its orders saved long ago if `preload`.
     pub async fn open_over(map: PageMap, data: DataSet, preload: bool) -> Self {
-        let behaviour = Behaviour { latency: Duration::from_millis(1), ..Behaviour::default() };
-        let options = ErpOptions { data: data.clone(), preload, behaviour, ..ErpOptions::default() };
-        let erp = ErpSimulator::start(options).await.unwrap();
+        let erp = simulator(&data, preload).await;
         let base = format!("{}/", erp.url()).parse().unwrap();
         let site = Arc::new(ErpSite::new(map, base, Duration::from_secs(20)));
         let user = data.agents[0].user.clone();
-        Self { erp, bench: Bench::launch().await, site, data, user }
+        Self { erp, tls: None, bench: Bench::launch().await, site, data, user }
+    }
+
+    /// At an https address.
+    pub async fn open_over_tls() -> Self {
+        let data = DataSet::generate(7, 3, 60);
+        let erp = simulator(&data, false).await;
+        let authority = Authority::new();
+        let front = Front::before(&erp.url(), authority.vouches_for("127.0.0.1")).await;
+        let base: Url = front.url("/").parse().unwrap();
+        let tls = Arc::new(Tls::new(&base, Some(authority.file())).unwrap());
+        let site = Arc::new(ErpSite::new(PageMap::simulator().unwrap(), base, Duration::from_secs(20)));
+        let user = data.agents[0].user.clone();
+        let bench = Bench::with_keys(vec![tls.key().into()]).await;
+        Self { erp, tls: Some((front, tls)), bench, site, data, user }
     }
 
     pub async fn context(&self) -> Arc<Context> {
-        let rules = self.site.map().gate_rules(self.site.base()).unwrap();
+        let mut rules = self.site.map().gate_rules(self.site.base()).unwrap();
+        if let Some((_, tls)) = &self.tls {
+            rules = rules.over_tls(Arc::clone(tls));
+        }
         let gate = Gate::build(Arc::new(rules)).await.unwrap();
         Arc::new(self.bench.browser.new_context(Some(gate)).await.unwrap())
     }
@@ -161,6 +179,12 @@ impl Office {
         self.bench.close().await;
         self.erp.stop().await;
     }
+}
+
+async fn simulator(data: &DataSet, preload: bool) -> RunningErp {
+    let behaviour = Behaviour { latency: Duration::from_millis(1), ..Behaviour::default() };
+    let options = ErpOptions { data: data.clone(), preload, behaviour, ..ErpOptions::default() };
+    ErpSimulator::start(options).await.unwrap()
 }
 
 pub struct StoreGate(Arc<MemoryStore>);

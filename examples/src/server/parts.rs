@@ -1,14 +1,14 @@
 //! The parts that settings ask for: store, ERP, browsers, agents, tokens.
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use archibald_browser::erp::Site;
 use archibald_browser::launch::{EngineProcess, LaunchError, LaunchOptions};
 use archibald_browser::page_map::PageMap;
-use archibald_browser::{ChromiumPool, KeptCredentials, PoolOptions, SessionVault, VaultKey};
+use archibald_browser::{ChromiumPool, KeptCredentials, PoolError, PoolOptions, SessionVault, VaultKey};
 use archibald_core::effect::Settle;
 use archibald_core::id::{AgentId, WorkerId};
 use archibald_core::port::{
@@ -293,6 +293,10 @@ async fn pool(
 ) -> Result<Arc<dyn BrowserPool>, Failure> {
     let (browsers, contexts) = (settings.count("browsers")?, settings.count("contexts")?);
     let vault = vault(settings)?;
+    let erp_ca = settings.get("erp-ca").map(PathBuf::from);
+    if erp_ca.is_some() && !base.parse().is_ok_and(|base: url::Url| base.scheme() == "https") {
+        return Err(settings.refuse("erp-ca", "left out unless --erp is an https:// address").into());
+    }
     match settings.text("driver") {
         "chromium" => {
             let map = match settings.get("page-map") {
@@ -300,17 +304,20 @@ async fn pool(
                 None => PageMap::simulator(),
             };
             let map = map.map_err(|error| Failure::Erp(error.into()))?;
-            let base = base
-                .parse()
-                .map_err(|_| settings.refuse("erp", "an address such as http://127.0.0.1:8090"))?;
+            let base =
+                base.parse().map_err(|_| settings.refuse("erp", "an address such as https://erp.example"))?;
             let site = Site::new(map, base, settings.span("page-budget")?);
             let login_pause = settings.span("login-pause")?;
-            let options = PoolOptions { browsers, contexts, login_pause, vault, ..PoolOptions::default() };
+            let options =
+                PoolOptions { browsers, contexts, login_pause, vault, erp_ca, ..PoolOptions::default() };
             if !settings.flag("no-worker") {
                 try_a_browser(&options.launch).await.map_err(|error| Failure::Browser(error.into()))?;
             }
             let pool = ChromiumPool::start(options, site, credentials);
-            Ok(Arc::new(pool.map_err(|error| Failure::Browser(error.into()))?))
+            Ok(Arc::new(pool.map_err(|error| match error {
+                PoolError::Rules(_) | PoolError::Tls(_) => Failure::Erp(error.into()),
+                other => Failure::Browser(other.into()),
+            })?))
         }
         "direct" => {
             let options = DirectOptions { capacity: browsers * contexts, ..DirectOptions::default() };

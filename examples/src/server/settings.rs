@@ -39,7 +39,14 @@ const SETTINGS: &[Setting] = &[
         default: Some("simulated"),
         aliases: &[],
         value: "URL",
-        help: "The ERP's base URL, or `simulated` for one in this process",
+        help: "The ERP's base URL, https://… or http://…, or `simulated` for one in this process",
+    },
+    Setting {
+        key: "erp-ca",
+        default: None,
+        aliases: &[],
+        value: "FILE",
+        help: "Certificate authorities (PEM) that the certificate of an https ERP may come from, besides those that the system trusts",
     },
     Setting {
         key: "driver",

@@ -107,6 +107,18 @@ const DO_NOT_RUN: &[(&str, i32, &[&str])] = &[
     ("server token", 2, &["--agent", "--operator"]),
     ("server token --agent nancy --ttl soon", 2, &["ttl (from --ttl) must be a time", "\"soon\""]),
     ("server --erp http://127.0.0.1:9", 2, &["agents", "a file, unless the ERP is simulated"]),
+    // Authorities are for TLS, and there must be some in the file.
+    (
+        "server --store memory --erp http://127.0.0.1:9 --agents agents.toml --erp-ca ca.pem",
+        2,
+        &["erp-ca (from --erp-ca) must be left out unless --erp is an https:// address", "\"ca.pem\""],
+    ),
+    (
+        "CHROME=/bin/false server --driver chromium --no-worker --store memory --erp https://127.0.0.1:9 \
+         --agents agents.toml --erp-ca garbage.db",
+        1,
+        &["the ERP cannot be used", "the file of certificate authorities garbage.db", "no certificate in it"],
+    ),
     ("server --listen 0.0.0.0:0", 2, &["listen (from --listen)", "--tokens", "\"0.0.0.0:0\""]),
     ("server --listen somewhere", 2, &["listen (from --listen)", "\"somewhere\""]),
 ];

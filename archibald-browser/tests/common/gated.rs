@@ -1,0 +1,49 @@
+//! A form behind the gate, and what becomes of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use archibald_browser::driver::{Context, Page};
+use archibald_browser::gate::{ArmedGate, Fence, GateRules, PageRules};
+
+use super::seconds;
+
+pub const FORM: &str = r#"<form method=post action=/Order.aspx>
+    <input type=hidden name=__EVENTTARGET><input type=hidden name=__VIEWSTATE value="a+b/c=">
+    <input name=Note value="perché"><input type=submit id=save name=Save value=Save>
+    <input type=submit id=add name=Add value=Add><input type=submit id=send name=Send value=Send></form>"#;
+
+pub const DONE: &str = "<p id=number>20001</p>";
+
+pub fn rules_of(base: &str) -> Arc<GateRules> {
+    let page = PageRules {
+        path: "/Order.aspx".into(),
+        writes: [("save".to_owned(), "Save".to_owned())].into(),
+        harmless: ["Add".to_owned()].into(),
+        fields: ["Note".to_owned()].into(),
+        ..PageRules::default()
+    };
+    Arc::new(GateRules::new(&base.parse().unwrap(), [("order".to_owned(), page)].into()).unwrap())
+}
+
+/// Arms it for one save; counts how often the fence is asked.
+pub fn arm(context: &Context, budget: Duration) -> (ArmedGate, Arc<AtomicU32>) {
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let fence: Fence = Box::new(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move { Ok(std::time::Instant::now() + budget) })
+    });
+    (context.gate().unwrap().arm("order.save", fence), asked)
+}
+
+pub async fn number(page: &Page) -> String {
+    page.evaluate(&seconds(5), "reading", "() => document.querySelector('#number')?.textContent ?? ''", &())
+        .await
+        .unwrap()
+}
+
+pub async fn status(page: &Page) -> u16 {
+    page.state(&seconds(5)).await.unwrap().status
+}
