@@ -32,6 +32,11 @@ pub fn pooler() -> Pooler {
     CLUSTER.pooler(PORTS.fetch_add(1, Ordering::Relaxed), 6).unwrap()
 }
 
+/// Where the cluster's socket is.
+pub fn folder() -> &'static std::path::Path {
+    CLUSTER.directory()
+}
+
 pub fn database() -> Database {
     let name = format!("t{}", DATABASES.fetch_add(1, Ordering::Relaxed));
     let url = CLUSTER.create_database(&name).unwrap();
