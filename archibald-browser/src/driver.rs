@@ -19,6 +19,8 @@ mod browser;
 mod dialog;
 mod error;
 mod event;
+#[doc(hidden)]
+pub mod fuzzed;
 mod limit;
 mod link;
 mod page;

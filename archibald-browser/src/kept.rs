@@ -118,9 +118,8 @@ impl Inner {
         loop {
             let before = self.seen().changes;
             let mut agents = BTreeMap::new();
-            for (agent, sealed) in self.store.kept_agents().await? {
-                let known = self.seen().agents.get(&agent).filter(|(seen, _)| *seen == sealed).cloned();
-                let row = known.unwrap_or_else(|| self.opened(&agent, sealed));
+            for (agent, sealed) in self.store.kept_agents("", u32::MAX).await? {
+                let row = self.known(&agent, sealed);
                 agents.insert(agent, row);
             }
             let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
@@ -187,6 +186,12 @@ impl Inner {
 
     fn note(&self, agent: &AgentId, now: Option<Row>) {
         self.seen.write().unwrap_or_else(PoisonError::into_inner).note(agent, now);
+    }
+
+    /// What it says, opened if it was not before.
+    fn known(&self, agent: &AgentId, sealed: Sealed) -> Row {
+        let known = self.seen().agents.get(agent).filter(|(seen, _)| *seen == sealed).cloned();
+        known.unwrap_or_else(|| self.opened(agent, sealed))
     }
 
     fn opened(&self, agent: &AgentId, sealed: Sealed) -> Row {
@@ -265,15 +270,14 @@ impl CredentialProvider for KeptCredentials {
 
 #[async_trait]
 impl CredentialStore for KeptCredentials {
-    async fn list(&self) -> Result<Vec<ListedAgent>, StoreError> {
-        self.inner.look().await?;
-        let seen = self.inner.seen().agents.clone();
-        let added = seen.into_iter().filter(|(agent, _)| !self.inner.fixed.contains_key(agent));
-        let added = added.map(|(agent, (_, who))| listed(&agent, who.as_ref(), true));
-        let fixed = self.inner.fixed.iter().map(|(agent, who)| listed(agent, Some(who), false));
-        let mut all: Vec<_> = fixed.chain(added).collect();
-        all.sort_by(|one, other| one.agent.cmp(&other.agent));
-        Ok(all)
+    async fn list(&self, after: &str, limit: u32) -> Result<Vec<ListedAgent>, StoreError> {
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut page = self.added_after(after, limit).await?;
+        let fixed = self.inner.fixed.iter().filter(|(agent, _)| agent.as_str() > after).take(most);
+        page.extend(fixed.map(|(agent, who)| listed(agent, Some(who), false)));
+        page.sort_by(|one, other| one.agent.cmp(&other.agent));
+        page.truncate(most);
+        Ok(page)
     }
 
     async fn find(&self, agent: &AgentId) -> Result<Option<ListedAgent>, StoreError> {
@@ -334,6 +338,25 @@ impl CredentialStore for KeptCredentials {
 }
 
 impl KeptCredentials {
+    /// At least so many of those that were added, if there are, without those that the fixed ones hide.
+    async fn added_after(&self, after: &str, limit: u32) -> Result<Vec<ListedAgent>, StoreError> {
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut added, mut after) = (Vec::new(), after.to_owned());
+        loop {
+            let rows = self.inner.store.kept_agents(&after, limit).await?;
+            let is_last = rows.len() < most;
+            after = rows.last().map(|(agent, _)| agent.to_string()).unwrap_or(after);
+            for (agent, sealed) in rows.into_iter().filter(|(agent, _)| !self.inner.fixed.contains_key(agent))
+            {
+                let (_, who) = self.inner.known(&agent, sealed);
+                added.push(listed(&agent, who.as_ref(), true));
+            }
+            if is_last || added.len() >= most {
+                return Ok(added);
+            }
+        }
+    }
+
     fn refuse_fixed(&self, agent: &AgentId) -> Result<(), CredentialError> {
         match self.inner.fixed.contains_key(agent) {
             true => Err(CredentialError::Fixed(agent.clone())),

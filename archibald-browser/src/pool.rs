@@ -39,8 +39,9 @@ use crate::vault::SessionVault;
 const VALIDATIONS: u32 = 3;
 /// What a browser gets to end by itself.
 const CLOSING: Duration = Duration::from_secs(5);
-/// Between two looks for pages to park.
+/// Between two looks for pages to park and sessions whose agent is gone.
 const SHORTEST_LOOK: Duration = Duration::from_millis(50);
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
 /// How the pool is set up.
 #[derive(Debug, Clone)]
@@ -292,6 +293,14 @@ impl BrowserPool for ChromiumPool {
         true
     }
 
+    /// Where the agent's session is in use it ends within five seconds of coming back.
+    async fn end(&self, agent: &AgentId) {
+        let (reply, ended) = oneshot::channel();
+        if self.inputs.send(Message::End(agent.clone(), reply)).is_ok() {
+            let _ = ended.await;
+        }
+    }
+
     async fn shutdown(&self, grace: Duration) {
         let mut occupancy = self.occupancy.clone();
         if self.inputs.send(Message::Input(Input::Drain)).is_err() {
@@ -372,6 +381,7 @@ enum Message {
     BrowserUp(BrowserId, Browser),
     Opened(AgentId, Ticket, Session, Came),
     Look(AgentId, oneshot::Sender<Arc<Glances>>),
+    End(AgentId, oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -408,13 +418,14 @@ struct Task {
 
 impl Task {
     async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
-        let mut looking = interval((self.options.park_after / 2).max(SHORTEST_LOOK));
+        let mut looking = interval((self.options.park_after / 2).clamp(SHORTEST_LOOK, LONGEST_LOOK));
         loop {
             let message = tokio::select! {
                 message = messages.recv() => message,
                 _ = looking.tick() => {
                     self.sessions.values().for_each(|session| session.park(self.options.park_after));
                     self.retire();
+                    self.end_strangers();
                     continue;
                 }
             };
@@ -429,6 +440,17 @@ impl Task {
                     if let Some(session) = self.sessions.get(&agent) {
                         let _ = reply.send(session.glances());
                     }
+                    continue;
+                }
+                Message::End(agent, reply) => {
+                    self.take(Input::Over(agent.clone()));
+                    let vault = self.options.vault.clone();
+                    tokio::task::spawn_blocking(move || {
+                        if let Some(vault) = vault {
+                            vault.forget(&agent);
+                        }
+                        let _ = reply.send(());
+                    });
                     continue;
                 }
                 Message::Ask(input, waiter, reply) => {
@@ -498,6 +520,18 @@ impl Task {
         let old = self.browsers.iter().filter(|(_, it)| it.since.elapsed() >= age || it.sessions >= most);
         if let Some(id) = old.min_by_key(|(_, it)| it.since).map(|(id, _)| *id) {
             self.take(Input::Retire(id));
+        }
+    }
+
+    /// Agents that were removed, in whatever process: their sessions end, and nothing is kept of them.
+    fn end_strangers(&mut self) {
+        let gone = self.sessions.keys().filter(|agent| !self.credentials.knows(agent));
+        for agent in gone.cloned().collect::<Vec<_>>() {
+            self.take(Input::Over(agent));
+        }
+        if let Some(vault) = self.options.vault.clone() {
+            let credentials = Arc::clone(&self.credentials);
+            tokio::task::spawn_blocking(move || vault.keep_only(|agent| credentials.knows(agent)));
         }
     }
 

@@ -157,6 +157,16 @@ impl SessionVault {
         }
     }
 
+    /// Forgets the sessions of all others.
+    pub(crate) fn keep_only(&self, is_known: impl Fn(&AgentId) -> bool) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        for agent in entries.flatten().filter_map(|entry| agent_of(&entry.path())) {
+            if !is_known(&agent) {
+                self.forget(&agent);
+            }
+        }
+    }
+
     fn write(&self, whose: &Whose<'_>, cookies: &[Cookie]) -> io::Result<()> {
         let plain = serde_json::to_vec(cookies)?;
         let nonce = XNonce::generate();
@@ -187,6 +197,16 @@ impl SessionVault {
             }
         }
     }
+}
+
+/// Whose file it is, by the name that [`SessionVault::path`] gave it.
+fn agent_of(path: &Path) -> Option<AgentId> {
+    let name = path.file_stem()?.to_str()?;
+    if path.extension()? != ENDING || name.len() % 2 != 0 || !name.is_ascii() {
+        return None;
+    }
+    let bytes = (0..name.len()).step_by(2).map(|place| u8::from_str_radix(&name[place..place + 2], 16).ok());
+    AgentId::new(String::from_utf8(bytes.collect::<Option<_>>()?).ok()?).ok()
 }
 
 impl fmt::Debug for SessionVault {
@@ -269,6 +289,26 @@ mod tests {
         vault.forget(&nancy.agent);
         vault.forget(&nancy.agent);
         assert_eq!(vault.find(&nancy.whose()), None);
+    }
+
+    #[test]
+    fn those_who_are_gone_are_forgotten_and_nobody_elses_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = SessionVault::open(folder.path(), &key("a")).unwrap();
+        let (nancy, andrew) =
+            (Case::new("nancy", "p", "http://e.t/"), Case::new("a.1_-b", "p", "http://e.t/"));
+        vault.keep(&nancy.whose(), &cookies());
+        vault.keep(&andrew.whose(), &cookies());
+        for strange in ["6e.session", "zz.session", "6.session", "ä.session", "6e616e6379.other", "session"]
+        {
+            fs::write(folder.path().join(strange), "").unwrap();
+        }
+        vault.keep_only(|agent| *agent == nancy.agent || agent.as_str() == "n");
+        assert_eq!((vault.find(&nancy.whose()), vault.find(&andrew.whose())), (Some(cookies()), None));
+        assert_eq!(folder.path().read_dir().unwrap().count(), 7);
+        vault.keep_only(|agent| agent.as_str() == "n");
+        assert_eq!(vault.find(&nancy.whose()), None);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 6);
     }
 
     #[test]

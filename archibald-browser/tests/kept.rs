@@ -87,7 +87,7 @@ async fn those_of_the_start_are_not_changed_and_errors_say_why() {
     assert!(matches!(agents.change_password(&nancy, "x").await, Err(CredentialError::Unknown(_))));
     let bad = agents.add(&nancy, &who("", "")).await;
     assert!(matches!(&bad, Err(CredentialError::Invalid(fields)) if fields.len() == 2), "{bad:?}");
-    assert_eq!(store.kept_agents().await.unwrap(), [], "nothing of all this was kept");
+    assert_eq!(store.kept_agents("", 9).await.unwrap(), [], "nothing of all this was kept");
     agents.add(&nancy, &who("nancy.d", "secret")).await.unwrap();
     assert!(matches!(agents.add(&nancy, &who("n", "x")).await, Err(CredentialError::Exists(_))));
     let bad = agents.change_password(&nancy, "a\nb").await;
@@ -99,10 +99,37 @@ async fn those_of_the_start_are_not_changed_and_errors_say_why() {
     let listed =
         |name: &str, user: &str, kept| ListedAgent { agent: agent(name), user: Some(user.into()), kept };
     let all = [listed("boss", "boss", false), listed("nancy", "nancy.d", true)];
-    assert_eq!(agents.list().await.unwrap(), all);
+    assert_eq!(agents.list("", 9).await.unwrap(), all);
     assert_eq!(agents.find(&boss).await.unwrap(), Some(all[0].clone()));
     assert_eq!(agents.find(&nancy).await.unwrap(), Some(all[1].clone()));
     assert_eq!(agents.find(&agent("nobody")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_page_of_agents_has_those_of_both_places_in_order_and_each_once() {
+    let store = MemoryStore::default();
+    let names = ["a1", "a2", "b1", "c1", "c2", "d1"];
+    let elsewhere = KeptCredentials::open([], Arc::new(store.clone()), &key("a"), NEVER).await.unwrap();
+    for name in names {
+        elsewhere.add(&agent(name), &who(name, "secret")).await.unwrap();
+    }
+    // Three of them stand among the fixed ones too, and two others.
+    let fixed = ["a2", "b1", "c1", "boss", "zoe"].map(|name| (agent(name), who("fixed", "secret")));
+    let here = KeptCredentials::open(fixed, Arc::new(store.clone()), &key("a"), NEVER).await.unwrap();
+    let all: Vec<_> = ["a1", "a2", "b1", "boss", "c1", "c2", "d1", "zoe"].map(agent).into();
+    for limit in 0..10 {
+        let (mut seen, mut after) = (vec![], String::new());
+        loop {
+            let page = here.list(&after, limit).await.unwrap();
+            assert!(page.len() <= limit as usize);
+            let Some(last) = page.last() else { break };
+            after = last.agent.to_string();
+            let is_right = |one: &ListedAgent| one.kept == ["a1", "c2", "d1"].contains(&one.agent.as_str());
+            assert!(page.iter().all(is_right), "{page:?}");
+            seen.extend(page.into_iter().map(|one| one.agent));
+        }
+        assert_eq!(seen, if limit == 0 { vec![] } else { all.clone() }, "by {limit}");
+    }
 }
 
 #[tokio::test]
@@ -169,7 +196,7 @@ async fn one_that_does_not_open_stops_nobody_and_is_removed_and_added_again() {
     assert_eq!(agents.current(&andrew).await.unwrap(), None, "nobody logs in so");
     assert_eq!(agents.current(&nancy).await.unwrap(), Some(who("nancy.d", "secret")));
     let listed = ListedAgent { agent: andrew.clone(), user: None, kept: true };
-    assert_eq!(agents.list().await.unwrap()[0], listed);
+    assert_eq!(agents.list("", 9).await.unwrap()[0], listed);
     assert_eq!(agents.find(&andrew).await.unwrap(), Some(listed));
     let told = agents.change_password(&andrew, "new").await.unwrap_err();
     assert!(matches!(told, CredentialError::Unreadable(_)), "{told}");

@@ -498,6 +498,36 @@ async fn a_warm_session_of_credentials_that_were_replaced_is_not_lent_any_more()
     office.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_session_of_an_agent_that_is_removed_ends_and_nothing_is_kept_of_it() {
+    let kept = tempfile::tempdir().unwrap();
+    let key = "e".repeat(64).parse::<VaultKey>().unwrap();
+    let vault = SessionVault::open(kept.path(), &key).unwrap();
+    let mut office = Office::with(1, 3, |options| options.vault = Some(vault)).await;
+    let files = || kept.path().read_dir().unwrap().count();
+    for agent in 0..3 {
+        office.rest(agent).await;
+    }
+    eventually("all are idle", || office.pool.occupancy().idle == 3).await;
+    assert_eq!(files(), 3);
+    let [here, elsewhere, third] = &office.agents[..3] else { panic!("three agents") };
+    // Removed here: it is over when that is answered.
+    office.pool.end(here).await;
+    assert_eq!((office.pool.occupancy().idle, files()), (2, 2));
+    office.pool.end(here).await;
+    // Removed in another process: noticed by itself.
+    office.credentials.remove(elsewhere);
+    eventually("its session ends", || office.pool.occupancy().idle == 1 && files() == 1).await;
+    // Removed while nothing ran here.
+    let third = third.clone();
+    office.pool.shutdown(Duration::from_secs(5)).await;
+    office.credentials.remove(&third);
+    assert_eq!(files(), 1);
+    office.restart(|_| {}).await;
+    eventually("its cookies are deleted", || files() == 0).await;
+    office.close().await;
+}
+
 /// Whose password is wrong when it is first asked for, and right from then on, as long as it can be read.
 struct Corrected {
     right: FixedCredentials,

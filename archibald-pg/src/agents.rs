@@ -9,10 +9,12 @@ use crate::PgStore;
 /// Every call is one statement, which may be made again.
 #[async_trait]
 impl AgentStore for PgStore {
-    async fn kept_agents(&self) -> Result<Vec<(AgentId, Sealed)>, StoreError> {
-        self.read("listing kept agents", (), |conn, sql, ()| {
+    async fn kept_agents(&self, after: &str, limit: u32) -> Result<Vec<(AgentId, Sealed)>, StoreError> {
+        let asked = (after.to_owned(), i64::from(limit));
+        self.read("listing kept agents", asked, |conn, sql, (after, limit)| {
             async move {
-                let rows: Vec<(String, Vec<u8>)> = sql.kept_agents_list.query_as().fetch_all(conn).await?;
+                let query = sql.kept_agents_list.query_as().bind(after.clone()).bind(*limit);
+                let rows: Vec<(String, Vec<u8>)> = query.fetch_all(conn).await?;
                 let kept = rows.into_iter().map(|(agent, sealed)| Ok((named(&agent)?, Sealed(sealed))));
                 Ok(kept.collect::<Result<_, StoreError>>()?)
             }

@@ -268,6 +268,13 @@ impl OperationStore for PgStore {
         done
     }
 
+    async fn unlock(&self, agent: &AgentId) -> Result<bool, StoreError> {
+        let how = How::repeatable("unlocking an agent");
+        let done = self.write(how, agent, (), |tx, ()| unlock(tx).boxed()).await;
+        self.inner.hub.committed_survey();
+        done
+    }
+
     async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         let asked = (finished_before, limit);
         self.read("forgetting old operations", asked, |conn, sql, (before, limit)| {
@@ -549,9 +556,19 @@ async fn administer<A>(
 
 async fn pause(tx: &mut Tx<'_>, why: &str, drains: bool) -> Result<(), Stop<StoreError>> {
     tx.make_rows().await?;
-    let now = tx.lock_agent().await?.map_or(Timestamp::EPOCH, |agent| agent.now);
-    tx.set_pause(Some((why, drains, now))).await?;
-    Ok(tx.emit(&[NewEvent::paused(why)], now).await?)
+    let since = tx.lock_agent().await?.map_or(Timestamp::EPOCH, |agent| agent.now);
+    let pause = Pause { scope: tx.agent.clone().into(), why: why.to_owned(), drains, since };
+    let pause = pause.over(tx.pause().await?);
+    tx.set_pause(Some(&pause)).await?;
+    Ok(tx.emit(&[NewEvent::paused(why)], since).await?)
+}
+
+async fn unlock(tx: &mut Tx<'_>) -> Result<bool, Stop<StoreError>> {
+    tx.lock_agent().await?;
+    let stays = tx.pause().await?.and_then(Pause::unlocked);
+    tx.set_pause(stays.as_ref()).await?;
+    tx.wakes_workers = true;
+    Ok(stays.is_none())
 }
 
 async fn resume(tx: &mut Tx<'_>) -> Result<(), Stop<StoreError>> {

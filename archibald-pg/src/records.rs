@@ -5,7 +5,7 @@ use std::mem;
 use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
 use archibald_core::operation::OperationState;
-use archibald_core::pause::PauseScope;
+use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::record::OperationRecord;
 use archibald_core::time::Timestamp;
 use serde_json::Value;
@@ -90,16 +90,24 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// The agent's pause; whoever goes by it has locked the agent.
+    pub(crate) async fn pause(&mut self) -> Result<Option<Pause>, TxError> {
+        let query = self.sql.agent_paused.query_as().bind(self.agent.to_string());
+        let row: Option<(String, bool, At)> = query.fetch_optional(self.connection()).await?;
+        let scope = PauseScope::from(self.agent.clone());
+        Ok(row.map(|(why, drains, since)| Pause { scope, why, drains, since: since.0 }))
+    }
+
     /// Pauses the agent, or ends that.
-    pub(crate) async fn set_pause(&mut self, pause: Option<(&str, bool, Timestamp)>) -> Result<(), TxError> {
+    pub(crate) async fn set_pause(&mut self, pause: Option<&Pause>) -> Result<(), TxError> {
         let query = self
             .sql
             .agent_pause
             .query()
             .bind(self.agent.to_string())
-            .bind(pause.map(|(why, ..)| printable(why)))
-            .bind(pause.map(|(.., since)| At(since)))
-            .bind(pause.is_some_and(|(_, drains, _)| drains));
+            .bind(pause.map(|pause| printable(&pause.why)))
+            .bind(pause.map(|pause| At(pause.since)))
+            .bind(pause.is_some_and(|pause| pause.drains));
         query.execute(self.connection()).await?;
         Ok(())
     }

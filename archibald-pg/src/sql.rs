@@ -50,6 +50,7 @@ statements! {
     agent_lock,
     agent_make,
     agent_pause,
+    agent_paused,
     emit,
     ended,
     epoch_events,

@@ -67,7 +67,7 @@ async fn an_agent_that_one_keeps_is_the_others_at_its_next_question() {
     assert_eq!(there.kept_agent(&nancy).await.unwrap(), Some(sealed(100)));
     assert!(!there.replace_agent(&nancy, &first, &sealed(101)).await.unwrap());
     assert!(there.drop_agent(&nancy).await.unwrap());
-    assert_eq!(here.kept_agents().await.unwrap(), []);
+    assert_eq!(here.kept_agents("", 9).await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use archibald_core::error::StoreError;
 use archibald_core::id::AgentId;
-use archibald_core::pause::PauseScope;
 use archibald_core::port::{
-    AgentAdmin, CredentialError, CredentialProvider, CredentialStore, Credentials, ListedAgent, LoginError,
-    Operations,
+    AgentAdmin, CredentialError, CredentialProvider, CredentialStore, Credentials, ListedAgent,
 };
 use async_trait::async_trait;
 
@@ -22,18 +19,25 @@ pub(crate) struct Administered {
 
 #[async_trait]
 impl AgentAdmin for Administered {
-    async fn list(&self) -> Result<Vec<ListedAgent>, CredentialError> {
-        Ok(self.store.list().await?)
+    async fn list(&self, after: &str, limit: u32) -> Result<Vec<ListedAgent>, CredentialError> {
+        Ok(self.store.list(after, limit).await?)
+    }
+
+    async fn find(&self, agent: &AgentId) -> Result<Option<ListedAgent>, CredentialError> {
+        Ok(self.store.find(agent).await?)
     }
 
     async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError> {
         self.store.add(agent, credentials).await?;
-        Ok(self.end_lockout(agent).await?)
+        Ok(self.archibald.shared().unlock(agent).await?)
     }
 
     async fn remove(&self, agent: &AgentId) -> Result<(), CredentialError> {
         match self.store.find(agent).await? {
-            None => return Err(CredentialError::Unknown(agent.clone())),
+            None => {
+                self.archibald.shared().pool.end(agent).await;
+                return Err(CredentialError::Unknown(agent.clone()));
+            }
             Some(known) if !known.kept => return Err(CredentialError::Fixed(agent.clone())),
             Some(_) => {}
         }
@@ -45,12 +49,15 @@ impl AgentAdmin for Administered {
         if let (Err(_), Some(who)) = (&busy, who) {
             self.store.add(agent, &who).await?;
         }
+        if busy.is_ok() {
+            self.archibald.shared().pool.end(agent).await;
+        }
         busy
     }
 
     async fn change_password(&self, agent: &AgentId, password: &str) -> Result<(), CredentialError> {
         self.store.change_password(agent, password).await?;
-        Ok(self.end_lockout(agent).await?)
+        Ok(self.archibald.shared().unlock(agent).await?)
     }
 
     async fn unlock(&self, agent: &AgentId) -> Result<(), CredentialError> {
@@ -59,7 +66,7 @@ impl AgentAdmin for Administered {
             Some(known) if known.user.is_none() => return Err(CredentialError::Unreadable(agent.clone())),
             Some(_) => {}
         }
-        Ok(self.end_lockout(agent).await?)
+        Ok(self.archibald.shared().unlock(agent).await?)
     }
 }
 
@@ -72,15 +79,5 @@ impl Administered {
             let (operation, state) = (record.operation.id, record.operation.state.name());
             Err(CredentialError::Busy { agent: agent.clone(), operation, state })
         })
-    }
-
-    /// Ends the agent's pause, if a login that was refused made it.
-    async fn end_lockout(&self, agent: &AgentId) -> Result<(), StoreError> {
-        let scope = PauseScope::from(agent.clone());
-        let paused = self.archibald.shared().store.paused().await?;
-        if paused.iter().any(|pause| pause.scope == scope && LoginError::is_lockout(&pause.why)) {
-            self.archibald.resume(&scope).await?;
-        }
-        Ok(())
     }
 }

@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, OperationId, OperationKind};
 use archibald_core::lease::Lease;
 use archibald_core::operation::Class;
 use archibald_core::pause::PauseScope;
 use archibald_core::port::{
-    AgentLock, BrowserPool, EventBus, OperationStore, PendingOrderStore, Why, WorkerWake, WorkerWakeups,
+    AgentLock, BrowserPool, CredentialProvider, EventBus, LoginError, OperationStore, PendingOrderStore, Why,
+    WorkerWake, WorkerWakeups,
 };
 use archibald_core::schedule::Schedule;
 use archibald_core::scheduler::{Command, Input, Refusal, Scheduler, SchedulerCounts, Ticket};
@@ -57,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) lock: Arc<dyn AgentLock>,
     pub(crate) bus: Arc<dyn EventBus>,
     pub(crate) pool: Arc<dyn BrowserPool>,
+    pub(crate) credentials: Arc<dyn CredentialProvider>,
     pub(crate) clock: StoreClock,
     pub(crate) failpoints: Arc<dyn Failpoints>,
     pub(crate) registry: Registry,
@@ -86,6 +89,52 @@ impl Shared {
             tokio::time::sleep(STORE_PAUSE).await;
         }
         self.tell(Input::Pause { scope, why: why.to_owned(), drains: false });
+    }
+
+    /// Pauses an agent whose login was refused, unless that was with other credentials than those that hold now.
+    /// Whether it is paused.
+    ///
+    /// A change of the credentials ends the pause that it finds. One that comes in between finds none yet, so they
+    /// are looked at again after the pause is stored: whichever is later sees the other.
+    pub(crate) async fn lock_out(&self, agent: &AgentId, refused: &LoginError) -> bool {
+        if self.is_replaced(agent, refused).await.unwrap_or(false) {
+            return false;
+        }
+        self.pause(agent, &refused.to_string()).await;
+        loop {
+            match self.is_replaced(agent, refused).await {
+                Ok(false) => return true,
+                Ok(true) => break,
+                Err(error) => {
+                    tracing::warn!(%agent, %error, "it cannot be read yet whether its password was changed")
+                }
+            }
+            tokio::time::sleep(STORE_PAUSE).await;
+        }
+        tracing::info!(%agent, "its credentials were changed meanwhile");
+        while let Err(error) = self.unlock(agent).await {
+            tracing::warn!(%agent, %error, "the lock-out could not be ended yet");
+            tokio::time::sleep(STORE_PAUSE).await;
+        }
+        false
+    }
+
+    /// Whether other credentials hold than those that were refused.
+    async fn is_replaced(&self, agent: &AgentId, refused: &LoginError) -> Result<bool, StoreError> {
+        let tried = match refused {
+            LoginError::Refused { tried: Some(tried), .. } => Some(tried),
+            LoginError::NoCredentials(_) => None,
+            _ => return Ok(false),
+        };
+        Ok(self.credentials.current(agent).await?.as_ref() != tried)
+    }
+
+    /// Ends what a refused login adds to the agent's pause.
+    pub(crate) async fn unlock(&self, agent: &AgentId) -> Result<(), StoreError> {
+        if self.store.unlock(agent).await? {
+            self.tell(Input::Resume { scope: agent.clone().into() });
+        }
+        Ok(())
     }
 
     /// What the agent may be handed on to at the end of this lease. Nothing waits long for it: without it the

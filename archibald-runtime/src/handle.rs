@@ -167,6 +167,7 @@ impl Builder {
             lock: self.ports.lock,
             bus: self.ports.bus,
             pool: self.ports.pool,
+            credentials: self.ports.credentials.clone(),
             failpoints: self.failpoints,
             registry,
             schedules: self.schedules.into_iter().map(Arc::new).collect(),

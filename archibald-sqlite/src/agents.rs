@@ -8,8 +8,8 @@ use crate::{SqliteStore, sql};
 
 #[async_trait]
 impl AgentStore for SqliteStore {
-    async fn kept_agents(&self) -> Result<Vec<(AgentId, Sealed)>, StoreError> {
-        self.reader.kept_agents().await
+    async fn kept_agents(&self, after: &str, limit: u32) -> Result<Vec<(AgentId, Sealed)>, StoreError> {
+        self.reader.kept_agents(after, limit).await
     }
 
     async fn kept_agent(&self, agent: &AgentId) -> Result<Option<Sealed>, StoreError> {

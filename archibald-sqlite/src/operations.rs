@@ -192,6 +192,11 @@ impl OperationStore for SqliteStore {
         self.write(move |tx| tx.resume(&scope)).await
     }
 
+    async fn unlock(&self, agent: &AgentId) -> Result<bool, StoreError> {
+        let agent = agent.clone();
+        self.write(move |tx| tx.unlock(&agent)).await
+    }
+
     async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.write(move |tx| tx.forget_finished(finished_before, limit)).await
     }

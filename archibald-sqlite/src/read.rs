@@ -127,9 +127,14 @@ impl Reader {
         Ok(PendingOrderPage { orders, next })
     }
 
-    pub(crate) async fn kept_agents(&self) -> Result<Vec<(AgentId, Sealed)>, StoreError> {
+    pub(crate) async fn kept_agents(
+        &self,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<(AgentId, Sealed)>, StoreError> {
+        let after = after.to_owned();
         let kept = |row: &Row<'_>| Ok((parsed(row, 0)?, Sealed(column(row, 1)?)));
-        self.readers.ask(move |conn| all(conn, sql::KEPT_AGENTS, [], kept)).await
+        self.readers.ask(move |conn| all(conn, sql::KEPT_AGENTS, (after, limit), kept)).await
     }
 
     pub(crate) async fn kept_agent(&self, agent: &AgentId) -> Result<Option<Sealed>, StoreError> {

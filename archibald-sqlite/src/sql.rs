@@ -57,6 +57,8 @@ pub(crate) const PAUSE: &str =
     "INSERT INTO agents (agent, paused_why, paused_drains, paused_at) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (agent) DO UPDATE SET paused_why = ?2, paused_drains = ?3, paused_at = ?4";
 pub(crate) const RESUME: &str = "UPDATE agents SET paused_why = NULL, paused_at = NULL WHERE agent = ?1";
+pub(crate) const PAUSE_OF_AGENT: &str =
+    "SELECT paused_why, paused_drains, paused_at FROM agents WHERE agent = ?1 AND paused_why IS NOT NULL";
 pub(crate) const PAUSE_KIND: &str =
     "INSERT OR REPLACE INTO pauses (kind, why, drains, at) VALUES (?1, ?2, ?3, ?4)";
 pub(crate) const RESUME_KIND: &str = "DELETE FROM pauses WHERE kind = ?1";
@@ -68,7 +70,8 @@ pub(crate) const PAUSED: &str =
     UNION ALL SELECT 1, agent, paused_why, paused_drains, paused_at FROM agents WHERE paused_why IS NOT NULL)
     ORDER BY is_agent, name";
 
-pub(crate) const KEPT_AGENTS: &str = "SELECT agent, sealed FROM kept_agents ORDER BY agent";
+pub(crate) const KEPT_AGENTS: &str =
+    "SELECT agent, sealed FROM kept_agents WHERE agent > ?1 ORDER BY agent LIMIT ?2";
 pub(crate) const KEPT_AGENT: &str = "SELECT sealed FROM kept_agents WHERE agent = ?1";
 pub(crate) const KEEP_AGENT: &str = "INSERT OR IGNORE INTO kept_agents (agent, sealed) VALUES (?1, ?2)";
 pub(crate) const REPLACE_AGENT: &str =

@@ -4,7 +4,7 @@ use archibald_core::error::StoreError;
 use archibald_core::event::NewEvent;
 use archibald_core::id::{AgentId, OperationId, OperationKind, Target};
 use archibald_core::operation::{OperationState, Step};
-use archibald_core::pause::PauseScope;
+use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::record::{Evidence, LocalRow, OperationRecord};
 use archibald_core::scheduler::Ticket;
 use archibald_core::time::Timestamp;
@@ -293,14 +293,34 @@ impl Tx {
 
     /// Pauses something, from now on.
     pub(crate) fn pause(&mut self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {
-        let (statement, name) = match scope {
-            PauseScope::Agent { agent } => (sql::PAUSE, agent.as_str()),
-            PauseScope::Kind { kind } => (sql::PAUSE_KIND, kind.as_str()),
-            PauseScope::Everything => (sql::PAUSE_KIND, ""),
+        let pause = Pause { scope: scope.clone(), why: why.to_owned(), drains, since: self.now };
+        let (statement, name, pause) = match scope {
+            PauseScope::Agent { agent } => (sql::PAUSE, agent.as_str(), pause.over(self.pause_of(agent)?)),
+            PauseScope::Kind { kind } => (sql::PAUSE_KIND, kind.as_str(), pause),
+            PauseScope::Everything => (sql::PAUSE_KIND, "", pause),
         };
-        execute(&self.conn, statement, (name, why, drains, self.now.as_micros()))?;
+        execute(&self.conn, statement, (name, pause.why, pause.drains, pause.since.as_micros()))?;
         self.effects.survey = true;
         Ok(())
+    }
+
+    fn pause_of(&mut self, agent: &AgentId) -> Result<Option<Pause>, StoreError> {
+        optional(&self.conn, sql::PAUSE_OF_AGENT, [agent.as_str()], |row| {
+            let (why, drains, since) = (column(row, 0)?, column(row, 1)?, column_time(row, 2)?);
+            Ok(Pause { scope: agent.clone().into(), why, drains, since })
+        })
+    }
+
+    /// Ends what is a lock-out of the agent's pause; whether nothing is left of it.
+    pub(crate) fn unlock(&mut self, agent: &AgentId) -> Result<bool, StoreError> {
+        let Some(Pause { why, drains, since, .. }) = self.pause_of(agent)?.and_then(Pause::unlocked) else {
+            self.resume(&agent.clone().into())?;
+            return Ok(true);
+        };
+        execute(&self.conn, sql::PAUSE, (agent.as_str(), why, drains, since.as_micros()))?;
+        self.effects.survey = true;
+        self.wake_workers(agent);
+        Ok(false)
     }
 
     /// Ends a pause.

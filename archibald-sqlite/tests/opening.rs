@@ -87,7 +87,7 @@ async fn a_schema_of_before_is_brought_up_to_date() {
     let nancy = AgentId::new("nancy").unwrap();
     assert_eq!(disk.store.waiting(&nancy, None, 10).await.unwrap().len(), 1);
     assert_eq!(disk.store.page(&nancy, None, 10).await.unwrap().orders, []);
-    assert_eq!(disk.store.kept_agents().await.unwrap(), []);
+    assert_eq!(disk.store.kept_agents("", 9).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -136,6 +136,7 @@ macro_rules! store_conformance {
             an_operation_waits_for_its_time,
             same_target_one_after_another,
             a_paused_agent_leases_nothing,
+            a_lock_out_and_a_persons_pause_end_one_by_one,
             what_is_paused_is_not_leased,
             handed_back_is_as_if_never_taken,
             renewal_returns_the_survivors,
@@ -197,6 +198,7 @@ macro_rules! store_conformance {
             progress_is_the_latest_of_what_runs,
             an_agent_is_kept_once,
             a_kept_agent_is_replaced_where_it_is_as_it_was_seen,
+            kept_agents_are_read_by_pages,
             kept_agents_outlive_a_restart,
         }
     };

@@ -55,9 +55,10 @@ impl CredentialProvider for FixedCredentials {
 
 #[async_trait]
 impl CredentialStore for FixedCredentials {
-    async fn list(&self) -> Result<Vec<ListedAgent>, StoreError> {
+    async fn list(&self, after: &str, limit: u32) -> Result<Vec<ListedAgent>, StoreError> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(known.iter().map(|(agent, who)| listed(agent, who)).collect())
+        let page = known.iter().filter(|(agent, _)| agent.as_str() > after);
+        Ok(page.take(limit as usize).map(|(agent, who)| listed(agent, who)).collect())
     }
 
     async fn find(&self, agent: &AgentId) -> Result<Option<ListedAgent>, StoreError> {

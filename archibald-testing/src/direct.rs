@@ -24,6 +24,8 @@
 
 mod customer;
 mod form;
+#[doc(hidden)]
+pub mod fuzzed;
 mod html;
 mod italian;
 mod lists;

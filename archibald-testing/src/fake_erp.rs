@@ -13,7 +13,7 @@ use std::time::Duration;
 use archibald_core::erp::{Customer, Order};
 use archibald_core::id::AgentId;
 use archibald_core::port::{
-    AcquireError, AcquireRequest, BrowserPool, LoginError, PoolOccupancy, SessionLease,
+    AcquireError, AcquireRequest, BrowserPool, Credentials, LoginError, PoolOccupancy, SessionLease,
 };
 use async_trait::async_trait;
 use tokio::sync::{Notify, Semaphore};
@@ -131,9 +131,20 @@ impl FakeErp {
     /// Logins of this agent are refused with this text; `None` lets them in again.
     pub fn refuse_login(&self, agent: &AgentId, text: Option<&str>) {
         match text {
-            Some(text) => self.world().refused_logins.insert(agent.clone(), text.to_owned()),
+            Some(text) => self.world().refused_logins.insert(agent.clone(), (text.to_owned(), None)),
             None => self.world().refused_logins.remove(agent),
         };
+    }
+
+    /// Logins of this agent are refused with this text, as such that were tried with these credentials.
+    pub fn refuse_login_with(&self, agent: &AgentId, tried: Credentials, text: &str) {
+        self.world().refused_logins.insert(agent.clone(), (text.to_owned(), Some(tried)));
+    }
+
+    /// Whose sessions the pool was told to [end](BrowserPool::end), in order.
+    #[must_use]
+    pub fn ended(&self) -> Vec<AgentId> {
+        self.world().ended.clone()
     }
 
     /// Adds customers to everybody's list.
@@ -223,9 +234,9 @@ impl BrowserPool for FakeErp {
         let saturated = AcquireError::Saturated { in_use: self.capacity };
         let Ok(Ok(slot)) = slot.await else { return Err(saturated) };
         let mut world = self.world();
-        if let Some(text) = world.refused_logins.get(&request.agent) {
-            let (user, text) = (request.agent.to_string(), text.clone());
-            return Err(LoginError::Refused { user, text }.into());
+        if let Some((text, tried)) = world.refused_logins.get(&request.agent).cloned() {
+            let user = request.agent.to_string();
+            return Err(LoginError::Refused { user, text, tried }.into());
         }
         world.logins += 1;
         world.in_use += 1;
@@ -251,6 +262,10 @@ impl BrowserPool for FakeErp {
             logins: world.logins,
             ..PoolOccupancy::default()
         }
+    }
+
+    async fn end(&self, agent: &AgentId) {
+        self.world().ended.push(agent.clone());
     }
 
     async fn shutdown(&self, _grace: Duration) {}

@@ -177,6 +177,10 @@ impl OperationStore for Noted {
         self.store.resume(scope).await
     }
 
+    async fn unlock(&self, agent: &AgentId) -> Result<bool, StoreError> {
+        self.store.unlock(agent).await
+    }
+
     async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.store.forget(finished_before, limit).await
     }

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use self::agents::{Agents, FileError, read_toml};
+pub use self::doors::read_tokens;
 pub use self::parts::{Failure, Parts};
 pub use self::settings::{SettingError, Settings, TokenWish};
 

@@ -8,9 +8,12 @@
 #![allow(clippy::panic)]
 
 mod cron;
+mod files;
+mod html;
 mod mutate;
 mod northwind;
 mod page_map;
+mod protocol;
 mod request;
 mod texts;
 mod token;
@@ -33,13 +36,16 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "texts", read: texts::read, words: texts::WORDS, tries: 30_000 },
     Target { name: "cron", read: cron::read, words: cron::WORDS, tries: 10_000 },
     Target { name: "page_map", read: page_map::read, words: page_map::WORDS, tries: 2000 },
     Target { name: "northwind", read: northwind::read, words: northwind::WORDS, tries: 300 },
     Target { name: "request", read: request::read, words: request::WORDS, tries: 15_000 },
     Target { name: "token", read: token::read, words: token::WORDS, tries: 20_000 },
+    Target { name: "files", read: files::read, words: files::WORDS, tries: 4000 },
+    Target { name: "html", read: html::read, words: html::WORDS, tries: 1000 },
+    Target { name: "protocol", read: protocol::read, words: protocol::WORDS, tries: 20_000 },
 ];
 
 /// The target of that name.

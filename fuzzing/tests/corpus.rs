@@ -59,3 +59,18 @@ fn no_request_is_the_servers_fault() {
 fn a_token_that_was_changed_is_refused() {
     check("token");
 }
+
+#[test]
+fn a_file_that_is_refused_says_why_and_no_secret() {
+    check("files");
+}
+
+#[test]
+fn no_page_shows_a_password_or_what_it_does_not_have() {
+    check("html");
+}
+
+#[test]
+fn no_message_of_the_browser_moves_more_than_it_may() {
+    check("protocol");
+}

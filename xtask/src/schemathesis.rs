@@ -1,5 +1,6 @@
 //! `cargo xtask schemathesis`: a server in memory, and requests that Schemathesis invents from its description:
-//! right ones must be accepted, wrong ones refused, and every answer must be one that is described.
+//! right ones must be accepted, wrong ones refused, and every answer must be one that is described. Whoever asks: an
+//! operator, an agent about itself, an agent about another one, and one that is not there any more.
 //!
 //! Schemathesis comes from PyPI into the target folder. Where Python cannot be had, the task says so and is
 //! skipped.
@@ -19,7 +20,15 @@ use crate::setup::{self, Need};
 /// Which one: a newer one may find what is not ours.
 const VERSION: &str = "schemathesis==4.32.5";
 
-const TOKEN: &str = "the-token-of-the-operator";
+/// Who asks: what it is called here, its token, what the file of tokens says of it, and of which agent it asks where that
+/// is not left to chance.
+const ASKERS: [(&str, &str, &str, Option<&str>); 5] = [
+    ("an operator", "the-token-of-the-operator", "scope = \"operator\"", None),
+    ("an operator about an agent", "the-token-of-the-operator-too", "scope = \"operator\"", Some("nancy")),
+    ("an agent about itself", "the-token-of-nancy", "agent = \"nancy\"", Some("nancy")),
+    ("an agent about another", "the-token-of-janet", "agent = \"janet\"", Some("nancy")),
+    ("an agent that is gone", "the-token-of-nobody", "agent = \"nobody\"", Some("nobody")),
+];
 
 /// The task.
 pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
@@ -30,19 +39,33 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
         return Ok(());
     }
     setup::ensure(&[Need::CCompiler])?;
-    for name in ["hooks.py", "schemathesis.toml"] {
-        let from = cargo::root().join("archibald-http/tests/schemathesis").join(name);
-        fs::copy(&from, folder.join(name)).map_err(Failure::io(format!("copy {}", from.display())))?;
-    }
+    let ours = cargo::root().join("archibald-http/tests/schemathesis");
+    let hooks = ours.join("hooks.py");
+    fs::copy(&hooks, folder.join("hooks.py")).map_err(Failure::io(format!("copy {}", hooks.display())))?;
+    let settings = ours.join("schemathesis.toml");
+    let settings =
+        fs::read_to_string(&settings).map_err(Failure::io(format!("read {}", settings.display())))?;
     let programs = Programs::build(&["-p", "archibald-examples", "--bin", "server"])?;
-    let (server, address) = Server::start(programs.command("server")?, &folder)?;
-    let mut command = Command::new(folder.join("venv/bin/schemathesis"));
-    command.arg("run").arg(format!("{address}/openapi.json"));
-    command.args(["--header", &format!("Authorization: Bearer {TOKEN}"), "--request-timeout", "30"]);
-    command.args(arguments).current_dir(&folder);
-    let outcome = process::run("schemathesis", command);
-    drop(server);
-    outcome
+    for (who, token, _, agent) in ASKERS {
+        eprintln!("--> {who}");
+        let of = agent.map(|agent| format!("\n[parameters]\n\"path.agent\" = \"{agent}\"\n"));
+        let settings = format!("{settings}{}", of.unwrap_or_default());
+        fs::write(folder.join("schemathesis.toml"), settings)
+            .map_err(Failure::io("write schemathesis.toml"))?;
+        let (server, address) = Server::start(programs.command("server")?, &folder)?;
+        let mut command = Command::new(folder.join("venv/bin/schemathesis"));
+        command.arg("run").arg(format!("{address}/openapi.json"));
+        command.args(["--header", &format!("Authorization: Bearer {token}"), "--request-timeout", "30"]);
+        if !token.contains("operator") {
+            // What is not theirs is not there, whatever the method; and they may not ask as often as they like.
+            command.args(["--phases", "examples,fuzzing,stateful", "--rate-limit", "40/s"]);
+        }
+        command.args(arguments).current_dir(&folder);
+        let outcome = process::run("schemathesis", command);
+        drop(server);
+        outcome?;
+    }
+    Ok(())
 }
 
 fn install(folder: &Path) -> Result<(), Failure> {
@@ -63,8 +86,11 @@ struct Server(Child);
 impl Server {
     /// Returns once it listens, with its address.
     fn start(mut command: Command, folder: &Path) -> Result<(Self, String), Failure> {
-        let tokens = format!("[[token]]\nvalue = \"{TOKEN}\"\nscope = \"operator\"\n");
-        fs::write(folder.join("tokens.toml"), tokens).map_err(Failure::io("write tokens.toml"))?;
+        let tokens: String = ASKERS
+            .iter()
+            .map(|(_, token, whose, _)| format!("[[token]]\nvalue = \"{token}\"\n{whose}\n"))
+            .collect();
+        private(&folder.join("tokens.toml"), &tokens)?;
         private(&folder.join("agents.key"), &"5e".repeat(32))?;
         command.args(["--listen", "127.0.0.1:0", "--store", "memory", "--driver", "direct"]);
         command.args(["--tokens", "tokens.toml", "--agents-key", "agents.key"]).current_dir(folder);

@@ -57,9 +57,20 @@ impl Outgoing {
         let params = serde_json::to_value(command).unwrap_or_default();
         Self { method: command.identifier(), session: session.cloned(), params, reply: None }
     }
+
+    /// What it asks for.
+    pub(super) fn method(&self) -> &str {
+        &self.method
+    }
 }
 
 impl Link {
+    /// Of a browser that hears nothing.
+    pub(super) fn deaf() -> Self {
+        let (commands, _) = mpsc::unbounded_channel();
+        Self { commands, death: Arc::default() }
+    }
+
     /// Connects and starts the task.
     pub(super) async fn connect(endpoint: &str, router: Arc<Router>) -> Result<Self, CdpError> {
         let connection = Connection::<Event>::connect(endpoint).await?;

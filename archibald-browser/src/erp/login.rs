@@ -22,7 +22,8 @@ impl Site {
         let look = self.look(page, limit, NOTHING).await.map_err(unavailable)?;
         match look.refusal.as_deref() {
             Some(text) if !text.is_empty() => {
-                Err(LoginError::Refused { user: who.user.clone(), text: text.to_owned() })
+                let (user, text) = (who.user.clone(), text.to_owned());
+                Err(LoginError::Refused { user, text, tried: Some(who.clone()) })
             }
             _ => look.expect_user(self, &who.user).map_err(unavailable),
         }

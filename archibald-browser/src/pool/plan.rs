@@ -5,7 +5,7 @@
 //! | state | means | leaves by |
 //! | --- | --- | --- |
 //! | opening | context, page and login are under way, once for all who wait | opened → idle; failed → forgotten |
-//! | idle | logged in, waits for its agent | granted → leased; evicted → forgotten |
+//! | idle | logged in, waits for its agent | granted → leased; evicted or over → forgotten |
 //! | leased | in use; never evicted | returned clean → idle; dirty → cleaning; expired or outdated → forgotten |
 //! | cleaning | its page is destroyed before anybody uses it again | cleaned → idle; failed → forgotten |
 //!
@@ -61,6 +61,8 @@ pub(super) enum Input {
     OpenFailed(AgentId, Ticket, OpenError),
     Returned(AgentId, Ticket, How),
     Cleaned(AgentId, Ticket, bool),
+    /// Nobody is to use the agent's session any more.
+    Over(AgentId),
     /// It is old enough.
     Retire(BrowserId),
     Drain,
@@ -170,6 +172,11 @@ impl Plan {
             Input::Cleaned(agent, ticket, well) => {
                 if self.is(&agent, State::Cleaning(ticket)) {
                     if well { self.rest(&agent) } else { self.forget(agent, &mut commands) }
+                }
+            }
+            Input::Over(agent) => {
+                if matches!(self.sessions.get(&agent).map(|held| held.state), Some(State::Idle { .. })) {
+                    self.forget(agent, &mut commands);
                 }
             }
             Input::Retire(id) => {

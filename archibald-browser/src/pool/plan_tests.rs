@@ -98,6 +98,21 @@ fn forgotten(commands: &[Command]) -> Vec<String> {
 }
 
 #[test]
+fn a_session_that_nobody_is_to_use_ends_when_it_is_at_rest() {
+    let mut story = Story::new(1, 2);
+    assert_eq!(story.give(Input::Over(agent("nancy"))), [], "whom nobody knows");
+    story.ask("nancy");
+    story.give(Input::BrowserUp(BrowserId(1)));
+    assert_eq!(story.give(Input::Over(agent("nancy"))), [], "it is being opened");
+    story.opened("nancy");
+    assert_eq!(story.give(Input::Over(agent("nancy"))), [], "it is in use");
+    let ticket = story.ticket("nancy");
+    story.give(Input::Returned(agent("nancy"), ticket, How::Clean));
+    assert_eq!(story.give(Input::Over(agent("nancy"))), [Command::Forget(agent("nancy"))]);
+    assert_eq!((story.state("nancy"), story.plan.occupancy().evictions), (None, 0));
+}
+
+#[test]
 fn the_first_lease_starts_a_browser_and_logs_in_and_the_next_is_warm() {
     let mut story = Story::new(2, 2);
     assert_eq!(story.ask("nancy"), [Command::StartBrowser(BrowserId(1))]);
@@ -190,7 +205,8 @@ fn a_refused_login_is_told_once_to_all_and_not_tried_again() {
     story.ask("nancy");
     story.ask("nancy");
     story.give(Input::BrowserUp(BrowserId(1)));
-    let refused = OpenError::Login(LoginError::Refused { user: "nancy".into(), text: "no".into() });
+    let refused =
+        OpenError::Login(LoginError::Refused { user: "nancy".into(), text: "no".into(), tried: None });
     let ticket = story.ticket("nancy");
     let commands = story.give(Input::OpenFailed(agent("nancy"), ticket, refused));
     assert!(matches!(commands, [Command::Refuse(..), Command::Refuse(..)]), "{commands:?}");

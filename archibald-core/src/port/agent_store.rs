@@ -23,14 +23,14 @@ impl fmt::Debug for Sealed {
 #[async_trait]
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait AgentStore: Send + Sync {
-    /// All, by id.
+    /// Those whose id comes after this text, which may be empty, by id, and at most so many.
     ///
     /// # Errors
     /// [`StoreError`].
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.
-    async fn kept_agents(&self) -> Result<Vec<(AgentId, Sealed)>, StoreError>;
+    async fn kept_agents(&self, after: &str, limit: u32) -> Result<Vec<(AgentId, Sealed)>, StoreError>;
 
     /// One of them, as it is now.
     ///

@@ -4,10 +4,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::ArchibaldClient;
+use super::{ArchibaldClient, Credentials};
 use crate::error::Cause;
 use crate::id::{AgentId, FencingToken};
 use crate::operation::Class;
+use crate::pause::PauseReasons;
 
 /// The lease is no longer ours, or ends now by the holder's own monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +72,8 @@ pub enum LoginError {
         user: String,
         /// The ERP's own words.
         text: String,
+        /// What was tried, where the pool says so: the refusal is about nothing else. Not part of the message.
+        tried: Option<Credentials>,
     },
     /// There are no credentials for this agent.
     #[error("no credentials for agent {0}")]
@@ -81,11 +84,15 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    /// Whether the reason of an agent's pause is such an error that its credentials are to blame for: new ones, or
-    /// the same once the ERP takes them again, are the end of it.
+    /// How the message begins of an error that the agent's credentials are to blame for.
+    pub(crate) const LOCKOUTS: [&str; 2] =
+        ["the ERP refused the login of user ", "no credentials for agent "];
+
+    /// Whether such an error that the agent's credentials are to blame for is among the [reasons](PauseReasons) of
+    /// its pause: new ones, or the same once the ERP takes them again, are the end of it.
     #[must_use]
     pub fn is_lockout(why: &str) -> bool {
-        why.starts_with("the ERP refused the login of user ") || why.starts_with("no credentials for agent ")
+        PauseReasons::read(why).lockout.is_some()
     }
 }
 
@@ -203,6 +210,16 @@ pub trait BrowserPool: Send + Sync {
         false
     }
 
+    /// Ends the agent's session if it is idle, and forgets what is kept of it: there is no such agent any more. One
+    /// in use ends when it is asked for again, or once the pool notices by itself that its agent is gone. A pool whose
+    /// sessions nobody could use then need not implement it.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have ended it; calling again is fine.
+    async fn end(&self, agent: &AgentId) {
+        let _ = agent;
+    }
+
     /// Ends all browsers and removes their profiles; waits for sessions in use as long as `grace`.
     ///
     /// # Cancel safety
@@ -217,7 +234,7 @@ mod tests {
     #[test]
     fn a_pause_for_want_of_credentials_is_told_from_others() {
         let text = "unknown user or wrong password".to_owned();
-        let refused = LoginError::Refused { user: "nancy".into(), text };
+        let refused = LoginError::Refused { user: "nancy".into(), text, tried: None };
         let unknown = LoginError::NoCredentials(AgentId::new("nancy").unwrap());
         let unavailable = LoginError::Unavailable("503".into());
         let pauses = [refused, unknown, unavailable].map(|error| LoginError::is_lockout(&error.to_string()));

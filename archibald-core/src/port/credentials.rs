@@ -143,14 +143,14 @@ pub enum CredentialError {
 #[async_trait]
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait CredentialStore: Send + Sync {
-    /// All agents, by id.
+    /// The agents whose id comes after this text, which may be empty, by id, and at most so many.
     ///
     /// # Errors
     /// [`StoreError`].
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.
-    async fn list(&self) -> Result<Vec<ListedAgent>, StoreError>;
+    async fn list(&self, after: &str, limit: u32) -> Result<Vec<ListedAgent>, StoreError>;
 
     /// One agent.
     ///
@@ -195,14 +195,23 @@ pub trait CredentialStore: Send + Sync {
 #[async_trait]
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait AgentAdmin: Send + Sync {
-    /// All agents, by id.
+    /// The agents whose id comes after this text, which may be empty, by id, and at most so many.
     ///
     /// # Errors
     /// [`CredentialError::Store`].
     ///
     /// # Cancel safety
     /// Cancel safe: it only reads.
-    async fn list(&self) -> Result<Vec<ListedAgent>, CredentialError>;
+    async fn list(&self, after: &str, limit: u32) -> Result<Vec<ListedAgent>, CredentialError>;
+
+    /// One agent.
+    ///
+    /// # Errors
+    /// [`CredentialError::Store`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    async fn find(&self, agent: &AgentId) -> Result<Option<ListedAgent>, CredentialError>;
 
     /// Adds an agent; one that was paused for want of credentials goes on.
     ///
@@ -214,7 +223,8 @@ pub trait AgentAdmin: Send + Sync {
     async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError>;
 
     /// Removes an agent of whom every operation is final. What it did stays until it is forgotten by age. Where an
-    /// operation was accepted in the same moment the agent stays, or is there again.
+    /// operation was accepted in the same moment the agent stays, or is there again. Its session in this process ends,
+    /// also where the agent is gone already.
     ///
     /// # Errors
     /// [`CredentialError::Busy`], or as [`CredentialStore::remove`].

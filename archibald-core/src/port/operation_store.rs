@@ -371,7 +371,7 @@ pub trait OperationStore: Send + Sync {
     async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError>;
 
     /// Pauses something: nothing that it is about is leased until it is resumed, and workers are woken. Again: the
-    /// newer reason counts. For an agent it writes a `warning` event; of the others devices are told nothing, since
+    /// newer reason counts, but a lock-out and another reason stand beside each other ([`Pause::over`]). For an agent it writes a `warning` event; of the others devices are told nothing, since
     /// it concerns all of them.
     ///
     /// # Errors
@@ -389,6 +389,16 @@ pub trait OperationStore: Send + Sync {
     /// # Cancel safety
     /// Cancel safe.
     async fn resume(&self, scope: &PauseScope) -> Result<(), StoreError>;
+
+    /// Ends what a refused login adds to the agent's pause, and leaves the rest as it is ([`Pause::unlocked`]);
+    /// wakes workers. Whether nothing pauses the agent itself any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn unlock(&self, agent: &AgentId) -> Result<bool, StoreError>;
 
     /// Forgets operations that finished before a time, oldest first and at most `limit` of them, each with its
     /// key, journal and evidence in one piece. What is not final is never forgotten. Returns how many went.

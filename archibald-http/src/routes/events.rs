@@ -155,16 +155,20 @@ pub(super) fn seated(
     expiry: Option<Duration>,
 ) -> Result<impl Future<Output = &'static str> + Send + use<>, Problem> {
     let session = holder.session;
-    let seat = state.streams.enter(whose, holder);
+    let seat = state.streams.enter(whose.clone(), holder);
     // After the seat was taken: who signs out ends the session first, and then what has a seat.
     if session.is_some_and(|key| !state.sessions.is_open(&key)) {
         return Err(Problem::unauthorized());
     }
-    let shutdown = state.shutdown.clone();
+    if whose.as_ref().is_some_and(|agent| !state.operations.knows(agent)) {
+        return Err(Problem::not_found());
+    }
+    let (shutdown, gone) = (state.shutdown.clone(), gone(state, whose));
     Ok(async move {
         tokio::select! {
             () = shutdown.cancelled() => "shutdown",
             reason = seat.ended() => reason,
+            () = gone => "revoked",
             () = after(expiry) => "expired",
         }
     })
@@ -172,6 +176,18 @@ pub(super) fn seated(
 
 fn cursor(text: &str) -> Result<Cursor, Problem> {
     text.parse().map_err(|error| Problem::bad_request(format!("query parameter cursor: {error}")))
+}
+
+/// Returns once there is no such agent any more: one that another process removed. Whoever removes one here ends its
+/// streams at once.
+fn gone(state: &ApiState, whose: Whose) -> impl Future<Output = ()> + Send + use<> {
+    let (operations, between) = (state.operations.clone(), state.config.stream.heartbeat);
+    async move {
+        let Some(agent) = whose else { return std::future::pending().await };
+        while operations.knows(&agent) {
+            tokio::time::sleep(between).await;
+        }
+    }
 }
 
 async fn after(span: Option<Duration>) {

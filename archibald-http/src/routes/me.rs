@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::{Principal, Scope};
+use crate::problem::Problem;
 use crate::state::ApiState;
 
 /// Who holds a token.
@@ -28,8 +29,17 @@ pub(crate) struct Me {
 pub(crate) async fn me(
     State(state): State<ApiState>,
     Extension(principal): Extension<Principal>,
-) -> Json<Me> {
-    Json(Me::of(&state, principal))
+) -> Result<Json<Me>, Problem> {
+    refuse_gone(&state, &principal)?;
+    Ok(Json(Me::of(&state, principal)))
+}
+
+/// The token of an agent that is not there any more is nobody's.
+pub(super) fn refuse_gone(state: &ApiState, principal: &Principal) -> Result<(), Problem> {
+    match &principal.scope {
+        Scope::Agent(agent) if !state.operations.knows(agent) => Err(Problem::unauthorized()),
+        Scope::Agent(_) | Scope::Operator => Ok(()),
+    }
 }
 
 impl Me {

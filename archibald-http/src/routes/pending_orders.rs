@@ -31,7 +31,7 @@ pub(crate) struct ListQuery {
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// The `next` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     after: Option<PendingOrderId>,
 }
 
@@ -76,9 +76,12 @@ pub(crate) async fn list(
     path = "/pending-orders",
     operation_id = "create_pending_order",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "This is needed, or the two below"),
-        ("X-Device-Id" = Option<String>, Header, description = "Echoed in `origin`"),
-        ("X-Mutation-Id" = Option<String>, Header, description = "Echoed in `origin`"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "This is needed, or the two below"),
+        ("X-Device-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "Echoed in `origin`"),
+        ("X-Mutation-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "Echoed in `origin`"),
     ),
     request_body = PendingOrderBody,
     responses(
@@ -141,9 +144,11 @@ pub(crate) async fn get(
     operation_id = "edit_pending_order",
     params(
         ("id" = String, Path),
-        ("If-Match" = String, Header, description = "The `ETag` of the version that was edited"),
-        ("X-Device-Id" = Option<String>, Header, description = "Echoed in `origin`"),
-        ("X-Mutation-Id" = Option<String>, Header, description = "Echoed in `origin`"),
+        ("If-Match" = String, Header, pattern = r#"^"[0-9]{1,18}"$"#, description = "The `ETag` of the version that was edited"),
+        ("X-Device-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "Echoed in `origin`"),
+        ("X-Mutation-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "Echoed in `origin`"),
     ),
     request_body = PendingOrderBody,
     responses(
@@ -173,9 +178,11 @@ pub(crate) async fn edit(
     operation_id = "delete_pending_order",
     params(
         ("id" = String, Path),
-        ("If-Match" = String, Header, description = "The `ETag` of the version that was looked at"),
-        ("X-Device-Id" = Option<String>, Header, description = "Echoed in `origin`"),
-        ("X-Mutation-Id" = Option<String>, Header, description = "Echoed in `origin`"),
+        ("If-Match" = String, Header, pattern = r#"^"[0-9]{1,18}"$"#, description = "The `ETag` of the version that was looked at"),
+        ("X-Device-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "Echoed in `origin`"),
+        ("X-Mutation-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "Echoed in `origin`"),
     ),
     responses(
         (status = 204, description = "It is gone"),
@@ -202,11 +209,14 @@ pub(crate) async fn delete(
     operation_id = "submit_pending_order",
     params(
         ("id" = String, Path),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the version that is meant"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Made of id and version when absent"),
+        ("If-Match" = Option<String>, Header, pattern = r#"^"[0-9]{1,18}"$"#, description = "The `ETag` of the version that is meant"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "Made of id and version when absent"),
         ("Prefer" = Option<String>, Header, description = "`wait=N` waits up to N seconds (at most 60)"),
-        ("X-Device-Id" = Option<String>, Header, description = "Echoed in events"),
-        ("X-Mutation-Id" = Option<String>, Header, description = "Echoed in events"),
+        ("X-Device-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "Echoed in events"),
+        ("X-Mutation-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
+            description = "Echoed in events"),
     ),
     responses(
         (status = 200, description = "It was submitted before, or was waited for and is final",

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::me::Me;
+use super::me::{Me, refuse_gone};
 use crate::auth::{COOKIE, SessionKey, cookie_of, same_origin};
 use crate::middleware::holder_of;
 use crate::problem::Problem;
@@ -63,6 +63,7 @@ pub(crate) async fn sign_in(
     // Taken before the token is looked at, so that many at a time do not slip through; only failures count.
     state.failed.take(peer, Instant::now()).map_err(Problem::too_often)?;
     let principal = holder_of(&state, &body.token).await?;
+    refuse_gone(&state, &principal)?;
     state.failed.give_back(&peer);
     if let Some(before) = cookie_of(&headers) {
         leave(&state, before);
@@ -70,6 +71,11 @@ pub(crate) async fn sign_in(
     tracing::info!(name = principal.name, "signed in");
     let now = SystemTime::now();
     let begun = state.sessions.begin(principal.clone(), now);
+    // Once more: whoever removes an agent does that first, and then ends the sessions that it has.
+    if let Err(gone) = refuse_gone(&state, &principal) {
+        state.sessions.end_of(|other| other.scope == principal.scope);
+        return Err(gone);
+    }
     end_streams(&state, &begun.replaced, "replaced");
     let seconds = begun.ends.duration_since(now).unwrap_or_default().as_secs();
     let cookie = cookie(&state, &begun.id, seconds);

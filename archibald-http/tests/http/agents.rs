@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use archibald_core::id::AgentId;
 use archibald_core::port::{
@@ -31,6 +32,8 @@ pub struct Added {
     pub unreadable: Mutex<BTreeSet<AgentId>>,
     /// Who was unlocked.
     pub unlocked: Mutex<Vec<AgentId>>,
+    /// From where and how far was read who there are.
+    pub read: Mutex<Vec<(String, u32)>>,
 }
 
 /// The door to agents that a [`Door`] has.
@@ -50,7 +53,8 @@ impl Admin {
 
 #[async_trait]
 impl AgentAdmin for Admin {
-    async fn list(&self) -> Result<Vec<ListedAgent>, CredentialError> {
+    async fn list(&self, after: &str, limit: u32) -> Result<Vec<ListedAgent>, CredentialError> {
+        self.added.read.lock().unwrap().push((after.to_owned(), limit));
         let fixed = ["janet", "nancy"].map(|name| ListedAgent {
             agent: agent(name),
             user: Some(format!("{name}.file")),
@@ -58,7 +62,19 @@ impl AgentAdmin for Admin {
         });
         let unreadable = self.added.unreadable.lock().unwrap().clone();
         let unreadable = unreadable.into_iter().map(|agent| ListedAgent { agent, user: None, kept: true });
-        Ok([fixed.to_vec(), unreadable.collect(), self.added.credentials.list().await?].concat())
+        let added = self.added.credentials.list("", u32::MAX).await?;
+        let mut all = [fixed.to_vec(), unreadable.collect(), added].concat();
+        all.retain(|listed| listed.agent.as_str() > after);
+        all.sort_by(|one, other| one.agent.cmp(&other.agent));
+        all.truncate(limit as usize);
+        Ok(all)
+    }
+
+    async fn find(&self, agent: &AgentId) -> Result<Option<ListedAgent>, CredentialError> {
+        let read = self.added.read.lock().unwrap().clone();
+        let all = self.list("", u32::MAX).await?;
+        *self.added.read.lock().unwrap() = read;
+        Ok(all.into_iter().find(|listed| listed.agent == *agent))
     }
 
     async fn add(&self, agent: &AgentId, credentials: &Credentials) -> Result<(), CredentialError> {
@@ -137,6 +153,38 @@ async fn an_agent_is_added_seen_and_asked_for() {
     ask(&server, Method::GET, "/v1/admin/agents/nobody", None).await.problem(404, "not-found");
 }
 
+/// However many there are: a page costs what is on it.
+#[tokio::test]
+async fn no_more_agents_are_read_than_the_page_has() {
+    let server = Server::start().await;
+    for name in ["a1", "a2", "a3", "b1", "b2"] {
+        add(&server, name).await;
+    }
+    let page = async |query: &str| {
+        server.door.added.read.lock().unwrap().clear();
+        let page = ask(&server, Method::GET, &format!("/v1/admin/agents?{query}"), None).await.json();
+        let names =
+            page["items"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned());
+        let read = server.door.added.read.lock().unwrap().clone();
+        (names.collect::<Vec<_>>().join(" "), page["next"].clone(), read)
+    };
+    let read =
+        |pages: &[(&str, u32)]| pages.iter().map(|(after, n)| ((*after).to_owned(), *n)).collect::<Vec<_>>();
+    assert_eq!(page("limit=2").await, ("a1 a2".into(), json!("a2"), read(&[("", 3)])));
+    assert_eq!(page("limit=2&after=a2").await, ("a3 b1".into(), json!("b1"), read(&[("a2", 3)])));
+    assert_eq!(page("limit=9&after=janet").await, ("nancy".into(), json!(null), read(&[("janet", 10)])));
+    for name in ["a1", "b2"] {
+        OperationStore::pause(&server.door.store, &agent(name).into(), "holidays", false).await.unwrap();
+    }
+    OperationStore::pause(&server.door.store, &agent("gone").into(), "holidays", false).await.unwrap();
+    assert_eq!(page("paused=true&limit=1").await, ("a1".into(), json!("a1"), read(&[])));
+    assert_eq!(page("paused=true&limit=1&after=a1").await, ("b2".into(), json!(null), read(&[])));
+    let skipping = read(&[("", 2), ("a2", 2)]);
+    assert_eq!(page("paused=false&limit=1").await, ("a2".into(), json!("a2"), skipping));
+    let one = ask(&server, Method::GET, "/v1/admin/agents/a3", None).await;
+    assert_eq!((one.status.as_u16(), server.door.added.read.lock().unwrap().len()), (200, 2));
+}
+
 #[tokio::test]
 async fn an_agent_is_removed_once_it_has_nothing_to_do() {
     let server = Server::start().await;
@@ -185,6 +233,11 @@ async fn the_devices_of_an_agent_that_is_removed_are_let_go() {
     assert_eq!(ask(&server, Method::DELETE, "/v1/admin/agents/andrew", None).await.status, 204);
     assert_eq!(device.expect("bye").await.data["reason"], "revoked");
     server.get("token-of-andrew", path).await.problem(404, "not-found");
+    // Its token is nobody's now: neither does it say who it was, nor does it sign in.
+    server.get("token-of-andrew", "/v1/me").await.problem(401, "unauthorized");
+    let sign_in = json!({ "token": "token-of-andrew" }).to_string();
+    let sign_in = request(Method::POST, "", "/v1/session", &[], Some(sign_in));
+    server.send(sign_in).await.problem(401, "unauthorized");
 
     // Somebody removed it in another process: this one still has its device, and lets it go.
     add(&server, "andrew").await;
@@ -193,6 +246,29 @@ async fn the_devices_of_an_agent_that_is_removed_are_let_go() {
     server.door.added.credentials.remove(&agent("andrew"));
     ask(&server, Method::DELETE, "/v1/admin/agents/andrew", None).await.problem(404, "not-found");
     assert_eq!(device.expect("bye").await.data["reason"], "revoked");
+}
+
+/// Removed in another process: this one's streams end at the next heartbeat, an operator's too.
+#[tokio::test]
+async fn the_devices_of_an_agent_that_is_gone_are_let_go_by_themselves() {
+    let tokens = [TokenEntry::agent(agent("andrew"), "token-of-andrew"), TokenEntry::operator(OPERATOR)];
+    let tokens = Arc::new(TokenSet::new(tokens).unwrap());
+    let mut config = config();
+    config.stream.heartbeat = Duration::from_millis(50);
+    let server = Server::start_as(tokens, config, Default::default(), Door::default()).await;
+    add(&server, "andrew").await;
+    let path = "/v1/agents/andrew/events";
+    let mut devices = vec![];
+    for token in ["token-of-andrew", OPERATOR] {
+        let mut device = Device::connect(server.address, token, path, None).await;
+        device.expect("snapshot").await;
+        device.expect("heartbeat").await;
+        devices.push(device);
+    }
+    server.door.added.credentials.remove(&agent("andrew"));
+    for mut device in devices {
+        assert_eq!(device.expect("bye").await.data["reason"], "revoked");
+    }
 }
 
 #[tokio::test]

@@ -26,6 +26,30 @@ fn operations(document: &Value) -> Vec<(Method, String, &Value)> {
     found
 }
 
+/// Else whoever goes by the description sends what is refused.
+#[tokio::test]
+async fn what_a_header_or_a_cursor_has_to_look_like_is_described() {
+    let server = Server::start().await;
+    let document = document(&server).await;
+    let mut seen = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let (name, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
+            let is_told = match name {
+                "If-Match" => schema["pattern"] == "^\"[0-9]{1,18}\"$",
+                "X-Device-Id" | "X-Mutation-Id" | "Idempotency-Key" => {
+                    schema["minLength"] == 1 && schema["maxLength"] == 200 && schema["pattern"].is_string()
+                }
+                "after" if path.ends_with("/pending-orders") => schema["pattern"].is_string(),
+                _ => continue,
+            };
+            assert!(is_told, "{name} of {method} {path}: {schema}");
+            seen.insert(name.to_owned());
+        }
+    }
+    assert_eq!(seen.len(), 5, "{seen:?}");
+}
+
 #[tokio::test]
 async fn it_is_openapi_3_1_and_every_reference_leads_somewhere() {
     let server = Server::start().await;

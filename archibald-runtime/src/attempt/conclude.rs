@@ -75,8 +75,11 @@ impl Attempt {
         match error {
             AcquireError::LeaseLost(_) => Err(Lost),
             AcquireError::Login(error @ (LoginError::Refused { .. } | LoginError::NoCredentials(_))) => {
-                self.shared.pause(&self.record.operation.agent, &error.to_string()).await;
-                Ok(self.no_progress(YieldReason::NoSession(error.to_string())))
+                let why = match self.shared.lock_out(&self.record.operation.agent, &error).await {
+                    true => error.to_string(),
+                    false => "the agent's credentials were changed while they were tried".to_owned(),
+                };
+                Ok(self.no_progress(YieldReason::NoSession(why)))
             }
             error => Ok(self.no_progress(YieldReason::NoSession(error.to_string()))),
         }
@@ -89,6 +92,10 @@ impl Attempt {
         else {
             return;
         };
+        // Who is locked out is paused; once more, and a new password that came meanwhile would be locked out too.
+        if LoginError::is_lockout(why) {
+            return;
+        }
         if self.record.operation.yields.saturating_add(1) >= self.shared.config.yields_before_pause {
             self.shared.pause(&self.record.operation.agent, why).await;
         }

@@ -170,6 +170,10 @@ impl OperationStore for Away {
         self.inner.resume(scope).await
     }
 
+    async fn unlock(&self, agent: &AgentId) -> Result<bool, StoreError> {
+        self.inner.unlock(agent).await
+    }
+
     async fn forget(&self, finished_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.inner.forget(finished_before, limit).await
     }

@@ -1,15 +1,16 @@
 //! Agents that come, go and change while the service runs, and what a refused login leaves.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, OperationId, WorkerId};
 use archibald_core::operation::OperationState;
-use archibald_core::pause::PauseScope;
+use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::{
     AgentAdmin, AgentLock, CredentialError, CredentialProvider, CredentialStore, Credentials, EnqueueRequest,
-    LeaseRequest, ListedAgent, OperationStore, Operations,
+    LeaseRequest, ListedAgent, LoginError, OperationStore, Operations,
 };
 use archibald_core::record::{Disposition, Resolution};
 use archibald_runtime::{Archibald, Ports, Worker};
@@ -17,6 +18,8 @@ use archibald_testing::credentials::FixedCredentials;
 use archibald_testing::fake_erp::FakeErp;
 use archibald_testing::memory::MemoryStore;
 use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::support::{agent, order, quick};
 
@@ -127,6 +130,130 @@ async fn unlocking_tries_the_same_password_again_and_a_persons_pause_stays() {
     assert_eq!(office.why_paused("nancy").await.as_deref(), Some("holidays"));
 }
 
+/// Says what holds, and before the first answer arrives something happens.
+struct JustThen {
+    credentials: Arc<FixedCredentials>,
+    then: Mutex<Option<BoxFuture<'static, ()>>>,
+    asked: AtomicU32,
+}
+
+#[async_trait]
+impl CredentialProvider for JustThen {
+    fn credentials(&self, agent: &AgentId) -> Option<Credentials> {
+        self.credentials.credentials(agent)
+    }
+
+    fn agents(&self) -> Vec<AgentId> {
+        self.credentials.agents()
+    }
+
+    async fn current(&self, agent: &AgentId) -> Result<Option<Credentials>, StoreError> {
+        let was = self.credentials.credentials(agent);
+        self.asked.fetch_add(1, SeqCst);
+        let then = self.then.lock().unwrap().take();
+        if let Some(then) = then {
+            then.await;
+        }
+        Ok(was)
+    }
+}
+
+/// An office whose worker asks for credentials only when a login was refused.
+fn office_of(then: &Arc<JustThen>) -> (Arc<MemoryStore>, Arc<FakeErp>, Archibald) {
+    let (store, erp) = (Arc::new(MemoryStore::default()), FakeErp::new(4));
+    let archibald = Archibald::builder(Ports::new(store.clone(), erp.clone(), then.clone()))
+        .kept_agents(then.credentials.clone())
+        .config(quick())
+        .build()
+        .unwrap();
+    (store, erp, archibald)
+}
+
+fn just_then() -> Arc<JustThen> {
+    let credentials = Arc::new(FixedCredentials::new().with(agent("nancy"), "nancy", "old"));
+    Arc::new(JustThen { credentials, then: Mutex::default(), asked: AtomicU32::new(0) })
+}
+
+/// Else the new password would lie untried until somebody says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_out_is_of_the_password_that_was_tried_and_not_of_the_one_that_came_meanwhile() {
+    // Before the lock-out is stored; and before the ERP said no, so that there is none.
+    for is_later in [true, false] {
+        let (nancy, provider) = (agent("nancy"), just_then());
+        let (store, erp, archibald) = office_of(&provider);
+        let old = provider.credentials.credentials(&nancy).unwrap();
+        erp.refuse_login_with(&nancy, old, "wrong password");
+        let (admin, changed) = (archibald.agent_admin().unwrap(), nancy.clone());
+        let change = async move { admin.change_password(&changed, "new").await.unwrap() };
+        if is_later {
+            *provider.then.lock().unwrap() = Some(change.boxed());
+        } else {
+            change.await;
+        }
+        let worker = archibald.start();
+        let waiting = archibald.enqueue(submission("nancy")).await.unwrap().record.operation.id;
+        let looked_twice = async {
+            while provider.asked.load(SeqCst) < 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looked_twice).await.expect("the lock-out is not looked at again");
+        erp.refuse_login(&nancy, None);
+        let ended = archibald.wait(&nancy, waiting, PATIENCE).await.unwrap().unwrap().operation.state;
+        assert!(matches!(ended, OperationState::Completed { .. }), "{ended:?}");
+        assert_eq!(store.paused().await.unwrap(), []);
+        drop(worker);
+    }
+}
+
+/// A person said so before, and says so still when the ERP lets her in again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_out_leaves_a_persons_pause_as_it_was() {
+    let (nancy, provider) = (agent("nancy"), just_then());
+    let (store, erp, archibald) = office_of(&provider);
+    let old = provider.credentials.credentials(&nancy).unwrap();
+    erp.refuse_login_with(&nancy, old, "Account bloccato");
+    // The ERP has said no, and it is not stored yet.
+    let (other, scope) = (archibald.clone(), PauseScope::from(nancy.clone()));
+    let pause = async move { other.pause(&scope, "holidays", true).await.unwrap() };
+    *provider.then.lock().unwrap() = Some(pause.boxed());
+    let _worker = archibald.start();
+    let waiting = archibald.enqueue(submission("nancy")).await.unwrap().record.operation.id;
+    let why = |pauses: Vec<Pause>| pauses.into_iter().next().map(|pause| (pause.why, pause.drains));
+    let locked = async {
+        loop {
+            match why(store.paused().await.unwrap()) {
+                Some(why) if LoginError::is_lockout(&why.0) => return why,
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let (reason, drains) = tokio::time::timeout(PATIENCE, locked).await.expect("it is not locked out");
+    assert!(reason.starts_with("holidays; the ERP refused the login of user"), "{reason}");
+    assert!(drains, "the person's pause is as it was");
+    erp.refuse_login(&nancy, None);
+    archibald.agent_admin().unwrap().unlock(&nancy).await.unwrap();
+    assert_eq!(why(store.paused().await.unwrap()), Some(("holidays".to_owned(), true)));
+    let waits = archibald.get(&nancy, waiting).await.unwrap().unwrap().operation.state;
+    assert!(!matches!(waits, OperationState::Completed { .. }), "{waits:?}");
+    archibald.resume(&nancy.clone().into()).await.unwrap();
+    let ended = archibald.wait(&nancy, waiting, PATIENCE).await.unwrap().unwrap().operation.state;
+    assert!(matches!(ended, OperationState::Completed { .. }), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_session_of_an_agent_that_is_removed_ends_with_it() {
+    let (office, nancy) = (Office::open(), agent("nancy"));
+    let done = office.submit("nancy").await;
+    assert!(matches!(office.ended("nancy", done).await, OperationState::Completed { .. }));
+    assert_eq!(office.erp.ended(), []);
+    office.admin().remove(&nancy).await.unwrap();
+    assert_eq!(office.erp.ended(), std::slice::from_ref(&nancy));
+    // Somebody removed her in another process: this one still may have a session.
+    assert!(matches!(office.admin().remove(&nancy).await, Err(CredentialError::Unknown(_))));
+    assert_eq!(office.erp.ended(), [nancy.clone(), nancy]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_that_is_added_works_and_one_with_something_to_do_is_not_removed() {
     let (office, janet) = (Office::open(), agent("janet"));
@@ -177,8 +304,8 @@ struct Meanwhile {
 
 #[async_trait]
 impl CredentialStore for Meanwhile {
-    async fn list(&self) -> Result<Vec<ListedAgent>, StoreError> {
-        self.credentials.list().await
+    async fn list(&self, after: &str, limit: u32) -> Result<Vec<ListedAgent>, StoreError> {
+        self.credentials.list(after, limit).await
     }
 
     async fn find(&self, agent: &AgentId) -> Result<Option<ListedAgent>, StoreError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use archibald_core::error::FenceError;
 use archibald_core::id::WorkerId;
 use archibald_core::operation::{NewOperation, OperationState, Step};
-use archibald_core::pause::PauseScope;
+use archibald_core::pause::{Pause, PauseScope};
 use archibald_core::port::LeaseError;
 use archibald_core::record::Disposition;
 use futures::future::join_all;
@@ -319,6 +319,43 @@ pub async fn a_paused_agent_leases_nothing(under: &mut dyn StoreUnderTest) {
     assert_eq!((&paused[0].scope, paused[0].why.as_str()), (&nancy.clone().into(), "the account is locked"));
     assert!(paused[0].since >= mine.operation.created_at);
     ports.store.resume(&nancy.into()).await.unwrap();
+    assert_eq!(ports.store.paused().await.unwrap(), []);
+    ports.lease(&mine, LONG).await;
+}
+
+/// A lock-out and another reason are kept beside each other, and what ends the one leaves the other.
+pub async fn a_lock_out_and_a_persons_pause_end_one_by_one(under: &mut dyn StoreUnderTest) {
+    let (ports, nancy) = (under.ports(), agent("nancy"));
+    let own = PauseScope::from(nancy.clone());
+    let locked = "the ERP refused the login of user \"nancy\": Account bloccato";
+    assert!(ports.store.unlock(&nancy).await.unwrap(), "whom nobody has heard of");
+    let mine = ports.enqueue(submit(&nancy, "k")).await;
+    ports.store.pause(&own, "holidays", true).await.unwrap();
+    let by_hand = ports.store.paused().await.unwrap();
+    assert!(!ports.store.unlock(&nancy).await.unwrap());
+    assert_eq!(ports.store.paused().await.unwrap(), by_hand);
+    for _ in 0..2 {
+        ports.store.pause(&own, locked, false).await.unwrap();
+    }
+    let told = ports.log(&nancy).await;
+    assert_eq!(kinds(&told), ["operation.queued", "warning", "warning", "warning"]);
+    under.reopen().await;
+
+    let ports = under.ports();
+    let both = ports.store.paused().await.unwrap();
+    let [Pause { why, drains, since, .. }] = &both[..] else { panic!("{both:?}") };
+    assert_eq!((why.as_str(), *drains), (format!("holidays; {locked}").as_str(), true));
+    assert_eq!(*since, by_hand[0].since);
+    let refused = ports.try_lease(&mine, "w1", LONG).await;
+    assert!(matches!(&refused, Err(LeaseError::Paused { why: told, .. }) if told == why), "{refused:?}");
+    assert!(!ports.store.unlock(&nancy).await.unwrap(), "the person's stays");
+    assert_eq!(ports.store.paused().await.unwrap(), by_hand);
+    ports.store.resume(&own).await.unwrap();
+
+    ports.store.pause(&own, locked, false).await.unwrap();
+    assert_eq!(ports.store.paused().await.unwrap()[0].why, locked);
+    assert!(ports.store.unlock(&nancy).await.unwrap());
+    assert!(ports.store.unlock(&nancy).await.unwrap(), "and again");
     assert_eq!(ports.store.paused().await.unwrap(), []);
     ports.lease(&mine, LONG).await;
 }

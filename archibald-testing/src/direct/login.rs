@@ -12,7 +12,10 @@ use super::wire::Asked;
 pub(super) async fn log_in(tab: &Tab, credentials: &Credentials) -> Result<(), AcquireError> {
     match attempt(tab, credentials).await {
         Ok(None) => tab.check_user().await.map_err(unusable),
-        Ok(Some(text)) => Err(LoginError::Refused { user: credentials.user.clone(), text }.into()),
+        Ok(Some(text)) => {
+            let (user, tried) = (credentials.user.clone(), Some(credentials.clone()));
+            Err(LoginError::Refused { user, text, tried }.into())
+        }
         Err(ClientError::LeaseLost(lost)) => Err(lost.into()),
         Err(error) => Err(LoginError::Unavailable(error.to_string()).into()),
     }

@@ -151,6 +151,10 @@ impl BrowserPool for DirectPool {
         }
     }
 
+    async fn end(&self, agent: &AgentId) {
+        drop(self.inner.take_idle(agent));
+    }
+
     /// Also waits as long for released requests. What is in use after that finds its page lost, except for
     /// the answer of a released request.
     async fn shutdown(&self, grace: Duration) {
@@ -193,23 +197,36 @@ impl Inner {
         turn: OwnedMutexGuard<()>,
     ) -> Result<(Tab, Warm), AcquireError> {
         let idle = self.take_idle(&agent);
-        let who = self.credentials.current(&agent).await;
-        let unread =
-            |error| AcquireError::Unusable(format!("the agent's credentials cannot be read: {error}"));
-        let who = who.map_err(unread)?;
-        let Some(who) = who else {
-            return Err(LoginError::NoCredentials(agent).into());
-        };
+        let who = self.current(&agent).await?;
         let (pool, jar) = (Arc::clone(&self), Arc::default());
-        let mut warm = Warm { pool, agent, who: who.clone(), jar, keep: false, _turn: turn };
+        let mut warm = Warm { pool, agent: agent.clone(), who: who.clone(), jar, keep: false, _turn: turn };
         if let Some(idle) = idle.filter(|idle| idle.who == who) {
             warm.jar = idle.jar;
             if let Some(tab) = warm.take_up(&guard, &who).await? {
                 return Ok((tab, warm));
             }
         }
-        let tab = warm.log_in(guard, &who).await?;
-        Ok((tab, warm))
+        match warm.log_in(guard, &who).await {
+            Ok(tab) => Ok((tab, warm)),
+            // A refusal counts only of what holds: the next try is with what was given meanwhile.
+            Err(AcquireError::Login(LoginError::Refused { .. }))
+                if self.current(&agent).await.is_ok_and(|now| now != who) =>
+            {
+                Err(AcquireError::Unusable("its credentials were changed meanwhile".into()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The credentials that hold now, asked for where they are kept.
+    async fn current(&self, agent: &AgentId) -> Result<Credentials, AcquireError> {
+        match self.credentials.current(agent).await {
+            Ok(Some(who)) => Ok(who),
+            Ok(None) => Err(LoginError::NoCredentials(agent.clone()).into()),
+            Err(error) => {
+                Err(AcquireError::Unusable(format!("the agent's credentials cannot be read: {error}")))
+            }
+        }
     }
 
     fn turn(&self, agent: &AgentId) -> Arc<tokio::sync::Mutex<()>> {

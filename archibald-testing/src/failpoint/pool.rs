@@ -61,6 +61,10 @@ impl BrowserPool for Pointed {
         self.inner.has_pictures()
     }
 
+    async fn end(&self, agent: &AgentId) {
+        self.inner.end(agent).await;
+    }
+
     async fn shutdown(&self, grace: Duration) {
         self.inner.shutdown(grace).await;
     }

@@ -5,6 +5,7 @@ use archibald_core::erp::{
     customer_differences, differences,
 };
 use archibald_core::id::AgentId;
+use archibald_core::port::Credentials;
 use rust_decimal::Decimal;
 
 use super::SaveFault;
@@ -63,7 +64,9 @@ pub(super) struct World {
     pub(super) late: Vec<(u32, Deed)>,
     pub(super) hidden: BTreeSet<String>,
     pub(super) faults: VecDeque<SaveFault>,
-    pub(super) refused_logins: BTreeMap<AgentId, String>,
+    pub(super) refused_logins: BTreeMap<AgentId, (String, Option<Credentials>)>,
+    /// Whose sessions were ended.
+    pub(super) ended: Vec<AgentId>,
     pub(super) logins: u64,
     pub(super) reads: u64,
     pub(super) opened: Vec<String>,

@@ -7,9 +7,10 @@ use super::MemoryStore;
 
 #[async_trait]
 impl AgentStore for MemoryStore {
-    async fn kept_agents(&self) -> Result<Vec<(AgentId, Sealed)>, StoreError> {
+    async fn kept_agents(&self, after: &str, limit: u32) -> Result<Vec<(AgentId, Sealed)>, StoreError> {
         let state = self.lock();
-        Ok(state.kept_agents.iter().map(|(agent, sealed)| (agent.clone(), sealed.clone())).collect())
+        let page = state.kept_agents.iter().filter(|(agent, _)| agent.as_str() > after);
+        Ok(page.take(limit as usize).map(|(agent, sealed)| (agent.clone(), sealed.clone())).collect())
     }
 
     async fn kept_agent(&self, agent: &AgentId) -> Result<Option<Sealed>, StoreError> {

@@ -236,6 +236,7 @@ impl OperationStore for MemoryStore {
     async fn pause(&self, scope: &PauseScope, why: &str, drains: bool) -> Result<(), StoreError> {
         self.write(|state, since| {
             let pause = Pause { scope: scope.clone(), why: why.to_owned(), drains, since };
+            let pause = pause.over(state.pauses.remove(scope));
             state.pauses.insert(scope.clone(), pause);
             state.survey_changed();
             if let PauseScope::Agent { agent } = scope {
@@ -254,6 +255,18 @@ impl OperationStore for MemoryStore {
                 state.wake_workers(agent);
             }
             Ok(())
+        })
+    }
+
+    async fn unlock(&self, agent: &AgentId) -> Result<bool, StoreError> {
+        self.write(|state, _| {
+            let scope = PauseScope::from(agent.clone());
+            let stays = state.pauses.remove(&scope).and_then(Pause::unlocked);
+            let is_free = stays.is_none();
+            state.pauses.extend(stays.map(|pause| (scope, pause)));
+            state.survey_changed();
+            state.wake_workers(agent);
+            Ok(is_free)
         })
     }
 

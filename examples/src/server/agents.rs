@@ -122,7 +122,14 @@ pub(super) fn refuse_readable(path: &Path) -> Result<(), FileError> {
 /// [`FileError`] names the file and what is wrong with it.
 pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     let text = std::fs::read_to_string(path).map_err(|error| FileError::new(path, error.to_string()))?;
-    toml::from_str(&text).map_err(|error| FileError::new(path, error.to_string()))
+    toml::from_str(&text).map_err(|error| FileError::new(path, in_words(&text, &error)))
+}
+
+/// Where it is and what is wrong, without the line itself: it may hold a secret.
+pub(super) fn in_words(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    format!("line {line}: {}", error.message().replace('\n', ", "))
 }
 
 #[cfg(test)]
@@ -144,6 +151,13 @@ mod tests {
         assert_eq!(agents.agents().len(), 1);
         let error = Agents::read(file(NANCY, 0o644).path()).unwrap_err();
         assert!(error.to_string().contains("chmod 600"), "{error}");
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_named_and_not_shown() {
+        let broken = NANCY.replace("\"secret\"", "\"secret");
+        let told = Agents::read(file(&broken, 0o600).path()).unwrap_err().to_string();
+        assert!(told.contains(": line 4: ") && !told.contains("secret"), "{told}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) fn configured(settings: &Settings) -> bool {
 pub(super) fn authenticator(settings: &Settings) -> Result<Arc<dyn Authenticator>, Failure> {
     let mut all: Vec<Arc<dyn Authenticator>> = vec![];
     if let Some(file) = settings.get("tokens") {
-        all.push(Arc::new(set(read_toml::<TokensFile>(Path::new(file))?.token)?));
+        all.push(Arc::new(read_tokens(Path::new(file))?));
     }
     if let Some(key) = jwt_key(settings)? {
         all.push(Arc::new(key));
@@ -36,6 +36,17 @@ pub(super) fn authenticator(settings: &Settings) -> Result<Arc<dyn Authenticator
         all.push(Arc::new(set(local_token())?));
     }
     Ok(Arc::new(all))
+}
+
+/// Reads a tokens file.
+///
+/// # Errors
+/// [`Failure::File`] names the file and what was expected, and so does a file that others may read;
+/// [`Failure::Tokens`] names the token.
+pub fn read_tokens(path: &Path) -> Result<TokenSet, Failure> {
+    let file: TokensFile = read_toml(path)?;
+    refuse_readable(path)?;
+    set(file.token)
 }
 
 /// A token as it was wished for, on one line.
@@ -78,6 +89,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_file_with_tokens_must_be_ones_own() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[[token]]\nvalue = \"secret\"\nscope = \"operator\"\n").unwrap();
+        let read = |mode| {
+            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            read_tokens(file.path()).map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(0o600), Ok(()));
+        for mode in [0o644, 0o640, 0o604] {
+            let told = read(mode).unwrap_err();
+            assert!(told.contains(&format!("may be read by others (mode {mode:o}); chmod 600 it")), "{told}");
+        }
+    }
 
     fn settings(key: &Path) -> Settings {
         let key = key.to_str().unwrap().to_owned();

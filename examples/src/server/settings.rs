@@ -7,6 +7,7 @@ use std::time::Duration;
 use archibald_core::schedule::Schedule;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 
+use super::agents::in_words;
 use super::schedules;
 
 /// A setting of the server.
@@ -443,7 +444,8 @@ type FromFile = (BTreeMap<String, String>, Vec<Schedule>);
 fn read_file(path: &Path) -> Result<FromFile, SettingError> {
     let refuse = |what: String| SettingError::File { path: path.display().to_string(), what };
     let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-    let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| refuse(error.to_string()))?;
+    let mut table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| refuse(in_words(&text, &error)))?;
     let schedules = table.remove("schedule").map(schedules::read).transpose().map_err(refuse)?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
@@ -457,11 +459,25 @@ fn read_file(path: &Path) -> Result<FromFile, SettingError> {
         let text = match value {
             toml::Value::String(text) => text,
             toml::Value::Integer(number) => number.to_string(),
-            other => return Err(refuse(format!("{key} must be a text or a number, got {other}"))),
+            other => {
+                return Err(refuse(format!("{key} must be a text or a number, got {}", kind_of(&other))));
+            }
         };
         values.insert(key, text);
     }
     Ok((values, schedules.unwrap_or_default()))
+}
+
+/// What stands there, without what it says.
+fn kind_of(value: &toml::Value) -> &'static str {
+    match value {
+        toml::Value::Array(_) => "a list",
+        toml::Value::Table(_) => "a table",
+        toml::Value::Boolean(_) => "true or false",
+        toml::Value::Datetime(_) => "a date or a time",
+        toml::Value::Float(_) => "a number with a point",
+        toml::Value::String(_) | toml::Value::Integer(_) => "something else",
+    }
 }
 
 pub(super) fn parse_span(text: &str) -> Option<Duration> {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use archibald_core::id::{AgentId, OperationId};
 use archibald_core::pause::{Pause, PauseScope};
@@ -89,19 +89,10 @@ pub(crate) async fn agents(
 ) -> Result<Json<Agents>, Problem> {
     let limit = usize::try_from(page_size(query.limit)?).unwrap_or(usize::MAX);
     let overview = state.operations.overview().await?;
-    let listed = listed(&state).await?;
-    let mut names = state.operations.agents();
-    names.extend(listed.keys().cloned());
-    names.sort();
-    names.dedup();
-    let is_after = |name: &AgentId| query.after.as_deref().is_none_or(|after| name.as_str() > after);
-    let views = names.into_iter().filter(is_after).map(|name| view(&state, &overview, &listed, name));
-    let wanted = views.filter(|view| {
-        let busy = view.waiting > 0 || view.running.is_some();
-        query.paused.is_none_or(|paused| paused == view.paused.is_some())
-            && query.busy.is_none_or(|wanted| wanted == busy)
-    });
-    let mut items: Vec<_> = wanted.take(limit + 1).collect();
+    let mut items = match some_of(&overview, &query) {
+        Some(names) => page_of(&state, &overview, &query, names, limit + 1).await?,
+        None => page_of_all(&state, &overview, &query, limit + 1).await?,
+    };
     let more = items.len() > limit;
     items.truncate(limit);
     let next = items.last().filter(|_| more).map(|last| last.id.to_string());
@@ -120,40 +111,109 @@ pub(crate) async fn agent(
     _: OperatorAccess,
     Named(agent): Named<AgentId>,
 ) -> Result<Json<AgentView>, Problem> {
-    let listed = listed(&state).await?;
-    if !state.operations.knows(&agent) && !listed.contains_key(&agent) {
-        return Err(Problem::not_found());
-    }
-    Ok(Json(view(&state, &state.operations.overview().await?, &listed, agent)))
+    one(&state, agent).await.map(Json)
 }
 
 pub(crate) async fn one(state: &ApiState, agent: AgentId) -> Result<AgentView, Problem> {
-    let (overview, listed) = (state.operations.overview().await?, listed(state).await?);
-    Ok(view(state, &overview, &listed, agent))
+    let known = find(state, agent).await?.ok_or_else(Problem::not_found)?;
+    Ok(view(state, &state.operations.overview().await?, known))
 }
 
-/// What only those know who can add agents.
-async fn listed(state: &ApiState) -> Result<BTreeMap<AgentId, ListedAgent>, Problem> {
-    let Some(door) = state.operations.agent_admin() else { return Ok(BTreeMap::new()) };
-    Ok(door.list().await?.into_iter().map(|listed| (listed.agent.clone(), listed)).collect())
+/// An agent, and what only those know of it who can add agents.
+type Known = (AgentId, Option<ListedAgent>);
+
+/// Of whom the question can be at all, where that is not everybody.
+fn some_of(overview: &Overview, query: &AgentsQuery) -> Option<BTreeSet<AgentId>> {
+    if query.paused == Some(true) {
+        let agent_of = |pause: &Pause| match &pause.scope {
+            PauseScope::Agent { agent } => Some(agent.clone()),
+            PauseScope::Kind { .. } | PauseScope::Everything => None,
+        };
+        return Some(overview.paused.iter().filter_map(agent_of).collect());
+    }
+    let busy = || overview.waiting.keys().chain(overview.running.keys()).cloned().collect();
+    (query.busy == Some(true)).then(busy)
 }
 
-fn view(
+/// Looks for these one by one, until the page is full.
+async fn page_of(
     state: &ApiState,
     overview: &Overview,
-    listed: &BTreeMap<AgentId, ListedAgent>,
-    id: AgentId,
-) -> AgentView {
-    let listed = listed.get(&id);
+    query: &AgentsQuery,
+    names: BTreeSet<AgentId>,
+    limit: usize,
+) -> Result<Vec<AgentView>, Problem> {
+    let mut items = vec![];
+    for name in names.into_iter().filter(|name| query.is_after(name)) {
+        let known = find(state, name).await?.map(|known| view(state, overview, known));
+        items.extend(known.filter(|view| query.wants(view)));
+        if items.len() >= limit {
+            break;
+        }
+    }
+    Ok(items)
+}
+
+/// Reads on from page to page, until this one is full.
+async fn page_of_all(
+    state: &ApiState,
+    overview: &Overview,
+    query: &AgentsQuery,
+    limit: usize,
+) -> Result<Vec<AgentView>, Problem> {
+    let (mut items, mut after) = (vec![], query.after.clone().unwrap_or_default());
+    loop {
+        let known = read(state, &after, limit).await?;
+        let is_last = known.len() < limit;
+        after = known.last().map(|(agent, _)| agent.to_string()).unwrap_or(after);
+        let views = known.into_iter().map(|known| view(state, overview, known));
+        items.extend(views.filter(|view| query.wants(view)).take(limit - items.len()));
+        if is_last || items.len() >= limit {
+            return Ok(items);
+        }
+    }
+}
+
+async fn read(state: &ApiState, after: &str, limit: usize) -> Result<Vec<Known>, Problem> {
+    if let Some(door) = state.operations.agent_admin() {
+        let page = door.list(after, u32::try_from(limit).unwrap_or(u32::MAX)).await?;
+        return Ok(page.into_iter().map(|listed| (listed.agent.clone(), Some(listed))).collect());
+    }
+    let mut names = state.operations.agents();
+    names.retain(|name| name.as_str() > after);
+    names.sort();
+    Ok(names.into_iter().take(limit).map(|name| (name, None)).collect())
+}
+
+async fn find(state: &ApiState, agent: AgentId) -> Result<Option<Known>, Problem> {
+    match state.operations.agent_admin() {
+        Some(door) => Ok(door.find(&agent).await?.map(|listed| (agent, Some(listed)))),
+        None => Ok(state.operations.knows(&agent).then_some((agent, None))),
+    }
+}
+
+impl AgentsQuery {
+    fn is_after(&self, agent: &AgentId) -> bool {
+        self.after.as_deref().is_none_or(|after| agent.as_str() > after)
+    }
+
+    fn wants(&self, view: &AgentView) -> bool {
+        let busy = view.waiting > 0 || view.running.is_some();
+        self.paused.is_none_or(|paused| paused == view.paused.is_some())
+            && self.busy.is_none_or(|wanted| wanted == busy)
+    }
+}
+
+fn view(state: &ApiState, overview: &Overview, (id, listed): Known) -> AgentView {
     let own = PauseScope::from(id.clone());
     let paused = overview.paused.iter().find(|pause| pause.scope == own).cloned();
     AgentView {
         waiting: overview.waiting.get(&id).copied().unwrap_or_default(),
         running: overview.running.get(&id).copied(),
         locked_out: paused.as_ref().is_some_and(|pause| LoginError::is_lockout(&pause.why)),
-        user: listed.and_then(|listed| listed.user.clone()),
-        readable: listed.is_none_or(|listed| listed.user.is_some()),
-        kept: listed.is_some_and(|listed| listed.kept),
+        readable: listed.as_ref().is_none_or(|listed| listed.user.is_some()),
+        kept: listed.as_ref().is_some_and(|listed| listed.kept),
+        user: listed.and_then(|listed| listed.user),
         paused: paused.map(|Pause { why, since, .. }| PausedView { why, since }),
         streams: state.streams.open_of(&id),
         id,
