@@ -1,5 +1,5 @@
 //! Set-up, demo, tests and continuous integration: `cargo xtask demo | test | ci | bench | mutants | fuzz |
-//! schemathesis`.
+//! schemathesis | followers`.
 //!
 //! Each task is a file of its name. What is missing on the machine is installed where that is allowed,
 //! else the task says what to install and exits 3.
@@ -10,11 +10,14 @@ mod cargo;
 mod ci;
 mod demo;
 mod failure;
+mod followers;
 mod fuzz;
 mod mutants;
+mod npm;
 mod process;
 mod schemathesis;
 mod scratch;
+mod server;
 mod setup;
 mod test;
 mod totals;
@@ -54,6 +57,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Has curl and the npm packages `eventsource` and `ws` follow an agent's stream, and fails where one misses something
+    Followers,
 }
 
 fn main() -> ExitCode {
@@ -65,6 +70,7 @@ fn main() -> ExitCode {
         Task::Mutants(options) => mutants::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Schemathesis { arguments } => schemathesis::run(&arguments),
+        Task::Followers => followers::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

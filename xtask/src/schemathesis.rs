@@ -6,15 +6,14 @@
 //! skipped.
 
 use std::ffi::OsString;
-use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use crate::cargo::{self, Programs};
 use crate::failure::Failure;
 use crate::process;
+use crate::server::Server;
 use crate::setup::{self, Need};
 
 /// Which one: a newer one may find what is not ours.
@@ -46,15 +45,17 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
     let settings =
         fs::read_to_string(&settings).map_err(Failure::io(format!("read {}", settings.display())))?;
     let programs = Programs::build(&["-p", "archibald-examples", "--bin", "server"])?;
+    let tokens =
+        ASKERS.map(|(_, token, whose, _)| format!("[[token]]\nvalue = \"{token}\"\n{whose}\n")).concat();
     for (who, token, _, agent) in ASKERS {
         eprintln!("--> {who}");
         let of = agent.map(|agent| format!("\n[parameters]\n\"path.agent\" = \"{agent}\"\n"));
         let settings = format!("{settings}{}", of.unwrap_or_default());
         fs::write(folder.join("schemathesis.toml"), settings)
             .map_err(Failure::io("write schemathesis.toml"))?;
-        let (server, address) = Server::start(programs.command("server")?, &folder)?;
+        let server = Server::start(programs.command("server")?, &folder, &tokens)?;
         let mut command = Command::new(folder.join("venv/bin/schemathesis"));
-        command.arg("run").arg(format!("{address}/openapi.json"));
+        command.arg("run").arg(format!("{}/openapi.json", server.address()));
         command.args(["--header", &format!("Authorization: Bearer {token}"), "--request-timeout", "30"]);
         if !token.contains("operator") {
             // What is not theirs is not there, whatever the method; and they may not ask as often as they like.
@@ -78,48 +79,4 @@ fn install(folder: &Path) -> Result<(), Failure> {
     let mut pip = Command::new(folder.join("venv/bin/pip"));
     pip.args(["install", "--quiet", VERSION]);
     process::run("pip install", pip)
-}
-
-/// Ends with its owner.
-struct Server(Child);
-
-impl Server {
-    /// Returns once it listens, with its address.
-    fn start(mut command: Command, folder: &Path) -> Result<(Self, String), Failure> {
-        let tokens: String = ASKERS
-            .iter()
-            .map(|(_, token, whose, _)| format!("[[token]]\nvalue = \"{token}\"\n{whose}\n"))
-            .collect();
-        private(&folder.join("tokens.toml"), &tokens)?;
-        private(&folder.join("agents.key"), &"5e".repeat(32))?;
-        command.args(["--listen", "127.0.0.1:0", "--store", "memory", "--driver", "direct"]);
-        command.args(["--tokens", "tokens.toml", "--agents-key", "agents.key"]).current_dir(folder);
-        command.env("ARCHIBALD_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut server = Self(command.spawn().map_err(Failure::io("start the server"))?);
-        let mut line = String::new();
-        if let Some(output) = server.0.stdout.take() {
-            BufReader::new(output).read_line(&mut line).map_err(Failure::io("hear from the server"))?;
-        }
-        match line.trim().strip_prefix("listening on ") {
-            Some(address) => Ok((server, address.to_owned())),
-            None => Err(Failure::Wrong("the server did not listen".to_owned())),
-        }
-    }
-}
-
-/// A file that its owner alone can read.
-fn private(path: &Path, text: &str) -> Result<(), Failure> {
-    let write = || {
-        fs::write(path, text)?;
-        fs::set_permissions(path, Permissions::from_mode(0o600))
-    };
-    write().map_err(Failure::io(format!("write {}", path.display())))
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It keeps nothing that would have to be saved.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -1,23 +1,21 @@
 //! The browsers: our pool and puppeteer-cluster in turn, on each engine that is there.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::ratios::{median, number, quotient};
 use super::{NAME, Plan, print};
 use crate::bench::{MEASURED, Outcome, results};
-use crate::cargo::{self, Programs};
+use crate::cargo::Programs;
 use crate::failure::Failure;
+use crate::npm;
 use crate::process;
 use crate::scratch::Scratch;
 use crate::setup::{self, Need};
 
-/// The peer's program as it is written, and what npm makes of it; nothing is installed beside the sources.
+/// The peer's program as it is written.
 const SOURCES: &str = "benches/peers/puppeteer";
-const FILES: [&str; 4] = ["package.json", "package-lock.json", ".npmrc", "main.mjs"];
 
 /// What is compared, and how the line calls it.
 const COMPARED: [(&str, &str); 4] = [
@@ -30,7 +28,7 @@ const COMPARED: [(&str, &str); 4] = [
 /// Runs both, and prints every result and the ratios.
 pub(super) fn run(plan: &Plan, is_json: bool) -> Result<(), Failure> {
     setup::ensure(&[Need::Chromium])?;
-    let folder = install()?;
+    let folder = npm::install(SOURCES, "puppeteer")?;
     let programs = Programs::build(MEASURED)?;
     let (mut ours, mut theirs) = (vec![], vec![]);
     for _ in 0..plan.runs {
@@ -68,37 +66,6 @@ fn outcomes(programs: &Programs, arguments: &[String]) -> Result<Vec<Outcome>, F
     let output = process::output(&format!("bench {NAME}: browser"), command);
     scratch.finish()?;
     results("browser", &output?)
-}
-
-/// The folder of the peer's program with all that it needs.
-fn install() -> Result<PathBuf, Failure> {
-    for program in ["node", "npm"] {
-        let mut version = Command::new(program);
-        version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-        if !version.status().is_ok_and(|status| status.success()) {
-            return Err(Failure::Missing(format!(
-                "`{program}` is missing: install Node 20 or newer, with npm"
-            )));
-        }
-    }
-    let folder = cargo::root().join("target/peers/puppeteer");
-    fs::create_dir_all(&folder).map_err(Failure::io(format!("create {}", folder.display())))?;
-    for file in FILES {
-        let from = cargo::root().join(SOURCES).join(file);
-        fs::copy(&from, folder.join(file)).map_err(Failure::io(format!("copy {}", from.display())))?;
-    }
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder);
-    // Standard output has results and nothing else.
-    npm.stdin(Stdio::null()).stdout(Stdio::null());
-    process::run("npm ci", npm).map_err(|error| {
-        Failure::Missing(format!(
-            "what {SOURCES} needs is not on this machine and could not be fetched ({}); run this once where the \
-             registry of npm can be reached",
-            error.in_full()
-        ))
-    })?;
-    Ok(folder)
 }
 
 /// Ours to theirs on the same engine, and ours in the headless shell to theirs in the whole Chromium.
@@ -140,8 +107,6 @@ fn of<'a>(outcomes: &'a [Outcome], engine: &str, sessions: &str) -> Vec<&'a Map<
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn outcome(engine: &str, sessions: &str, tasks_per_cpu_s: f64) -> Outcome {
@@ -163,21 +128,5 @@ mod tests {
         assert_eq!(line["shell_warm_acquire_p50"], Value::Null, "what nobody measured");
         assert!(!line.keys().any(|key| key.starts_with("chromium_")), "ours did not run there");
         assert_eq!((&line["errors"], told("load_at_most")), (&json!([3.0, 2.0]), Some(0.25)));
-    }
-
-    #[test]
-    fn what_npm_installs_is_pinned_and_nothing_else_is_copied() {
-        let sources = cargo::root().join(SOURCES);
-        let names =
-            fs::read_dir(&sources).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        assert_eq!(names.collect::<BTreeSet<_>>(), FILES.map(str::to_owned).into());
-        let read =
-            |file| serde_json::from_str::<Value>(&fs::read_to_string(sources.join(file)).unwrap()).unwrap();
-        let (package, lock): (Value, Value) = (read("package.json"), read("package-lock.json"));
-        for (name, version) in package["dependencies"].as_object().unwrap() {
-            let locked = &lock["packages"][format!("node_modules/{name}")];
-            assert_eq!(&locked["version"], version, "{name}");
-            assert!(locked["integrity"].is_string(), "{name}");
-        }
     }
 }
