@@ -181,7 +181,8 @@ impl Office {
     }
 }
 
-async fn simulator(data: &DataSet, preload: bool) -> RunningErp {
+/// A simulated ERP that is quick.
+pub async fn simulator(data: &DataSet, preload: bool) -> RunningErp {
     let behaviour = Behaviour { latency: Duration::from_millis(1), ..Behaviour::default() };
     let options = ErpOptions { data: data.clone(), preload, behaviour, ..ErpOptions::default() };
     ErpSimulator::start(options).await.unwrap()
