@@ -18,8 +18,6 @@ pub use self::pages::{
 };
 use crate::gate::{GateRules, PageRules, RuleError};
 
-const SIMULATOR: &str = include_str!("page_map/simulator.toml");
-
 /// A page map that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("page map {file}: {what}")]
@@ -57,12 +55,15 @@ pub struct PageMap {
 }
 
 impl PageMap {
+    /// The map of the simulated ERP as a text, documented key by key: what another site's is made from.
+    pub const SIMULATOR: &str = include_str!("page_map/simulator.toml");
+
     /// The map of the simulated ERP.
     ///
     /// # Errors
     /// None in a build whose tests passed.
     pub fn simulator() -> Result<Self, PageMapError> {
-        Self::parse("embedded", SIMULATOR)
+        Self::parse("embedded", Self::SIMULATOR)
     }
 
     /// The map of another site.
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn a_bad_map_names_the_file_and_the_key() {
         let error = |from: &str, to: &str| {
-            PageMap::parse("site.toml", &SIMULATOR.replace(from, to)).unwrap_err().to_string()
+            PageMap::parse("site.toml", &PageMap::SIMULATOR.replace(from, to)).unwrap_err().to_string()
         };
         let unknown = error("[start]", "[start]\ncolour = \"red\"");
         assert!(unknown.contains("site.toml") && unknown.contains("colour"), "{unknown}");

@@ -1,5 +1,7 @@
 //! The forms: empty, with a thing of the list, and with one that is not there. None is saved.
 
+use std::collections::BTreeSet;
+
 use super::grids::{Place, Texts, unreadable};
 use super::names::{Lists, Names};
 use super::probe::{Use, Wanted};
@@ -53,7 +55,7 @@ impl Visitor<'_> {
         };
         let mut empty = PageReport::new("order", "new");
         let (usable, mut names) = self.empty_order(&mut empty, &lists, products).await?;
-        let states: Vec<_> = orders.iter().filter_map(|row| row.get("state")).collect();
+        let states: BTreeSet<_> = orders.iter().filter_map(|row| row.get("state")).collect();
         let mut existing = PageReport::new("order", "existing");
         match chosen {
             Some(number) => {
@@ -65,8 +67,8 @@ impl Visitor<'_> {
             }
             None => existing.not_seen("all keys", NO_ORDER),
         }
-        let sent = states.contains(&&order.state_sent);
-        let seen = || format!("no order of the list is {:?}; they are {states:?}", order.state_sent);
+        let sent = states.contains(&order.state_sent);
+        let seen = || format!("no order that is listed is {:?}, they are {states:?}", order.state_sent);
         let state_sent = if sent { Verdict::Found } else { Verdict::NotSeen(seen()) };
         existing.add("state_sent", state_sent);
         if usable {

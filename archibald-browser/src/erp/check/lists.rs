@@ -166,7 +166,7 @@ impl Visitor<'_> {
             }
             let row = shown.rows.iter().find(|row| row.get(filter.column).is_some_and(|it| !it.is_empty()));
             let Some(row) = row else {
-                report.not_seen(filter.key, "the list shows nothing to search for");
+                report.not_seen(filter.key, "it is there, but the list shows nothing to search for");
                 continue;
             };
             let typed = row.get(filter.column).cloned().unwrap_or_default();

@@ -47,7 +47,8 @@ pub enum Verdict {
     Found,
     /// It could not be seen this time, which need not be wrong: why.
     NotSeen(String),
-    /// A control of the page's forms that the map does not have: the gate would refuse it.
+    /// A field or control of the page's forms that is in no list of the map. The gate refuses what such a control
+    /// posts; only what the flows press has to be listed.
     Unlisted,
     /// The flows would fail.
     Wrong(Problem),
@@ -166,7 +167,7 @@ impl fmt::Display for Verdict {
         match self {
             Self::Found => f.write_str("found"),
             Self::NotSeen(why) => write!(f, "not seen: {why}"),
-            Self::Unlisted => f.write_str("unlisted: the gate would refuse it"),
+            Self::Unlisted => f.write_str("unlisted: in no list of the map"),
             Self::Wrong(problem) => write!(f, "WRONG: {problem}"),
         }
     }
