@@ -1,7 +1,8 @@
 //! What one site looks like: addresses, selectors, formats and texts, as data.
 //!
 //! The flows are code, the DOM is not. The embedded default fits the simulated ERP and is documented key by
-//! key in `page_map/simulator.toml`; another site is a file of the same keys.
+//! key in `page_map/simulator.toml`; another site is a file of the same keys, which
+//! [`check_page_map`](crate::erp::check_page_map) holds against it.
 
 mod format;
 mod pages;

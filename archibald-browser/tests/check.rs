@@ -11,10 +11,10 @@ use archibald_browser::launch::LaunchOptions;
 use archibald_browser::page_map::PageMap;
 use archibald_core::port::Credentials;
 use archibald_testing::data::{DataSet, password_of};
-use archibald_testing::erp::RunningErp;
+use archibald_testing::erp::{RunningErp, Site as Look};
 
 use common::assert_nothing_left;
-use common::office::simulator;
+use common::office::{other_site, simulator, simulator_as};
 
 /// Checks the map as the first agent, with this password if not his own.
 async fn check(erp: &RunningErp, data: &DataSet, map: PageMap, password: Option<&str>) -> MapReport {
@@ -115,7 +115,7 @@ async fn what_does_not_match_is_named_page_by_page_and_the_rest_is_checked() {
     let expected = [
         "start: frame.harmless ctl00$Esci: is on no form of the page",
         "orders: grid.columns.date: in row 1, ",
-        "customers: grid.rows: tr.riga matches nothing, though #ctl00_Main_Customers has ",
+        "customers: grid.rows: tr.riga matches nothing, though #ctl00_Main_Customers seems to have ",
         "prices: path: was answered with HTTP status 404",
         "order (new): reference: #ctl00_Main_Riferimento matches nothing",
         "order (new): note: #ctl00_Main_AddLine matches <input type=submit>, not a field to type into",
@@ -181,5 +181,37 @@ async fn a_refused_login_is_tried_once_and_told() {
     assert!(matches!(verdict(&report, "order", "all keys"), Verdict::NotSeen(_)));
     let logins: u64 = erp.stats().posts.values().flat_map(|page| page.values()).sum();
     assert_eq!(logins, 1);
+    erp.stop().await;
+}
+
+#[tokio::test]
+async fn the_map_of_another_site_fits_there_and_nowhere_else() {
+    let data = DataSet::generate(7, 3, 200);
+    let erp = simulator_as(Look::Gestionale, &data, true).await;
+    let before = erp.ledger().len();
+    let report = check(&erp, &data, other_site(), None).await;
+    assert_eq!(wrong(&report), Vec::<String>::new());
+    for (page, key) in [
+        ("orders", "filter_date"),
+        ("orders", "grid.next"),
+        ("order (new)", "line_remove_last"),
+        ("order (existing)", "send"),
+        ("customer (absent)", "not_found"),
+    ] {
+        assert_eq!(verdict(&report, page, key), &Verdict::Found, "{page} {key}");
+    }
+    // Rows that are no rows of a table are missed all the same.
+    let mut map = other_site();
+    map.products.grid.rows = "tr.row".into();
+    map.formats.decimal = ',';
+    map.formats.thousands = '.';
+    let report = check(&erp, &data, map, None).await;
+    let wrong = wrong(&report);
+    let named = |key: &str| wrong.iter().any(|it| it.starts_with(key));
+    assert!(named("products: grid.rows: tr.row matches nothing, though "), "{wrong:#?}");
+    assert!(named("prices: grid.columns.price: ") && named("orders: grid.columns.total: "), "{wrong:#?}");
+    let elsewhere = check(&erp, &data, PageMap::simulator().unwrap(), None).await;
+    assert_eq!(elsewhere.wrong().next().map(|(page, key, _)| (page.page, key)), Some(("login", "path")));
+    assert_eq!(erp.ledger().len(), before);
     erp.stop().await;
 }

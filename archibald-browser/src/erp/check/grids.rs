@@ -18,8 +18,12 @@ const GRID: &str = "({ present, rows, columns, next }) => {
   const [grids, found, links] = [present, rows, next].map((selector) => find(document, selector));
   const cell = (cells) => cells && { count: cells.length, text: cells[0]?.textContent.trim() ?? '' };
   const names = Object.entries(columns);
-  const alike = Array.from(grids?.[0]?.querySelectorAll('tr') ?? [])
-    .filter((row) => row.querySelectorAll('td').length >= names.length);
+  const cells = (names) => names.map(([, selector]) => grids?.[0] && find(grids[0], selector) || []);
+  const alike = Math.max(
+    Array.from(grids?.[0]?.querySelectorAll('tr') ?? [])
+      .filter((row) => row.querySelectorAll('td').length >= names.length).length,
+    Math.min(...cells(names).map((cells) => cells.length)),
+  );
   const valid = ([, selector]) => find(document, selector) !== null;
   return {
     present: grids && grids.length,
@@ -27,7 +31,7 @@ const GRID: &str = "({ present, rows, columns, next }) => {
     rows: found && found.map((row) => Object.fromEntries(
       names.filter(valid).map(([name, selector]) => [name, cell(find(row, selector))]))),
     invalid: names.filter((it) => !valid(it)).map(([name]) => name),
-    alike: alike.length,
+    alike,
   };
 }";
 
@@ -52,7 +56,7 @@ struct Read {
     next: Option<usize>,
     rows: Option<Vec<BTreeMap<String, Cell>>>,
     invalid: Vec<String>,
-    /// Rows of the table with at least as many cells as there are columns.
+    /// Rows of a table with at least as many cells as there are columns, or cells that every column has.
     alike: usize,
 }
 
@@ -112,7 +116,7 @@ impl Visitor<'_> {
                 None => Verdict::Wrong(Problem::NoSelector(grid.rows.clone())),
                 Some(_) if !rows.is_empty() => Verdict::Found,
                 Some(_) if read.alike > 0 => Verdict::Wrong(Problem::Reads(format!(
-                    "{} matches nothing, though {} has {} rows with as many cells",
+                    "{} matches nothing, though {} seems to have {} rows",
                     grid.rows, grid.present, read.alike
                 ))),
                 Some(_) => Verdict::NotSeen("the grid is empty".to_owned()),
