@@ -15,18 +15,36 @@ use archibald_testing::erp::{RunningErp, Site as Look};
 
 use common::assert_nothing_left;
 use common::office::{other_site, simulator, simulator_as};
+use common::tls::{Authority, Front};
 
 /// Checks the map as the first agent, with this password if not his own.
 async fn check(erp: &RunningErp, data: &DataSet, map: PageMap, password: Option<&str>) -> MapReport {
-    let user = data.agents[0].user.clone();
-    let password = password.map_or_else(|| password_of(&user), str::to_owned);
+    let mut who = first(data);
+    if let Some(password) = password {
+        who.password = password.to_owned();
+    }
+    check_at(&erp.url(), PoolOptions::default(), Duration::from_secs(20), map, &who).await
+}
+
+async fn check_at(
+    base: &str,
+    options: PoolOptions,
+    step: Duration,
+    map: PageMap,
+    who: &Credentials,
+) -> MapReport {
     let profiles = tempfile::tempdir().unwrap();
     let launch = LaunchOptions { profiles: profiles.path().into(), ..LaunchOptions::default() };
-    let options = PoolOptions { launch, ..PoolOptions::default() };
-    let site = Site::new(map, erp.url().parse().unwrap(), Duration::from_secs(20));
-    let report = check_page_map(options, site, &Credentials { user, password }).await.unwrap();
+    let options = PoolOptions { launch, ..options };
+    let site = Site::new(map, base.parse().unwrap(), step);
+    let report = check_page_map(options, site, who).await.unwrap();
     assert_nothing_left(profiles.path());
     report
+}
+
+fn first(data: &DataSet) -> Credentials {
+    let user = data.agents[0].user.clone();
+    Credentials { password: password_of(&user), user }
 }
 
 /// `page: key: why`, one for each that is wrong.
@@ -213,5 +231,72 @@ async fn the_map_of_another_site_fits_there_and_nowhere_else() {
     let elsewhere = check(&erp, &data, PageMap::simulator().unwrap(), None).await;
     assert_eq!(elsewhere.wrong().next().map(|(page, key, _)| (page.page, key)), Some(("login", "path")));
     assert_eq!(erp.ledger().len(), before);
+    erp.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_to_be_seen_is_no_fault_of_the_map() {
+    // Nobody has an order, and every list fits on one page.
+    let data = DataSet::generate(7, 3, 3);
+    let erp = simulator(&data, false).await;
+    let report = check(&erp, &data, PageMap::simulator().unwrap(), None).await;
+    assert_eq!(wrong(&report), Vec::<String>::new());
+    for (page, key) in [
+        ("orders", "grid.rows"),
+        ("orders", "grid.columns.date"),
+        ("orders", "harmless ctl00$Main$Orders"),
+        ("order (new)", "writes.send ctl00$Main$Send"),
+        ("order (existing)", "all keys"),
+    ] {
+        let verdict = verdict(&report, page, key);
+        assert!(matches!(verdict, Verdict::NotSeen(_)), "{page} {key}: {verdict}");
+    }
+    assert_eq!(verdict(&report, "order (new)", "line_remove_last"), &Verdict::Found);
+    erp.stop().await;
+}
+
+#[tokio::test]
+async fn a_step_that_does_not_end_has_a_deadline_and_the_visit_goes_on() {
+    let data = DataSet::generate(7, 3, 60);
+    let erp = simulator(&data, true).await;
+    let mut map = PageMap::simulator().unwrap();
+    // Nothing posts back when the quantity changes.
+    map.order.line_product = map.order.line_quantity.clone();
+    map.frame.user = "#ctl00_Utente".into();
+    let report =
+        check_at(&erp.url(), PoolOptions::default(), Duration::from_secs(3), map, &first(&data)).await;
+    let wrong = wrong(&report);
+    let late: Vec<_> = wrong.iter().filter(|it| !it.contains("frame.user")).collect();
+    assert_eq!(late, ["order (new): line_product: waiting for the page after a change took longer than 3s"]);
+    // Every page but the login's lacks the name, and each is looked at all the same.
+    assert_eq!(wrong.len() - late.len(), report.pages.len() - 1, "{wrong:#?}");
+    assert!(report.pages.iter().all(|page| page.picture.is_some()));
+    assert_eq!(verdict(&report, "customer (existing)", "phone"), &Verdict::Found);
+    erp.stop().await;
+}
+
+#[tokio::test]
+async fn an_erp_that_is_not_there_is_told_in_the_gates_words() {
+    let data = DataSet::generate(7, 3, 3);
+    let erp = simulator(&data, false).await;
+    let base = erp.url();
+    erp.stop().await;
+    let map = PageMap::simulator().unwrap();
+    let report = check_at(&base, PoolOptions::default(), Duration::from_secs(10), map, &first(&data)).await;
+    let wrong = wrong(&report);
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0].starts_with("login: path: The gate says: "), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn an_erp_at_an_https_address_is_checked_like_any_other() {
+    let data = DataSet::generate(7, 3, 60);
+    let erp = simulator(&data, true).await;
+    let authority = Authority::new();
+    let front = Front::before(&erp.url(), authority.vouches_for("127.0.0.1")).await;
+    let options = PoolOptions { erp_ca: Some(authority.file().into()), ..PoolOptions::default() };
+    let (step, map) = (Duration::from_secs(20), PageMap::simulator().unwrap());
+    let report = check_at(&front.url("/"), options, step, map, &first(&data)).await;
+    assert_eq!(wrong(&report), Vec::<String>::new());
     erp.stop().await;
 }

@@ -54,7 +54,7 @@ impl Visitor<'_> {
             frame: &map.frame.harmless,
         };
         let mut empty = PageReport::new("order", "new");
-        let (usable, mut names) = self.empty_order(&mut empty, &lists, products).await?;
+        let (seen, mut names) = self.empty_order(&mut empty, &lists, products).await?;
         let states: BTreeSet<_> = orders.iter().filter_map(|row| row.get("state")).collect();
         let mut existing = PageReport::new("order", "existing");
         match chosen {
@@ -68,12 +68,13 @@ impl Visitor<'_> {
             None => existing.not_seen("all keys", NO_ORDER),
         }
         let sent = states.contains(&order.state_sent);
-        let seen = || format!("no order that is listed is {:?}, they are {states:?}", order.state_sent);
-        let state_sent = if sent { Verdict::Found } else { Verdict::NotSeen(seen()) };
+        let unseen = || format!("no order that is listed is {:?}, they are {states:?}", order.state_sent);
+        let state_sent = if sent { Verdict::Found } else { Verdict::NotSeen(unseen()) };
         existing.add("state_sent", state_sent);
-        if usable {
+        if seen != Seen::Nothing {
             lists.needed = &needed;
-            let unseen = (chosen.is_none() && empty.is_wrong("line_add")).then_some(NO_ORDER);
+            let with_lines = seen == Seen::WithLines || has_lines(&existing);
+            let unseen = (!with_lines).then_some("no order with lines could be looked at");
             lists.judge(&mut empty, &names, unseen);
         }
         for (key, why) in [
@@ -89,18 +90,18 @@ impl Visitor<'_> {
         self.absent(&form).await
     }
 
-    /// The form of a new order; adds a line and takes it out. Answers whether the page could be used.
+    /// The form of a new order; adds a line and takes it out.
     async fn empty_order(
         &mut self,
         report: &mut PageReport,
         lists: &Lists<'_>,
         products: &[Texts],
-    ) -> Result<(bool, Names), DriverError> {
+    ) -> Result<(Seen, Names), DriverError> {
         let order = &self.site.map.order;
         let aim = Aim { view: "new", path: &order.path, thing: None };
         if !self.open(report, &aim).await? {
             self.give_up(report).await;
-            return Ok((false, Names::default()));
+            return Ok((Seen::Nothing, Names::default()));
         }
         let wanted = [
             ("number", &*order.number, Use::Empty),
@@ -126,24 +127,24 @@ impl Visitor<'_> {
         }
         self.grid(report, Place { key: LINES, grid: &order.lines }).await?;
         let names = self.names(report, lists).await?;
-        let more = self.one_line(report, lists, products).await?;
-        if report.picture.is_none() {
-            self.take_picture(report).await;
+        self.take_picture(report).await;
+        match self.one_line(report, lists, products).await? {
+            Some(more) => Ok((Seen::WithLines, names.and(more))),
+            None => Ok((Seen::Empty, names)),
         }
-        Ok((true, names.and(more)))
     }
 
-    /// Adds a line to the empty form, whose header stays empty, and takes it out again.
+    /// Adds a line to the empty form, whose header stays empty, and takes it out again. `None` if there was none.
     async fn one_line(
         &mut self,
         report: &mut PageReport,
         lists: &Lists<'_>,
         products: &[Texts],
-    ) -> Result<Names, DriverError> {
+    ) -> Result<Option<Names>, DriverError> {
         let map = &self.site.map;
         let order = &map.order;
         let lines = Place { key: LINES, grid: &order.lines };
-        let nothing = Ok(Names::default());
+        let nothing = Ok(None);
         let is_sold = |row: &&Texts| row.get("discontinued") == Some(&map.products.discontinued_no);
         let product = products.iter().find(is_sold).and_then(|row| row.get("code"));
         let Some(product) = product.filter(|code| !code.is_empty()) else {
@@ -194,7 +195,7 @@ impl Visitor<'_> {
         {
             self.expect_lines(report, "0").await?;
         }
-        Ok(names)
+        Ok(Some(names))
     }
 
     async fn expect_lines(&mut self, report: &mut PageReport, expected: &str) -> Result<(), DriverError> {
@@ -366,6 +367,19 @@ impl Visitor<'_> {
         self.done(report);
         Ok(())
     }
+}
+
+/// How much of the form of a new order could be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Nothing,
+    Empty,
+    WithLines,
+}
+
+/// Whether lines that can be taken out were there to be looked at.
+fn has_lines(report: &PageReport) -> bool {
+    report.findings.iter().any(|it| it.key == "line_remove_last" && it.verdict == Verdict::Found)
 }
 
 /// The page of a thing has to be that thing's.

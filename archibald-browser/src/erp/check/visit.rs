@@ -20,6 +20,12 @@ const LOOKING: Duration = Duration::from_secs(10);
 /// Bytes of a picture.
 const LARGEST_PICTURE: usize = 4 * 1024 * 1024;
 
+/// What the gate says in place of a site that it could not reach.
+const GATE_SAYS: &str = "() => {
+  const said = document.contentType === 'text/plain' ? document.body.textContent : '';
+  return said.startsWith('The gate says: ') ? said.slice(0, 300).trim() : null;
+}";
+
 /// Goes over the pages in one session.
 pub(super) struct Visitor<'a> {
     pub(super) site: &'a Site,
@@ -80,7 +86,8 @@ impl<'a> Visitor<'a> {
         // A missing thing may well be a page of its own, if it is one that says so.
         let worst = if aim.view == ABSENT { 500 } else { 400 };
         if state.status >= worst {
-            report.wrong("path", Problem::Status(state.status));
+            let said = self.ask::<Option<String>>(report, GATE_SAYS, &()).await?.flatten();
+            report.wrong("path", said.map_or(Problem::Status(state.status), Problem::Failed));
         } else if shown.eq_ignore_ascii_case(aim.path) {
             report.add("path", Verdict::Found);
         } else {
@@ -204,9 +211,12 @@ impl<'a> Visitor<'a> {
         Ok(self.step(report, key, clicked)?.is_some())
     }
 
+    /// What is shown now; where that cannot be had, the picture before it stays.
     pub(super) async fn take_picture(&mut self, report: &mut PageReport) {
         let picture = self.page.picture(&self.limit().within(LOOKING), LARGEST_PICTURE).await;
-        report.picture = picture.ok().map(|(media_type, bytes)| Picture { media_type, bytes });
+        if let Ok((media_type, bytes)) = picture {
+            report.picture = Some(Picture { media_type, bytes });
+        }
     }
 
     pub(super) fn done(&mut self, report: PageReport) {
