@@ -8,6 +8,7 @@
 //! type, `write` through the gate, judge what the answering page shows.
 
 mod catalogue;
+mod check;
 mod client;
 mod customer;
 mod customer_acts;
@@ -29,6 +30,9 @@ use std::time::Duration;
 use archibald_core::port::ClientError;
 use url::Url;
 
+pub use self::check::{
+    CheckError, Finding, MapReport, PageReport, Picture, Problem, Verdict, check_page_map,
+};
 pub use self::client::ErpClient;
 use crate::driver::{DriverError, Limit, Page};
 use crate::page_map::PageMap;

@@ -1,7 +1,8 @@
 //! What one site looks like: addresses, selectors, formats and texts, as data.
 //!
 //! The flows are code, the DOM is not. The embedded default fits the simulated ERP and is documented key by
-//! key in `page_map/simulator.toml`; another site is a file of the same keys.
+//! key in `page_map/simulator.toml`; another site is a file of the same keys, which
+//! [`check_page_map`](crate::erp::check_page_map) holds against it.
 
 mod format;
 mod pages;
@@ -17,8 +18,6 @@ pub use self::pages::{
     CustomerForm, CustomerList, Frame, Grid, Login, OrderForm, OrderList, PriceList, ProductList, Start,
 };
 use crate::gate::{GateRules, PageRules, RuleError};
-
-const SIMULATOR: &str = include_str!("page_map/simulator.toml");
 
 /// A page map that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,12 +56,15 @@ pub struct PageMap {
 }
 
 impl PageMap {
+    /// The map of the simulated ERP as a text, documented key by key: what another site's is made from.
+    pub const SIMULATOR: &str = include_str!("page_map/simulator.toml");
+
     /// The map of the simulated ERP.
     ///
     /// # Errors
     /// None in a build whose tests passed.
     pub fn simulator() -> Result<Self, PageMapError> {
-        Self::parse("embedded", SIMULATOR)
+        Self::parse("embedded", Self::SIMULATOR)
     }
 
     /// The map of another site.
@@ -185,7 +187,7 @@ mod tests {
     #[test]
     fn a_bad_map_names_the_file_and_the_key() {
         let error = |from: &str, to: &str| {
-            PageMap::parse("site.toml", &SIMULATOR.replace(from, to)).unwrap_err().to_string()
+            PageMap::parse("site.toml", &PageMap::SIMULATOR.replace(from, to)).unwrap_err().to_string()
         };
         let unknown = error("[start]", "[start]\ncolour = \"red\"");
         assert!(unknown.contains("site.toml") && unknown.contains("colour"), "{unknown}");

@@ -6,6 +6,7 @@
 
 mod logins;
 mod plan;
+mod prepare;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,9 +30,9 @@ use self::logins::Logins;
 use self::plan::{BrowserId, Command, How, Input, Plan, Refusal, Ticket, WaiterId};
 use crate::driver::Browser;
 use crate::erp::Site;
-use crate::gate::{GateRules, RuleError, Tls, TlsError};
+use crate::gate::{GateRules, RuleError, TlsError};
 use crate::glance::Glances;
-use crate::launch::{Engine, LaunchError, LaunchOptions, sweep};
+use crate::launch::{LaunchError, LaunchOptions, sweep};
 use crate::session::{Came, OpenError, Opening, Session, Working};
 use crate::vault::SessionVault;
 
@@ -149,17 +150,8 @@ impl ChromiumPool {
                 return Err(PoolError::Empty { what });
             }
         }
-        let engine = match options.launch.engine.take() {
-            Some(path) => Engine::at(path)?,
-            None => Engine::find()?,
-        };
-        options.launch.engine = Some(engine.path);
-        let mut rules = site.map().gate_rules(site.base())?;
-        if site.base().scheme() == "https" {
-            let tls = Tls::new(site.base(), options.erp_ca.as_deref())?;
-            options.launch.gate_keys.push(tls.key().to_owned());
-            rules = rules.over_tls(Arc::new(tls));
-        }
+        let (launch, rules) = options.prepared(&site)?;
+        options.launch = launch;
         let rules = Arc::new(rules);
         let profiles = options.launch.profiles.clone();
         tokio::task::spawn_blocking(move || {

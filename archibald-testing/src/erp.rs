@@ -23,6 +23,7 @@ mod ledger;
 mod page;
 mod server;
 mod session;
+mod site;
 mod stats;
 mod view_state;
 mod web;
@@ -38,6 +39,7 @@ pub use client::{ControlError, ErpControl};
 pub use control::{BehaviourChange, HandCustomer, HandOrder};
 pub use fault::{Fault, FaultRule, FaultSpec, FaultSpecError};
 pub use ledger::{EffectKind, LedgerEntry, OrderContent};
+pub use site::{Site, SiteError};
 pub use stats::ErpStats;
 pub use world::{ErpOrder, OrderState, WRONG_PASSWORDS};
 
@@ -71,6 +73,8 @@ pub struct ErpOptions {
     pub faults: FaultSpec,
     /// Times and habits.
     pub behaviour: Behaviour,
+    /// Whose pages it shows.
+    pub site: Site,
 }
 
 /// Times and habits of the simulated server.
@@ -131,6 +135,7 @@ impl ErpSimulator {
             world.preload(&options.data.orders);
         }
         let erp = Arc::new(Erp {
+            site: options.site,
             seed: options.seed,
             books: Mutex::new(Books { world, ledger: Ledger::default() }),
             sessions: Sessions::default(),
@@ -231,6 +236,7 @@ impl Default for ErpOptions {
             seed: 1,
             faults: FaultSpec::none(),
             behaviour: Behaviour::default(),
+            site: Site::default(),
         }
     }
 }

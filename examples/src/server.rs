@@ -1,6 +1,7 @@
 //! The server: everything wired up, from settings to a drained end.
 
 mod agents;
+mod check;
 mod doors;
 mod failpoint;
 mod hold;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use archibald_browser::page_map::PageMap;
 use archibald_core::port::Operations;
 use archibald_http::{ApiConfig, ApiState, ServeLimits, router, serve};
 use archibald_runtime::{Archibald, Worker};
@@ -27,7 +29,8 @@ pub use self::parts::{Failure, Parts};
 pub use self::settings::{SettingError, Settings, TokenWish};
 
 /// Runs the server until it is told to stop. Exit code 0 after a drain, 1 when something failed, 2 for
-/// settings that cannot be used, 3 when no browser can be had.
+/// settings that cannot be used, 3 when no browser can be had. A check of the page map ends with 0 if it fits, and
+/// with 1 if it does not.
 pub async fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
     let settings = match Settings::read(args) {
         Ok(settings) => settings,
@@ -40,6 +43,16 @@ pub async fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
     if settings.flag("print-config") {
         print!("{}", settings.print());
         return ExitCode::SUCCESS;
+    }
+    if settings.flag("print-page-map") {
+        print!("{}", PageMap::SIMULATOR);
+        return ExitCode::SUCCESS;
+    }
+    if settings.flag("check-page-map") {
+        return match check_page_map(&settings).await {
+            Ok(fits) => ExitCode::from(u8::from(!fits)),
+            Err(failure) => fail(&failure),
+        };
     }
     let done = match settings.token() {
         Some(wish) => doors::token(&settings, wish).map(|token| println!("{token}")),
@@ -54,6 +67,11 @@ pub async fn run(args: impl IntoIterator<Item = String>) -> ExitCode {
 fn fail(failure: &Failure) -> ExitCode {
     eprintln!("server: {}", failure.in_full());
     ExitCode::from(failure.exit_code())
+}
+
+async fn check_page_map(settings: &Settings) -> Result<bool, Failure> {
+    start_log(settings)?;
+    check::check(settings).await
 }
 
 async fn serve_until_told(settings: &Settings) -> Result<(), Failure> {

@@ -21,7 +21,7 @@ use archibald_testing::clock::SystemClock;
 use archibald_testing::data::{DataSet, password_of};
 use archibald_testing::erp::{
     Behaviour, ErpControl, ErpOptions, ErpSimulator, Fault, FaultRule, HandOrder, LedgerEntry, OrderContent,
-    OrderState, RunningErp,
+    OrderState, RunningErp, Site as Look,
 };
 use archibald_testing::memory::MemoryStore;
 use async_trait::async_trait;
@@ -30,6 +30,11 @@ use url::Url;
 
 use super::tls::{Authority, Front};
 use super::{Bench, seconds};
+
+/// The page map of the simulator's other site.
+pub fn other_site() -> PageMap {
+    PageMap::parse("other_site.toml", include_str!("other_site.toml")).unwrap()
+}
 
 pub struct Forever;
 
@@ -69,6 +74,16 @@ impl Office {
         let erp = simulator(&data, preload).await;
         let base = format!("{}/", erp.url()).parse().unwrap();
         let site = Arc::new(ErpSite::new(map, base, Duration::from_secs(20)));
+        let user = data.agents[0].user.clone();
+        Self { erp, tls: None, bench: Bench::launch().await, site, data, user }
+    }
+
+    /// Behind the other site's pages, with the page map that was written for them.
+    pub async fn open_at_the_other_site() -> Self {
+        let data = DataSet::generate(7, 3, 60);
+        let erp = simulator_as(Look::Gestionale, &data, false).await;
+        let base = format!("{}/", erp.url()).parse().unwrap();
+        let site = Arc::new(ErpSite::new(other_site(), base, Duration::from_secs(20)));
         let user = data.agents[0].user.clone();
         Self { erp, tls: None, bench: Bench::launch().await, site, data, user }
     }
@@ -181,9 +196,15 @@ impl Office {
     }
 }
 
-async fn simulator(data: &DataSet, preload: bool) -> RunningErp {
+/// A simulated ERP that is quick.
+pub async fn simulator(data: &DataSet, preload: bool) -> RunningErp {
+    simulator_as(Look::Archibald, data, preload).await
+}
+
+/// The same behind the pages of one of its sites.
+pub async fn simulator_as(site: Look, data: &DataSet, preload: bool) -> RunningErp {
     let behaviour = Behaviour { latency: Duration::from_millis(1), ..Behaviour::default() };
-    let options = ErpOptions { data: data.clone(), preload, behaviour, ..ErpOptions::default() };
+    let options = ErpOptions { data: data.clone(), site, preload, behaviour, ..ErpOptions::default() };
     ErpSimulator::start(options).await.unwrap()
 }
 

@@ -11,6 +11,7 @@ use super::fault::{Fault, FaultDesk, Target};
 use super::ledger::{Cause, Ledger};
 use super::page::{self, Page, Post, Reaction, Visit};
 use super::session::{SESSION_COOKIE, Sessions, TICKET_COOKIE};
+use super::site::Site;
 use super::stats::Stats;
 use super::view_state::ViewStateKey;
 use super::web::{Answer, Asked, Reply, delta};
@@ -20,6 +21,7 @@ use crate::data::{Percent, mix};
 /// One simulated ERP.
 #[derive(Debug)]
 pub(crate) struct Erp {
+    pub(crate) site: Site,
     pub(crate) seed: u64,
     pub(crate) books: Mutex<Books>,
     pub(crate) sessions: Sessions,
@@ -83,9 +85,9 @@ impl Erp {
 /// Carries a request out, to its end. `gone` is cancelled when its client went away.
 pub(crate) async fn serve(erp: Arc<Erp>, asked: Asked, gone: CancellationToken) -> Reply {
     let request = erp.stats.request();
-    let Some(page) = Page::of(asked.uri.path()) else {
+    let Some(page) = erp.site.page(asked.uri.path()) else {
         // Like static files (a browser asks for `favicon.ico`): no session, no turn, no wait.
-        return Reply::Whole(unknown(&asked));
+        return Reply::Whole(unknown(erp.site, &asked));
     };
     let behaviour = erp.behaviour();
     let cookie = asked.cookie(SESSION_COOKIE);
@@ -95,7 +97,7 @@ pub(crate) async fn serve(erp: Arc<Erp>, asked: Asked, gone: CancellationToken) 
     let _serving = erp.stats.serve(&session, erp.sessions.user_of(&session));
     tokio::time::sleep(behaviour.latency).await;
     let reply = if erp.closed() {
-        Reply::Whole(maintenance())
+        Reply::Whole(erp.site.maintenance())
     } else {
         Handling { erp: &erp, asked: &asked, page, session: &session, request, behaviour, gone }.reply().await
     };
@@ -126,8 +128,9 @@ impl Handling<'_> {
             return Reply::Whole(self.to_login());
         }
         let visit = Visit {
+            site: self.erp.site,
             page,
-            query: self.asked.query(),
+            query: self.erp.site.read_query(self.asked.query()),
             url: self.asked.path_and_query().to_owned(),
             agent,
             key: self.erp.key(),
@@ -147,13 +150,13 @@ impl Handling<'_> {
             return Reply::Whole(answer);
         }
         let show = page::load(visit, &self.erp.books().world);
-        self.send(fault, visit, visit.render(show)).await
+        self.send(fault, visit, visit.render(&show)).await
     }
 
     async fn post_back(&self, visit: &Visit) -> Reply {
         let Some(post) = Post::open(visit, self.asked.form()) else {
             self.erp.stats.view_state_refused();
-            return Reply::Whole(Answer::yellow(MAC_FAILED));
+            return Reply::Whole(self.erp.site.failure(MAC_FAILED));
         };
         self.erp.stats.posted(visit.page.name(), &post.control);
         let write = page::write_kind(visit, &post);
@@ -172,7 +175,7 @@ impl Handling<'_> {
     /// The answer of a fault that strikes before anything happened.
     fn before(&self, fault: Fault, visit: &Visit, post: Option<&Post>) -> Option<Answer> {
         match fault {
-            Fault::FailBefore => Some(Answer::yellow(RUNTIME_ERROR)),
+            Fault::FailBefore => Some(self.erp.site.failure(RUNTIME_ERROR)),
             Fault::Expire => {
                 self.erp.sessions.end(self.session);
                 Some(self.to_login())
@@ -183,19 +186,19 @@ impl Handling<'_> {
             }
             Fault::Maintenance => {
                 self.erp.close_for_a_while();
-                Some(maintenance())
+                Some(self.erp.site.maintenance())
             }
             Fault::Recycle => {
                 self.erp.recycle();
-                Some(Answer::yellow(MAC_FAILED))
+                Some(self.erp.site.failure(MAC_FAILED))
             }
             Fault::Reject => {
                 let show = page::refused(visit, &self.erp.books().world, post?, "Operazione non consentita.");
-                Some(visit.render(show))
+                Some(visit.render(&show))
             }
             Fault::Similar => {
                 let show = page::similar(visit, &self.erp.books().world, post?)?;
-                Some(visit.render(show))
+                Some(visit.render(&show))
             }
             Fault::FailAfter
             | Fault::DropAfter
@@ -215,10 +218,10 @@ impl Handling<'_> {
         let mut books = self.erp.books();
         let books = &mut *books;
         match page::post(visit, &books.world, post) {
-            Reaction::Show(show) => visit.render(show),
+            Reaction::Show(show) => visit.render(&show),
             Reaction::Callback(text) => Answer::text(text),
             Reaction::Panel { id, html, state } => visit.render_panel(id, &html, &state),
-            Reaction::Invalid => Answer::yellow("Invalid postback or callback argument."),
+            Reaction::Invalid => self.erp.site.failure("Invalid postback or callback argument."),
             Reaction::LogIn { user, password, to } => match books.world.log_in(&user, &password) {
                 LogIn::Fits => self.log_in(&user, to),
                 LogIn::Wrong => self.refuse_login(visit, &user, page::WRONG),
@@ -226,7 +229,7 @@ impl Handling<'_> {
             },
             Reaction::LogOut => {
                 self.erp.sessions.end(self.session);
-                Answer::redirect("/Login.aspx".to_owned()).without_cookie(TICKET_COOKIE)
+                Answer::redirect(format!("/{}", visit.site.file(Page::Login))).without_cookie(TICKET_COOKIE)
             }
             Reaction::Write(effect) => self.write(visit, post, books, distorted(effect, fault), fault),
         }
@@ -240,7 +243,7 @@ impl Handling<'_> {
 
     fn refuse_login(&self, visit: &Visit, user: &str, text: &str) -> Answer {
         self.erp.stats.logged_in(false);
-        visit.render(page::login_refused(user, text))
+        visit.render(&page::login_refused(visit.site, user, text))
     }
 
     fn write(
@@ -263,13 +266,13 @@ impl Handling<'_> {
             }
             Err(refusal) => page::refused(visit, &books.world, post, &refusal.text),
         };
-        visit.render(show)
+        visit.render(&show)
     }
 
     /// The answer as the fault lets it through.
     async fn send(&self, fault: Option<Fault>, visit: &Visit, answer: Answer) -> Reply {
         match fault {
-            Some(Fault::FailAfter) => Reply::Whole(Answer::yellow(RUNTIME_ERROR)),
+            Some(Fault::FailAfter) => Reply::Whole(self.erp.site.failure(RUNTIME_ERROR)),
             Some(Fault::DropAfter) => Reply::Dropped,
             Some(Fault::Late) => Reply::Silence,
             Some(Fault::HangAfter) => {
@@ -283,7 +286,7 @@ impl Handling<'_> {
             }
             Some(Fault::Truncate) => Reply::Broken(answer),
             Some(Fault::Half) if mix(self.erp.seed, self.request).is_multiple_of(2) => {
-                Reply::Whole(Answer::yellow(RUNTIME_ERROR))
+                Reply::Whole(self.erp.site.failure(RUNTIME_ERROR))
             }
             Some(Fault::Slow) => {
                 tokio::time::sleep(self.behaviour.slow).await;
@@ -303,7 +306,7 @@ impl Handling<'_> {
         self.erp.stats.sent_to_login();
         let back: String =
             url::form_urlencoded::byte_serialize(self.asked.path_and_query().as_bytes()).collect();
-        let to = format!("/Login.aspx?ReturnUrl={back}");
+        let to = format!("/{}?ReturnUrl={back}", self.erp.site.file(Page::Login));
         if self.asked.form().is_async() {
             Answer::text(delta([("pageRedirect", "", &*to)]))
         } else {
@@ -352,14 +355,9 @@ fn rounded(discount: Percent) -> Percent {
     Percent(if up > 10_000 { 9_000 } else { up })
 }
 
-fn maintenance() -> Answer {
-    let body = "<html><body><h1 id=\"maintenance\">Sito in manutenzione</h1></body></html>".to_owned();
-    Answer::html(StatusCode::SERVICE_UNAVAILABLE, body)
-}
-
-fn unknown(asked: &Asked) -> Answer {
+fn unknown(site: Site, asked: &Asked) -> Answer {
     if asked.uri.path() == "/" {
-        return Answer::redirect("/Default.aspx".to_owned());
+        return Answer::redirect(format!("/{}", site.file(Page::Default)));
     }
     Answer::html(StatusCode::NOT_FOUND, "<h1>The resource cannot be found.</h1>".to_owned())
 }

@@ -7,16 +7,17 @@ mod home;
 mod login;
 mod order;
 mod order_form;
-mod order_view;
-mod orders;
-mod shell;
+pub(crate) mod order_view;
+pub(crate) mod orders;
+pub(crate) mod shell;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::fault::WriteKind;
-use super::html::{MAIN, summary};
+use super::html::MAIN;
 use super::ledger::Applied;
+use super::site::Site;
 use super::view_state::{ViewStateKey, generator};
 use super::web::{Answer, Form};
 use super::world::{Effect, World};
@@ -40,6 +41,7 @@ pub(crate) enum Page {
 /// Who looks at which page.
 #[derive(Debug)]
 pub(crate) struct Visit {
+    pub(crate) site: Site,
     pub(crate) page: Page,
     pub(crate) query: Form,
     /// Path and query, where the page's form posts to.
@@ -53,7 +55,7 @@ pub(crate) struct Visit {
 /// A postback whose hidden fields are ours.
 #[derive(Debug)]
 pub(crate) struct Post {
-    /// Control that caused it, in full; empty if the form names none.
+    /// Control that caused it, in full and as the first site calls it; empty if the form names none.
     pub(crate) control: String,
     /// `__EVENTARGUMENT` or `__CALLBACKPARAM`.
     pub(crate) argument: String,
@@ -104,11 +106,11 @@ pub(crate) enum Reaction {
 /// Shows the page as a GET gets it.
 pub(crate) fn load(visit: &Visit, world: &World) -> Show {
     match visit.page {
-        Page::Login => login::show(""),
+        Page::Login => login::show(visit.site),
         Page::Default => home::show(visit),
         Page::Customers => customers::load(visit, world),
         Page::Customer => customer::load(visit, world),
-        Page::Products | Page::Prices => catalogue::show(visit.page, world, 1),
+        Page::Products | Page::Prices => catalogue::show(visit, world, 1),
         Page::Orders => orders::load(visit, world),
         Page::Order => order::load(visit, world),
     }
@@ -124,7 +126,7 @@ pub(crate) fn post(visit: &Visit, world: &World, post: &Post) -> Reaction {
         Page::Default => Reaction::Invalid,
         Page::Customers => customers::post(visit, world, post),
         Page::Customer => customer::post(visit, world, post),
-        Page::Products | Page::Prices => catalogue::post(visit.page, world, post),
+        Page::Products | Page::Prices => catalogue::post(visit, world, post),
         Page::Orders => orders::post(visit, world, post),
         Page::Order => order::post(visit, world, post),
     }
@@ -155,10 +157,10 @@ pub(crate) fn refused(visit: &Visit, world: &World, post: &Post, text: &str) -> 
     match visit.page {
         Page::Customer => customer::refused(visit, world, post, text),
         Page::Order => order::refused(visit, world, post, text),
-        Page::Login => login::refused("", login::WRONG),
+        Page::Login => login::refused(visit.site, "", login::WRONG),
         _ => {
             let show = load(visit, world);
-            Show { main: summary(std::iter::once(text)) + &show.main, ..show }
+            Show { main: visit.site.refusal(text) + &show.main, ..show }
         }
     }
 }
@@ -170,7 +172,7 @@ pub(crate) fn similar(visit: &Visit, world: &World, post: &Post) -> Option<Show>
 }
 
 impl Page {
-    const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Login,
         Self::Default,
         Self::Customers,
@@ -181,6 +183,7 @@ impl Page {
         Self::Order,
     ];
 
+    /// Name at the first site, by which faults and counts know it at every site.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Login => "Login.aspx",
@@ -193,12 +196,6 @@ impl Page {
             Self::Order => "Order.aspx",
         }
     }
-
-    /// The page of a path; case does not matter.
-    pub(crate) fn of(path: &str) -> Option<Self> {
-        let name = path.strip_prefix('/')?;
-        Self::ALL.into_iter().find(|page| page.name().eq_ignore_ascii_case(name))
-    }
 }
 
 impl Visit {
@@ -208,7 +205,7 @@ impl Visit {
     }
 
     /// The page as HTML, hidden fields and all.
-    pub(crate) fn render(&self, show: Show) -> Answer {
+    pub(crate) fn render(&self, show: &Show) -> Answer {
         shell::render(self, show)
     }
 
@@ -226,7 +223,7 @@ impl Visit {
 impl Post {
     /// Reads a posted form; `None` if its hidden fields were not issued to this session by this page.
     pub(crate) fn open(visit: &Visit, form: Form) -> Option<Self> {
-        let page = visit.page.name();
+        let (page, form) = (visit.site.file(visit.page), visit.site.read_form(form));
         let state = visit.key.open(page, visit.seal_session(), form.get("__VIEWSTATE"))?;
         visit.key.open(page, visit.seal_session(), form.get("__EVENTVALIDATION"))?;
         if form.get("__VIEWSTATEGENERATOR") != generator(page) {

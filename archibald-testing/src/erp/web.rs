@@ -81,6 +81,11 @@ impl Form {
         self.0.iter().any(|(key, _)| key == name)
     }
 
+    /// The same with other names and values; what `rename` answers `None` for is left out.
+    pub(crate) fn renamed(self, rename: impl Fn(String, String) -> Option<(String, String)>) -> Self {
+        Self(self.0.into_iter().filter_map(|(name, value)| rename(name, value)).collect())
+    }
+
     /// An asynchronous postback: the answer is read by script and must not be a page.
     pub(crate) fn is_async(&self) -> bool {
         self.get("__ASYNCPOST") == "true"

@@ -128,6 +128,14 @@ impl Browser {
         self.request(Method::POST, &page.path, body).await.unwrap()
     }
 
+    /// Posts the page's form back with these controls set, named in full: for a site of other names.
+    pub(crate) async fn post(&mut self, page: &Page, controls: &[(&str, &str)]) -> Option<Page> {
+        let mut form = page.fields();
+        form.extend(controls.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.request(Method::POST, &page.path, body).await
+    }
+
     /// Types a whole order into a new form, without saving it.
     pub(crate) async fn type_order(
         &mut self,
@@ -232,7 +240,9 @@ impl Page {
     /// What a browser would post: named fields that are neither buttons nor disabled.
     pub(crate) fn fields(&self) -> BTreeMap<String, String> {
         let inputs = self.body.split("<input ").skip(1).map(|rest| rest.split('>').next().unwrap());
-        let posted = inputs.filter(|tag| !tag.contains(r#"type="submit""#) && !tag.contains("disabled="));
+        let buttons = [r#"type="submit""#, r#"type="image""#];
+        let silent = |tag: &str| tag.contains("disabled=") || buttons.iter().any(|kind| tag.contains(kind));
+        let posted = inputs.filter(|tag| !silent(tag));
         let mut fields: BTreeMap<String, String> = posted
             .filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default())))
             .collect();
@@ -285,12 +295,12 @@ fn cells(row: &str) -> BTreeMap<String, String> {
     row.split(r#"<td class=""#).skip(1).map(cell).collect()
 }
 
-fn attribute(tag: &str, name: &str) -> Option<String> {
+pub(crate) fn attribute(tag: &str, name: &str) -> Option<String> {
     let (_, rest) = tag.split_once(&format!("{name}=\""))?;
     Some(unescape(rest.split('"').next().unwrap()))
 }
 
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
     pairs.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
 }

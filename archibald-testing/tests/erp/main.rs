@@ -6,6 +6,7 @@ mod catalogue;
 mod control;
 mod data;
 mod faults;
+mod gestionale;
 mod login;
 mod orders;
 mod steps;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use archibald_testing::data::{DataError, DataSet};
-use archibald_testing::erp::{Behaviour, ErpError, ErpOptions, ErpSimulator, FaultSpec};
+use archibald_testing::erp::{Behaviour, ErpError, ErpOptions, ErpSimulator, FaultSpec, Site};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -51,6 +51,9 @@ struct Args {
     /// Idle time after which a session ends.
     #[arg(long, default_value_t = 20 * 60 * 1000)]
     idle_ms: u64,
+    /// Whose pages it shows: archibald, or gestionale, the same ERP with other paths, names, HTML and formats.
+    #[arg(long, default_value = "archibald")]
+    site: Site,
 }
 
 /// Why it could not run.
@@ -95,6 +98,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         seed: args.seed,
         faults: args.faults,
         behaviour,
+        site: args.site,
     };
     let erp = ErpSimulator::start(options).await?;
     println!("listening on {} control {}", erp.url(), erp.control_url());

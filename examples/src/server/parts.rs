@@ -92,6 +92,12 @@ pub enum Failure {
         "no browser can be had (install the package `chromium-headless-shell` or `chromium`, or set CHROME)"
     )]
     Browser(#[source] Box<dyn Error + Send + Sync>),
+    /// The page map could not be checked to its end.
+    #[error("the page map could not be checked")]
+    Check(#[source] Box<dyn Error + Send + Sync>),
+    /// What the check found cannot be written.
+    #[error("the report cannot be written")]
+    Report(#[source] std::io::Error),
     /// What ran did not end in time; it is safe with its lease and its journal.
     #[error("what runs did not end within {0:?}; it goes on when a worker starts again")]
     Drain(Duration),
@@ -142,7 +148,7 @@ impl Parts {
     pub async fn from(settings: &Settings) -> Result<Self, Failure> {
         let config = runtime_config(settings)?;
         let authenticator = doors::authenticator(settings)?;
-        let (erp, base) = erp(settings).await?;
+        let (erp, base) = erp(settings, false).await?;
         let fixed = agents(settings)?;
         let agents_key = agents_key(settings)?;
         let ((store, pending_orders, lock, bus, kept), file) = store(settings).await?;
@@ -233,10 +239,11 @@ fn concurrency(settings: &Settings) -> Result<usize, Failure> {
     Ok(concurrency)
 }
 
-async fn erp(settings: &Settings) -> Result<(Option<RunningErp>, String), Failure> {
+/// Its address; with orders that were saved before, if it is simulated and `preload`.
+pub(super) async fn erp(settings: &Settings, preload: bool) -> Result<(Option<RunningErp>, String), Failure> {
     match settings.text("erp") {
         "simulated" => {
-            let options = ErpOptions { data: simulated_data(), ..ErpOptions::default() };
+            let options = ErpOptions { data: simulated_data(), preload, ..ErpOptions::default() };
             let erp = ErpSimulator::start(options).await.map_err(|error| Failure::Erp(error.into()))?;
             let base = erp.url();
             tracing::info!(erp = base, control = erp.control_url(), "the ERP is simulated in this process");
@@ -250,7 +257,7 @@ fn simulated_data() -> DataSet {
     DataSet::generate(1, 9, 60)
 }
 
-fn agents(settings: &Settings) -> Result<Agents, Failure> {
+pub(super) fn agents(settings: &Settings) -> Result<Agents, Failure> {
     match settings.get("agents") {
         Some(file) => Ok(Agents::read(Path::new(file))?),
         None if settings.text("erp") == "simulated" => {

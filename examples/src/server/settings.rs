@@ -191,6 +191,20 @@ const SETTINGS: &[Setting] = &[
         help: "How the log on standard error looks",
     },
     Setting {
+        key: "agent",
+        default: None,
+        aliases: &[],
+        value: "NAME",
+        help: "With --check-page-map: who logs in; the first agent by name if left out",
+    },
+    Setting {
+        key: "report",
+        default: None,
+        aliases: &[],
+        value: "FOLDER",
+        help: "With --check-page-map: where its pictures go; a new folder among the temporary files if left out",
+    },
+    Setting {
         key: "hold-at",
         default: None,
         aliases: &[],
@@ -227,6 +241,11 @@ const FLAGS: &[(&str, &str)] = &[
         "trace",
         "Trace everything that is asked for here, with pictures: for a look at a new site, not for every day",
     ),
+    (
+        "check-page-map",
+        "Log in once, hold the page map against the ERP's pages, print what does not match, and exit; nothing is written there",
+    ),
+    ("print-page-map", "Print the page map of the simulated ERP, every key explained, and exit"),
     ("print-config", "Print what holds and where it came from, and exit"),
 ];
 

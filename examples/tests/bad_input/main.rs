@@ -107,6 +107,36 @@ const DO_NOT_RUN: &[(&str, i32, &[&str])] = &[
     ("server token", 2, &["--agent", "--operator"]),
     ("server token --agent nancy --ttl soon", 2, &["ttl (from --ttl) must be a time", "\"soon\""]),
     ("server --erp http://127.0.0.1:9", 2, &["agents", "a file, unless the ERP is simulated"]),
+    // What a page map is checked with.
+    (
+        "server --check-page-map --erp http://127.0.0.1:9",
+        2,
+        &["agents", "a file, unless the ERP is simulated"],
+    ),
+    (
+        "server --check-page-map --agents agents.toml --agent Robert",
+        2,
+        &["agent (from --agent) must be one of the agents that --agents names", "\"Robert\""],
+    ),
+    ("server --check-page-map --page-map no-such-file", 2, &["no-such-file: "]),
+    ("server --check-page-map --page-map browser.toml", 2, &["browser.toml: ", "browser"]),
+    (
+        "server --check-page-map --report garbage.db",
+        2,
+        &["report (from --report) must be a folder", "garbage.db"],
+    ),
+    (
+        "server --check-page-map --agents agents.toml --erp nowhere",
+        2,
+        &["erp (from --erp) must be an address", "\"nowhere\""],
+    ),
+    (
+        "server --check-page-map --erp-ca garbage.db",
+        2,
+        &["erp-ca (from --erp-ca) must be left out unless --erp is an https:// address"],
+    ),
+    ("server --check-page-map --page-budget soon", 2, &["page-budget (from --page-budget) must be a time"]),
+    ("CHROME=/nonexistent server --check-page-map", 3, &["/nonexistent", "install the package `chromium"]),
     // Authorities are for TLS, and there must be some in the file.
     (
         "server --store memory --erp http://127.0.0.1:9 --agents agents.toml --erp-ca ca.pem",

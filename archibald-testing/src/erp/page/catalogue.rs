@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Page, Post, Reaction, Show, World};
+use super::{Page, Post, Reaction, Show, Visit, World};
 use crate::data::{Percent, Product};
 use crate::erp::html::{Grid, esc, page_argument};
+use crate::erp::site::{Site, gestionale};
 
 const PRODUCTS: [(&str, &str); 5] = [
     ("code", "Codice"),
@@ -18,24 +19,27 @@ const PRICES: [(&str, &str); 4] =
 /// Customer groups and what they get off the list price.
 const GROUPS: [(&str, Percent); 2] = [("LISTINO", Percent(0)), ("RIVENDITORI", Percent(1_000))];
 
-pub(super) fn post(page: Page, world: &World, post: &Post) -> Reaction {
-    let name = if page == Page::Prices { "Prices" } else { "Products" };
+pub(super) fn post(visit: &Visit, world: &World, post: &Post) -> Reaction {
+    let name = if visit.page == Page::Prices { "Prices" } else { "Products" };
     match page_argument(&post.argument).filter(|_| post.name() == name) {
-        Some(number) => Reaction::Show(show(page, world, number)),
+        Some(number) => Reaction::Show(show(visit, world, number)),
         None => Reaction::Invalid,
     }
 }
 
-pub(super) fn show(page: Page, world: &World, number: usize) -> Show {
-    let (title, main) = match page {
-        Page::Prices => ("Prezzi", prices(world, number)),
-        _ => ("Articoli", products(world, number)),
+pub(super) fn show(visit: &Visit, world: &World, number: usize) -> Show {
+    let (title, main) = match visit.page {
+        Page::Prices => ("Prezzi", prices(visit.site, world, number)),
+        _ => ("Articoli", products(visit.site, world, number)),
     };
     Show { title, main, state: Value::from(number), ..Show::default() }
 }
 
-fn products(world: &World, page: usize) -> String {
+fn products(site: Site, world: &World, page: usize) -> String {
     let products: Vec<&Product> = world.products().collect();
+    if site == Site::Gestionale {
+        return gestionale::products(&products, page);
+    }
     Grid { name: "Products", columns: &PRODUCTS, page }.render(&products, |product| {
         vec![
             esc(&product.code),
@@ -47,9 +51,12 @@ fn products(world: &World, page: usize) -> String {
     })
 }
 
-fn prices(world: &World, page: usize) -> String {
+fn prices(site: Site, world: &World, page: usize) -> String {
     let prices: Vec<(&Product, &(&str, Percent))> =
         world.products().flat_map(|product| GROUPS.iter().map(move |group| (product, group))).collect();
+    if site == Site::Gestionale {
+        return gestionale::prices(&prices, page);
+    }
     Grid { name: "Prices", columns: &PRICES, page }.render(&prices, |(product, (group, discount))| {
         vec![esc(&product.code), (*group).to_owned(), product.price.italian(), discount.italian()]
     })

@@ -8,6 +8,7 @@ use crate::data::Customer;
 use crate::erp::fault::WriteKind;
 use crate::erp::html::{button, input, row, span, summary};
 use crate::erp::ledger::Applied;
+use crate::erp::site::{Site, gestionale};
 use crate::erp::web::Form;
 use crate::erp::world::{Effect, Refusal};
 
@@ -28,22 +29,22 @@ struct Remarks {
 pub(super) fn load(visit: &Visit, world: &World) -> Show {
     let code = visit.query.get("code");
     if code.is_empty() {
-        return show(&Customer::default(), Remarks::default());
+        return show(visit.site, &Customer::default(), Remarks::default());
     }
     match world.customer_of(visit.user(), code) {
-        Some(customer) => show(customer, Remarks::default()),
-        None => not_found(),
+        Some(customer) => show(visit.site, customer, Remarks::default()),
+        None => not_found(visit.site),
     }
 }
 
-pub(super) fn post(_visit: &Visit, _world: &World, post: &Post) -> Reaction {
+pub(super) fn post(visit: &Visit, _world: &World, post: &Post) -> Reaction {
     if post.name() != "Save" {
         return Reaction::Invalid;
     }
     let customer = read(post);
     let refusals = check(&customer);
     if !refusals.is_empty() {
-        return Reaction::Show(show(&customer, Remarks { refusals, typed: true, message: None }));
+        return Reaction::Show(show(visit.site, &customer, Remarks { refusals, typed: true, message: None }));
     }
     let code = Some(customer.code.clone()).filter(|code| !code.is_empty());
     Reaction::Write(Effect::SaveCustomer { code, customer })
@@ -57,15 +58,19 @@ pub(super) fn save_kind(post: &Post) -> WriteKind {
 }
 
 pub(super) fn written(visit: &Visit, world: &World, applied: &Applied) -> Show {
-    let message = Some(format!("Cliente {} salvato.", applied.number));
+    let message = Some(visit.site.said(applied));
     match world.customer_of(visit.user(), &applied.number) {
-        Some(customer) => show(customer, Remarks { message, ..Remarks::default() }),
-        None => not_found(),
+        Some(customer) => show(visit.site, customer, Remarks { message, ..Remarks::default() }),
+        None => not_found(visit.site),
     }
 }
 
-pub(super) fn refused(_visit: &Visit, _world: &World, post: &Post, text: &str) -> Show {
-    show(&read(post), Remarks { refusals: vec![Refusal::of_page(text)], typed: true, message: None })
+pub(super) fn refused(visit: &Visit, _world: &World, post: &Post, text: &str) -> Show {
+    show(
+        visit.site,
+        &read(post),
+        Remarks { refusals: vec![Refusal::of_page(text)], typed: true, message: None },
+    )
 }
 
 fn read(post: &Post) -> Customer {
@@ -95,11 +100,29 @@ fn check(customer: &Customer) -> Vec<Refusal> {
     refusals.into_iter().flatten().collect()
 }
 
-fn not_found() -> Show {
-    Show { title: "Cliente", main: span("NotFound", "Cliente non trovato."), ..Show::default() }
+fn not_found(site: Site) -> Show {
+    Show { title: "Cliente", main: site.missing("Cliente non trovato."), ..Show::default() }
 }
 
-fn show(customer: &Customer, remarks: Remarks) -> Show {
+fn show(site: Site, customer: &Customer, remarks: Remarks) -> Show {
+    let main = match site {
+        Site::Archibald => form(customer, &remarks),
+        Site::Gestionale => {
+            gestionale::customer_card(customer, &remarks.refusals, remarks.message.as_deref())
+        }
+    };
+    let code = Some(customer.code.clone()).filter(|code| !code.is_empty());
+    Show {
+        title: "Cliente",
+        main,
+        state: json!(Draft { code }),
+        guarded: true,
+        dirty: remarks.typed,
+        script: String::new(),
+    }
+}
+
+fn form(customer: &Customer, remarks: &Remarks) -> String {
     let error = |field: &str| remarks.refusals.iter().find(|r| r.field == field).map(|r| r.text.as_str());
     let fields = [
         ("Name", "Ragione sociale", &customer.name),
@@ -115,21 +138,12 @@ fn show(customer: &Customer, remarks: Remarks) -> Show {
         .iter()
         .map(|(name, label, value)| row(label, name, &input(name, value, ""), error(name)))
         .collect();
-    let main = [
+    [
         remarks.message.as_deref().map_or_else(String::new, |message| span("Message", message)),
         summary(remarks.refusals.iter().map(|refusal| refusal.text.as_str())),
         format!(r#"<div class="row-field"><label>Codice</label> {}</div>"#, span("Code", &customer.code)),
         rows,
         button("Save", "Salva", ""),
     ]
-    .join("\n");
-    let code = Some(customer.code.clone()).filter(|code| !code.is_empty());
-    Show {
-        title: "Cliente",
-        main,
-        state: json!(Draft { code }),
-        guarded: true,
-        dirty: remarks.typed,
-        script: String::new(),
-    }
+    .join("\n")
 }

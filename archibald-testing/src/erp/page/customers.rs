@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{Post, Reaction, Show, Visit, World};
 use crate::data::Customer;
 use crate::erp::html::{Grid, button, esc, input, page_argument, row};
+use crate::erp::site::{Site, gestionale};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -41,15 +42,22 @@ pub(super) fn post(visit: &Visit, world: &World, post: &Post) -> Reaction {
 impl Search {
     fn show(&self, visit: &Visit, world: &World) -> Show {
         let found: Vec<&Customer> = world.listed_customers(visit.user()).filter(|c| self.finds(c)).collect();
+        let main = match visit.site {
+            Site::Archibald => self.html(&found),
+            Site::Gestionale => gestionale::customer_list(&self.text, &found, self.page),
+        };
+        Show { title: "Clienti", main, state: json!(self), ..Show::default() }
+    }
+
+    fn html(&self, found: &[&Customer]) -> String {
         let grid = Grid { name: "Customers", columns: &COLUMNS, page: self.page };
-        let main = [
+        [
             row("Cerca", "SearchText", &input("SearchText", &self.text, ""), None),
             button("Search", "Cerca", ""),
             r#"<a id="ctl00_Main_New" href="/Customer.aspx">Nuovo cliente</a>"#.to_owned(),
-            grid.render(&found, |customer| cells(customer)),
+            grid.render(found, |customer| cells(customer)),
         ]
-        .join("\n");
-        Show { title: "Clienti", main, state: json!(self), ..Show::default() }
+        .join("\n")
     }
 
     fn finds(&self, customer: &Customer) -> bool {

@@ -1,20 +1,24 @@
 //! `Login.aspx`.
 
-use super::{Post, Reaction, Show, Visit};
+use super::{Page, Post, Reaction, Show, Visit};
 use crate::erp::html::{MAIN, button, esc, input};
+use crate::erp::site::{Site, gestionale};
 
 pub(crate) const WRONG: &str = "Nome utente o password non corretti.";
 /// After too many wrong passwords, whatever the password is now.
 pub(crate) const LOCKED: &str = "Account bloccato";
 
-pub(super) fn show(user: &str) -> Show {
-    form(user, "")
+pub(super) fn show(site: Site) -> Show {
+    refused(site, "", "")
 }
 
-/// The page after a login that was refused.
-pub(crate) fn refused(user: &str, text: &str) -> Show {
-    let text = esc(text);
-    form(user, &format!(r#"<div id="ctl00_Main_LoginError" class="validator-shown">{text}</div>"#))
+/// The page after a login that was refused; without a text, before any.
+pub(crate) fn refused(site: Site, user: &str, text: &str) -> Show {
+    let main = match site {
+        Site::Archibald => form(user, &error(text)),
+        Site::Gestionale => gestionale::login(user, text),
+    };
+    Show { title: "Accesso", main, ..Show::default() }
 }
 
 pub(super) fn post(visit: &Visit, post: &Post) -> Reaction {
@@ -23,17 +27,25 @@ pub(super) fn post(visit: &Visit, post: &Post) -> Reaction {
     }
     let user = post.form.field("User").to_lowercase();
     let password = post.form.get(&format!("{MAIN}Password")).to_owned();
-    Reaction::LogIn { user, password, to: return_url(visit.query.get("ReturnUrl")) }
+    Reaction::LogIn { user, password, to: return_url(visit) }
 }
 
 /// Only a path of this site: an absolute address would send the agent's browser anywhere.
-fn return_url(asked: &str) -> String {
+fn return_url(visit: &Visit) -> String {
+    let asked = visit.query.get("ReturnUrl");
     let local = asked.starts_with('/') && !asked.starts_with("//") && !asked.contains(['\\', '\r', '\n']);
-    if local { asked.to_owned() } else { "/Default.aspx".to_owned() }
+    if local { asked.to_owned() } else { format!("/{}", visit.site.file(Page::Default)) }
 }
 
-fn form(user: &str, error: &str) -> Show {
-    let main = format!(
+fn error(text: &str) -> String {
+    match esc(text).as_str() {
+        "" => String::new(),
+        text => format!(r#"<div id="ctl00_Main_LoginError" class="validator-shown">{text}</div>"#),
+    }
+}
+
+fn form(user: &str, error: &str) -> String {
+    format!(
         r#"<div class="row-field"><label for="ctl00_Main_User">Utente</label> {user}</div>
 <div class="row-field"><label for="ctl00_Main_Password">Password</label>
 <input type="password" name="{MAIN}Password" id="ctl00_Main_Password" value="" /></div>
@@ -42,6 +54,5 @@ fn form(user: &str, error: &str) -> Show {
         user = input("User", user, r#"autocomplete="off""#),
         button = button("LoginButton", "Accedi", ""),
         error = error,
-    );
-    Show { title: "Accesso", main, ..Show::default() }
+    )
 }

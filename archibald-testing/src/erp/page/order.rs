@@ -3,9 +3,11 @@
 use super::order_form::{Draft, Typed};
 use super::order_view::{OrderView, gone, not_found};
 use super::{Post, Reaction, Show, Visit, World};
+use crate::data::Customer;
 use crate::erp::fault::WriteKind;
 use crate::erp::html::{GRID_ROWS, esc, page_argument, pages};
 use crate::erp::ledger::{Applied, EffectKind};
+use crate::erp::site::{Site, gestionale};
 use crate::erp::world::{Effect, Refusal};
 
 /// Rows that the customer look-up answers.
@@ -17,8 +19,8 @@ pub(super) fn load(visit: &Visit, world: &World) -> Show {
         return OrderView::new(visit, world, Draft::default(), Typed::default()).show();
     }
     let order = asked.parse().ok().and_then(|number| world.order_of(visit.user(), number));
-    let Some(order) = order else { return not_found() };
-    OrderView::new(visit, world, Draft::of(order), Typed::of(order)).show()
+    let Some(order) = order else { return not_found(visit.site) };
+    OrderView::new(visit, world, Draft::of(order), Typed::of(order, visit.site)).show()
 }
 
 pub(super) fn post(visit: &Visit, world: &World, post: &Post) -> Reaction {
@@ -39,7 +41,7 @@ pub(super) fn post(visit: &Visit, world: &World, post: &Post) -> Reaction {
             Some(code) => pick_customer(visit, world, post, draft, typed, code),
             None => Reaction::Invalid,
         },
-        "Save" | "SaveAnyway" => match typed.content(visit.user(), &draft, world) {
+        "Save" | "SaveAnyway" => match typed.content(visit, &draft, world) {
             Ok(content) => Reaction::Write(Effect::SaveOrder { number: draft.number, content }),
             Err(refusals) => {
                 Reaction::Show(OrderView::new(visit, world, draft, typed).refusing(refusals).show())
@@ -59,16 +61,14 @@ pub(super) fn save_kind(post: &Post) -> WriteKind {
 }
 
 pub(super) fn written(visit: &Visit, world: &World, applied: &Applied) -> Show {
-    let number = &applied.number;
-    let done = match applied.kind {
-        EffectKind::OrderDeleted => return gone(&format!("Ordine {number} eliminato.")),
-        EffectKind::OrderSent => "inviato a Verona",
-        _ => "salvato",
-    };
-    let order = number.parse().ok().and_then(|number| world.order_of(visit.user(), number));
-    let Some(order) = order else { return not_found() };
-    let view = OrderView::new(visit, world, Draft::of(order), Typed::of(order));
-    view.saying(format!("Ordine {number} {done}.")).show()
+    let said = visit.site.said(applied);
+    if applied.kind == EffectKind::OrderDeleted {
+        return gone(visit.site, &said);
+    }
+    let order = applied.number.parse().ok().and_then(|number| world.order_of(visit.user(), number));
+    let Some(order) = order else { return not_found(visit.site) };
+    let view = OrderView::new(visit, world, Draft::of(order), Typed::of(order, visit.site));
+    view.saying(said).show()
 }
 
 pub(super) fn refused(visit: &Visit, world: &World, post: &Post, text: &str) -> Show {
@@ -86,13 +86,13 @@ fn read(visit: &Visit, world: &World, post: &Post) -> (Draft, Typed) {
     let draft: Draft = post.state();
     let sent = draft.number.and_then(|number| world.order_of(visit.user(), number)).filter(|o| o.is_sent());
     match sent {
-        Some(order) => (Draft { page: draft.page, ..Draft::of(order) }, Typed::of(order)),
+        Some(order) => (Draft { page: draft.page, ..Draft::of(order) }, Typed::of(order, visit.site)),
         None => (draft, Typed::read(&post.form)),
     }
 }
 
 fn add_line(visit: &Visit, world: &World, mut draft: Draft, typed: Typed) -> Show {
-    match typed.line(world) {
+    match typed.line(visit.site, world) {
         Ok(line) => {
             draft.lines.push(line);
             draft.dirty = true;
@@ -130,21 +130,29 @@ fn pick_customer(
     if !post.form.is_async() {
         return Reaction::Show(view.show());
     }
-    Reaction::Panel { id: "ctl00_Main_CustomerPanel", html: view.customer(""), state: view.state() }
+    let (id, html) = match visit.site {
+        Site::Archibald => ("ctl00_Main_CustomerPanel", view.customer("")),
+        Site::Gestionale => (gestionale::CUSTOMER_PANEL, gestionale::customer_panel(&view, "")),
+    };
+    Reaction::Panel { id, html, state: view.state() }
 }
 
-/// The answer of the look-up's callback: `0|` and rows.
+/// The answer of the look-up's callback: at the first site `0|` and rows.
 fn look_up(visit: &Visit, world: &World, text: &str) -> String {
     let text = text.to_lowercase();
     let fits = |part: &str| part.to_lowercase().contains(&text);
     let found = world.customers_of(visit.user()).filter(|c| fits(&c.code) || fits(&c.name));
-    let row = |customer: &crate::data::Customer| {
+    let found: Vec<&Customer> = found.take(LOOKUP_ROWS).collect();
+    if visit.site == Site::Gestionale {
+        return gestionale::found_customers(&found);
+    }
+    let row = |customer: &Customer| {
         let (code, name, city) = (esc(&customer.code), esc(&customer.name), esc(&customer.city));
         format!(
             r#"<tr class="row" data-code="{code}"><td class="code">{code}</td><td class="name">{name}</td><td class="city">{city}</td></tr>"#
         )
     };
-    let rows: String = found.take(LOOKUP_ROWS).map(row).collect();
+    let rows: String = found.into_iter().map(row).collect();
     format!("0|{rows}")
 }
 

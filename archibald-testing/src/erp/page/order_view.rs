@@ -7,7 +7,8 @@ use super::orders::state_text;
 use super::{Show, Visit, World};
 use crate::data::Line;
 use crate::erp::html::{Grid, MAIN, button, esc, input, post_link, row, span, summary, validator};
-use crate::erp::world::Refusal;
+use crate::erp::site::{Site, gestionale};
+use crate::erp::world::{OrderState, Refusal};
 
 const COLUMNS: [(&str, &str); 8] = [
     ("position", "Riga"),
@@ -64,24 +65,24 @@ setTimeout(function () {
 "#;
 
 /// The page in the making.
-pub(super) struct OrderView<'a> {
-    visit: &'a Visit,
-    world: &'a World,
-    draft: Draft,
-    typed: Typed,
-    refusals: Vec<Refusal>,
-    message: Option<String>,
+pub(crate) struct OrderView<'a> {
+    pub(crate) visit: &'a Visit,
+    pub(crate) world: &'a World,
+    pub(crate) draft: Draft,
+    pub(crate) typed: Typed,
+    pub(crate) refusals: Vec<Refusal>,
+    pub(crate) message: Option<String>,
     asks: bool,
 }
 
 /// The page of an order that is not there, or not this agent's.
-pub(super) fn not_found() -> Show {
-    Show { title: "Ordine", main: span("NotFound", "Ordine non trovato."), ..Show::default() }
+pub(super) fn not_found(site: Site) -> Show {
+    Show { title: "Ordine", main: site.missing("Ordine non trovato."), ..Show::default() }
 }
 
 /// The page of an order that was just deleted.
-pub(super) fn gone(message: &str) -> Show {
-    Show { title: "Ordine", main: span("Message", message), ..Show::default() }
+pub(super) fn gone(site: Site, message: &str) -> Show {
+    Show { title: "Ordine", main: site.message(message), ..Show::default() }
 }
 
 impl<'a> OrderView<'a> {
@@ -109,6 +110,21 @@ impl<'a> OrderView<'a> {
         let order = self.draft.number.and_then(|number| self.world.order_of(self.visit.user(), number));
         let state = order.map(|order| order.state);
         let sent = order.is_some_and(|order| order.is_sent());
+        let (main, script) = match self.visit.site {
+            Site::Archibald => (self.main(state, sent), self.script(sent)),
+            Site::Gestionale => (gestionale::order(&self, sent), gestionale::order_script(sent, self.asks)),
+        };
+        Show {
+            title: "Ordine",
+            main,
+            state: self.state(),
+            guarded: !sent,
+            dirty: !sent && self.changed(),
+            script,
+        }
+    }
+
+    fn main(&self, state: Option<OrderState>, sent: bool) -> String {
         let mut parts = vec![
             self.message.as_deref().map_or_else(String::new, |message| span("Message", message)),
             summary(self.refusals.iter().map(|refusal| refusal.text.as_str())),
@@ -120,15 +136,12 @@ impl<'a> OrderView<'a> {
         }
         parts.push(self.lines(sent));
         parts.push(if sent { String::new() } else { self.buttons() });
+        parts.join("\n")
+    }
+
+    fn script(&self, sent: bool) -> String {
         let popup = if sent { "" } else { POPUP_SCRIPT };
-        Show {
-            title: "Ordine",
-            main: parts.join("\n"),
-            state: self.state(),
-            guarded: !sent,
-            dirty: !sent && self.changed(),
-            script: popup.to_owned() + if self.asks { SIMILAR_SCRIPT } else { "" },
-        }
+        popup.to_owned() + if self.asks { SIMILAR_SCRIPT } else { "" }
     }
 
     fn identity(&self, state: &str) -> String {
@@ -250,10 +263,11 @@ impl<'a> OrderView<'a> {
     /// Something would be lost by leaving.
     fn changed(&self) -> bool {
         let order = self.draft.number.and_then(|number| self.world.order_of(self.visit.user(), number));
-        self.draft.dirty || self.typed != order.map(Typed::of).unwrap_or_default()
+        self.draft.dirty
+            || self.typed != order.map(|order| Typed::of(order, self.visit.site)).unwrap_or_default()
     }
 
-    fn error(&self, field: &str) -> Option<&str> {
+    pub(crate) fn error(&self, field: &str) -> Option<&str> {
         self.refusals.iter().find(|refusal| refusal.field == field).map(|refusal| refusal.text.as_str())
     }
 }

@@ -4,20 +4,29 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Post, Reaction, Show, Visit, World};
-use crate::erp::html::{
-    Grid, button, esc, input, italian_date, page_argument, parse_italian_date, row, summary,
-};
+use crate::erp::html::{Grid, button, esc, input, page_argument, row, summary};
+use crate::erp::site::{Site, gestionale};
 use crate::erp::world::{ErpOrder, OrderState};
 
 /// Filters as they were when Search was pressed, and the page of the grid.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Search {
-    customer: String,
-    date: String,
-    reference: String,
-    number: String,
-    page: usize,
+pub(crate) struct Search {
+    pub(crate) customer: String,
+    pub(crate) date: String,
+    pub(crate) reference: String,
+    pub(crate) number: String,
+    pub(crate) page: usize,
+}
+
+/// What the page shows.
+pub(crate) struct Found<'a> {
+    pub(crate) visit: &'a Visit,
+    pub(crate) world: &'a World,
+    pub(crate) search: &'a Search,
+    pub(crate) orders: Vec<&'a ErpOrder>,
+    pub(crate) date_error: Option<&'static str>,
+    pub(crate) number_error: Option<&'static str>,
 }
 
 const COLUMNS: [(&str, &str); 7] = [
@@ -62,28 +71,26 @@ pub(super) fn state_text(state: OrderState) -> &'static str {
 
 impl Search {
     fn show(&self, visit: &Visit, world: &World) -> Show {
-        let date_error = self.wrong_date().then_some("Data non valida (gg/mm/aaaa).");
-        let number_error = self.wrong_number().then_some("Numero non valido.");
-        let found: Vec<&ErpOrder> =
-            world.listed_orders(visit.user()).filter(|order| self.finds(order)).collect();
-        let grid = Grid { name: "Orders", columns: &COLUMNS, page: self.page };
-        let main = [
-            summary([date_error, number_error].into_iter().flatten()),
-            row("Cliente", "FilterCustomer", &input("FilterCustomer", &self.customer, ""), None),
-            row("Data", "FilterDate", &input("FilterDate", &self.date, ""), date_error),
-            row("Riferimento", "FilterReference", &input("FilterReference", &self.reference, ""), None),
-            row("Numero", "FilterNumber", &input("FilterNumber", &self.number, ""), number_error),
-            button("Search", "Cerca", ""),
-            grid.render(&found, |order| cells(visit, world, order)),
-        ]
-        .join("\n");
+        let site = visit.site;
+        let found = Found {
+            visit,
+            world,
+            search: self,
+            orders: world.listed_orders(visit.user()).filter(|order| self.finds(site, order)).collect(),
+            date_error: self.wrong_date(site).then_some("Data non valida (gg/mm/aaaa)."),
+            number_error: self.wrong_number().then_some("Numero non valido."),
+        };
+        let main = match site {
+            Site::Archibald => found.html(),
+            Site::Gestionale => gestionale::orders(&found),
+        };
         Show { title: "Ordini", main, state: json!(self), ..Show::default() }
     }
 
     /// A filter that makes no sense finds nothing.
-    fn finds(&self, order: &ErpOrder) -> bool {
+    fn finds(&self, site: Site, order: &ErpOrder) -> bool {
         let content = &order.content;
-        let date = || parse_italian_date(&self.date) == Some(content.date);
+        let date = || site.parse_date(&self.date) == Some(content.date);
         let number = || self.number.parse() == Ok(order.number);
         (self.customer.is_empty() || self.customer == content.customer)
             && (self.date.is_empty() || date())
@@ -91,8 +98,8 @@ impl Search {
             && content.reference.to_lowercase().contains(&self.reference.to_lowercase())
     }
 
-    fn wrong_date(&self) -> bool {
-        !self.date.is_empty() && parse_italian_date(&self.date).is_none()
+    fn wrong_date(&self, site: Site) -> bool {
+        !self.date.is_empty() && site.parse_date(&self.date).is_none()
     }
 
     fn wrong_number(&self) -> bool {
@@ -100,16 +107,33 @@ impl Search {
     }
 }
 
-fn cells(visit: &Visit, world: &World, order: &ErpOrder) -> Vec<String> {
-    let content = &order.content;
-    let name = world.customer_of(visit.user(), &content.customer).map_or("", |customer| &customer.name);
-    vec![
-        format!(r#"<a href="/Order.aspx?number={0}">{0}</a>"#, order.number),
-        italian_date(content.date),
-        esc(&content.customer),
-        esc(name),
-        esc(&content.reference),
-        state_text(order.state).to_owned(),
-        world.total(&content.lines).italian(),
-    ]
+impl Found<'_> {
+    fn html(&self) -> String {
+        let search = self.search;
+        let grid = Grid { name: "Orders", columns: &COLUMNS, page: search.page };
+        [
+            summary([self.date_error, self.number_error].into_iter().flatten()),
+            row("Cliente", "FilterCustomer", &input("FilterCustomer", &search.customer, ""), None),
+            row("Data", "FilterDate", &input("FilterDate", &search.date, ""), self.date_error),
+            row("Riferimento", "FilterReference", &input("FilterReference", &search.reference, ""), None),
+            row("Numero", "FilterNumber", &input("FilterNumber", &search.number, ""), self.number_error),
+            button("Search", "Cerca", ""),
+            grid.render(&self.orders, |order| self.cells(order)),
+        ]
+        .join("\n")
+    }
+
+    fn cells(&self, order: &ErpOrder) -> Vec<String> {
+        let (world, content) = (self.world, &order.content);
+        let customer = world.customer_of(self.visit.user(), &content.customer);
+        vec![
+            format!(r#"<a href="/Order.aspx?number={0}">{0}</a>"#, order.number),
+            self.visit.site.date(content.date),
+            esc(&content.customer),
+            esc(customer.map_or("", |customer| &customer.name)),
+            esc(&content.reference),
+            state_text(order.state).to_owned(),
+            world.total(&content.lines).italian(),
+        ]
+    }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{Page, Show, Visit};
 use crate::erp::html::{esc, post_link};
+use crate::erp::site::{Site, gestionale};
 use crate::erp::view_state::generator;
 use crate::erp::web::{Answer, delta};
 
@@ -62,7 +63,10 @@ if (guarded) {
 }
 "#;
 
-pub(super) fn render(visit: &Visit, show: Show) -> Answer {
+pub(super) fn render(visit: &Visit, show: &Show) -> Answer {
+    if visit.site == Site::Gestionale {
+        return gestionale::render(visit, show);
+    }
     let (guarded, dirty) = (show.guarded, show.dirty);
     let html = format!(
         "<!DOCTYPE html>\n<html lang=\"it\"><head><meta charset=\"utf-8\"><title>{title} - Archibald</title>\
@@ -87,7 +91,8 @@ pub(super) fn render_panel(visit: &Visit, id: &str, html: &str, state: &Value) -
     Answer::text(delta(std::iter::once(("updatePanel", id, html)).chain(hidden)))
 }
 
-fn hidden_fields(visit: &Visit, state: &Value) -> String {
+/// The hidden fields that every WebForms page has.
+pub(crate) fn hidden_fields(visit: &Visit, state: &Value) -> String {
     let field = |(name, value): &(&str, String)| {
         format!(r#"<input type="hidden" name="{name}" id="{name}" value="{}" />"#, esc(value))
     };
@@ -95,7 +100,7 @@ fn hidden_fields(visit: &Visit, state: &Value) -> String {
 }
 
 fn hidden_values(visit: &Visit, state: &Value) -> [(&'static str, String); 5] {
-    let (page, session) = (visit.page.name(), visit.seal_session());
+    let (page, session) = (visit.site.file(visit.page), visit.seal_session());
     [
         ("__EVENTTARGET", String::new()),
         ("__EVENTARGUMENT", String::new()),
