@@ -252,13 +252,21 @@ impl Keeper {
         Passage::Refuse(refusal)
     }
 
-    fn refuse(&self, refusal: &GateRefusal) {
-        tracing::warn!(page = refusal.page, control = refusal.control, why = %refusal.why, "gate refused");
+    /// Whether it is the first of its sort that is remembered. What pages load from elsewhere they ask for again and
+    /// again: it is remembered once, and gives way to what concerns the ERP.
+    fn refuse(&self, refusal: &GateRefusal) -> bool {
+        let is_foreign = |refusal: &GateRefusal| refusal.why == Why::Foreign;
         let mut state = self.state();
+        if is_foreign(refusal) && state.refusals.contains(refusal) {
+            return false;
+        }
+        tracing::warn!(page = refusal.page, control = refusal.control, why = %refusal.why, "gate refused");
         if state.refusals.len() == REMEMBERED {
-            state.refusals.pop_front();
+            let oldest = state.refusals.iter().position(is_foreign).unwrap_or_default();
+            state.refusals.remove(oldest);
         }
         state.refusals.push_back(refusal.clone());
+        true
     }
 
     /// A tunnel to anywhere but the ERP; there is none without TLS.
@@ -267,9 +275,10 @@ impl Keeper {
         let page = Url::parse(&page).map_or(page, |url| url.to_string());
         let path = self.rules.without_secrets(&page);
         let refusal = GateRefusal { page, control: "any".into(), why: Why::Foreign };
-        self.refuse(&refusal);
-        let place = self.state().traffic.begin("CONNECT", path, "foreign".to_owned());
-        self.passed(place, format!("refused: {}", refusal.why));
+        if self.refuse(&refusal) {
+            let place = self.state().traffic.begin("CONNECT", path, "foreign".to_owned());
+            self.passed(place, format!("refused: {}", refusal.why));
+        }
         refusal
     }
 

@@ -86,11 +86,13 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// What is kept when it is asked for while another of the same scope stands: the newer counts, but of a lock-out
-    /// and anything else neither ends the other.
+    /// What is kept when it is asked for while another of the same scope stands: the newer counts, but of an agent's
+    /// lock-out and anything else neither ends the other.
     #[must_use]
     pub fn over(self, standing: Option<Self>) -> Self {
-        let Some(standing) = standing.filter(|standing| standing.scope == self.scope) else { return self };
+        let is_of_agent = matches!(self.scope, PauseScope::Agent { .. });
+        let standing = standing.filter(|standing| is_of_agent && standing.scope == self.scope);
+        let Some(standing) = standing else { return self };
         let (older, newer) = (PauseReasons::read(&standing.why), PauseReasons::read(&self.why));
         if newer.lockout.is_none() && older.lockout.is_none() {
             return self;

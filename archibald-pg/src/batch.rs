@@ -1,6 +1,8 @@
 //! One transaction for the calls of several agents: lock, load, decide, write, commit.
 
-mod at_once;
+mod looked;
+#[cfg(test)]
+mod looked_tests;
 mod pending_orders;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,7 +18,7 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection, Row};
 use uuid::Uuid;
 
-pub(crate) use self::at_once::{at_once, fits};
+pub(crate) use self::looked::{Looked, fits};
 use crate::call::{Job, Needs};
 use crate::codec::{At, from_json, printable, to_i64, to_u64};
 use crate::columns::GroupWrite;

@@ -11,12 +11,12 @@ use archibald_core::error::StoreError;
 use archibald_core::id::AgentId;
 use tokio::time::{timeout, timeout_at};
 
-use crate::batch::{Locks, Outcome, at_once, fits, transact};
+use crate::batch::{Locks, Looked, Outcome, fits, transact};
 use crate::call::Job;
 use crate::gathering::{Gathering, Taken};
 use crate::own::{Own, Parked};
 use crate::store::Inner;
-use crate::tx::{Effects, SILENCE, Stop, Tries, gone_silent, over};
+use crate::tx::{Effects, SILENCE, Stop, Tries, gone_silent, leaves_it_well, over};
 
 /// Transactions that run together: while one waits for the disk the other works.
 const LANES: usize = 2;
@@ -26,10 +26,15 @@ const BATCH: usize = 256;
 type Jobs = Vec<Box<dyn Job>>;
 
 /// What waits to be carried out.
-#[derive(Default)]
 pub(crate) struct Groups {
     waiting: Gathering<Box<dyn Job>>,
     pub(crate) parked: Parked,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self { waiting: Gathering::default(), parked: Parked::new(LANES as u32) }
+    }
 }
 
 impl Groups {
@@ -74,14 +79,10 @@ async fn lane(inner: Arc<Inner>) {
     }
 }
 
-/// What can be is decided from a look and written at once, the rest in a transaction for all of it, and what that
+/// What can be is decided from a look and written without locks before, the rest in a transaction for all of it, and what that
 /// cannot do goes alone. Returns the connection if nothing is wrong with it.
 async fn together(inner: Arc<Inner>, own: Option<Own>, jobs: Jobs) -> Option<Own> {
-    let own = match own.filter(|_| !inner.pool.is_closed()) {
-        Some(own) => Ok(own),
-        None => inner.groups.parked.take(&inner.pool, inner.session.as_ref()).await,
-    };
-    let mut own = match own {
+    let mut own = match on_the_way(&inner, own).await {
         Ok(own) => own,
         Err(error) => {
             answer(&inner, jobs, Err(Stop::Database(error)));
@@ -89,11 +90,10 @@ async fn together(inner: Arc<Inner>, own: Option<Own>, jobs: Jobs) -> Option<Own
         }
     };
     let (mut fit, mut rest): (Jobs, Jobs) =
-        jobs.into_iter().partition(|job| inner.session.is_some() && fits(&job.needs()));
+        jobs.into_iter().partition(|job| own.has_session && fits(&job.needs()));
     let mut is_well = true;
     if !fit.is_empty() {
-        let done = in_time(at_once(&inner.sql, &mut own.connection, &mut fit)).await;
-        match done {
+        match without_locks(&inner, &mut own, &mut fit).await {
             Ok(done) => {
                 for (job, done) in fit.into_iter().zip(done) {
                     match done {
@@ -103,14 +103,15 @@ async fn together(inner: Arc<Inner>, own: Option<Own>, jobs: Jobs) -> Option<Own
                 }
             }
             Err(stop) => {
-                is_well = false;
+                is_well = leaves_it_well(&stop);
                 answer(&inner, fit, Err(stop));
             }
         }
     }
     if is_well && !rest.is_empty() {
-        let done = in_time(transact(&inner, &mut own.connection, Locks::Free, &mut rest, false)).await;
-        is_well = done.is_ok();
+        let work = transact(&inner, &mut own.connection, Locks::Free, &mut rest, false);
+        let done = timeout(SILENCE, work).await.unwrap_or_else(|_| Err(Stop::Unknown(gone_silent())));
+        is_well = done.as_ref().err().is_none_or(leaves_it_well);
         answer(&inner, rest, done);
     } else {
         rest.into_iter().for_each(|job| drop(tokio::spawn(alone(inner.clone(), job, false))));
@@ -118,9 +119,27 @@ async fn together(inner: Arc<Inner>, own: Option<Own>, jobs: Jobs) -> Option<Own
     Some(own).filter(|_| is_well)
 }
 
-/// On a connection that may have gone silent: then nobody knows what became of it.
-async fn in_time<T>(done: impl Future<Output = Result<T, Stop<StoreError>>>) -> Result<T, Stop<StoreError>> {
-    timeout(SILENCE, done).await.unwrap_or_else(|_| Err(Stop::Unknown(gone_silent())))
+/// The lane's connection, or another one where that is too old or there is none.
+async fn on_the_way(inner: &Inner, own: Option<Own>) -> Result<Own, sqlx::Error> {
+    let parked = &inner.groups.parked;
+    let mut own = match own.filter(|own| !own.is_old() && !inner.pool.is_closed()) {
+        Some(own) => own,
+        None => parked.take(inner).await?,
+    };
+    parked.set_up(&mut own, inner).await?;
+    Ok(own)
+}
+
+/// See [`Looked`]. A look that fails has done nothing; what became of a write that fails nobody knows.
+async fn without_locks(
+    inner: &Inner,
+    own: &mut Own,
+    jobs: &mut Jobs,
+) -> Result<Vec<Option<Effects>>, Stop<StoreError>> {
+    let looked = timeout(SILENCE, Looked::at(&inner.sql, &mut own.connection, jobs)).await;
+    let looked = looked.unwrap_or_else(|_| Err(Stop::Database(gone_silent())))?;
+    let written = timeout(SILENCE, looked.write(&inner.sql, &mut own.connection)).await;
+    written.unwrap_or_else(|_| Err(Stop::Unknown(gone_silent())))
 }
 
 fn tell(inner: &Inner, job: Box<dyn Job>, effects: &Effects) {

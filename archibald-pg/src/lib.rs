@@ -8,7 +8,8 @@
 //! | `migrations/`, `migrate.rs` | the tables, in a schema of their own, and how they get there |
 //! | `sql/`, `sql.rs` | every statement, one a file, with the index that serves it |
 //! | `call.rs`, `group.rs`, `gathering.rs` | a call of a port, and how those that come together share a transaction |
-//! | `batch.rs`, `writes.rs`, `columns.rs` | that transaction: lock, load, ask the record, write back |
+//! | `batch/looked.rs`, `own.rs` | what nobody else touches: look, ask the record, write if it is still so |
+//! | `batch.rs`, `writes.rs`, `columns.rs` | the others' transaction: lock, load, ask the record, write back |
 //! | `tx.rs` | how any other write runs: in a task of its own, one transaction, tried again where that is safe |
 //! | `operations.rs`, `lock.rs`, `bus.rs` | the three ports |
 //! | `within.rs` | the same in a transaction of the caller's own |
@@ -19,7 +20,7 @@
 //! What is to be enqueued takes the counter alone, first, and so never waits for a running operation.
 //!
 //! **Connections**: a pool of this store's own, because its promises rest on what the pool does with a
-//! connection that comes back, and one more to listen.
+//! connection that comes back, two for the lanes that write, and one to listen.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 

@@ -84,7 +84,8 @@ pub(crate) enum Stop<E> {
     Said(E),
     /// The database failed before anything could have been committed.
     Database(sqlx::Error),
-    /// The connection was lost while committing: nobody here knows.
+    /// The connection was lost while something was committed, or written by a statement that is a transaction: nobody
+    /// here knows.
     Unknown(sqlx::Error),
 }
 
@@ -283,6 +284,9 @@ impl Inner {
     /// A connection of the pool, in the time that a call has. Asked for several times: where the server is full
     /// the pool goes on trying to open one, and does not see that another comes back to it.
     pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        if self.groups.parked.is_closed() {
+            return Err(sqlx::Error::PoolClosed);
+        }
         for _ in 0..ASKED {
             if let Ok(acquired) = timeout(self.options.retry_for / ASKED, self.pool.acquire()).await {
                 return acquired;
@@ -447,13 +451,21 @@ pub(crate) fn over<T, E>(
     silent: fn(sqlx::Error) -> Stop<E>,
 ) -> Result<T, Stop<E>> {
     let done = done.unwrap_or_else(|_| Err(silent(gone_silent())));
-    if let Err(Stop::Database(error) | Stop::Unknown(error)) = &done {
-        let code = error.as_database_error().and_then(|error| error.code());
-        if !code.is_some_and(|code| code.starts_with("40") || code == "55P03") {
-            connection.close_on_drop();
-        }
+    if !done.as_ref().err().is_none_or(leaves_it_well) {
+        connection.close_on_drop();
     }
     done
+}
+
+/// Whether a connection can be gone on with after this.
+pub(crate) fn leaves_it_well<E>(stop: &Stop<E>) -> bool {
+    match stop {
+        Stop::Said(_) => true,
+        Stop::Database(error) | Stop::Unknown(error) => {
+            let code = error.as_database_error().and_then(|error| error.code());
+            code.is_some_and(|code| code.starts_with("40") || code == "55P03")
+        }
+    }
 }
 
 /// Nothing came on a connection for longer than anything may take.

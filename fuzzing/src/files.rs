@@ -100,11 +100,15 @@ fn config(path: &Path) -> Option<String> {
     }
 }
 
-/// What is wrong is named, and not the line that has it: a secret may stand there.
+/// What is wrong is named, and no value of which nobody knows whether it is a secret.
 fn shows_no_secret(words: &str, content: &[u8]) {
     let content = String::from_utf8_lossy(content);
-    let secret = |line: &&str| line.contains("= \"s3cret");
-    for line in content.lines().map(str::trim).filter(secret) {
-        assert!(!words.contains(line), "{words}");
+    for (key, value) in content.lines().filter_map(|line| line.split_once('=')) {
+        let value = value.trim().trim_matches('"');
+        let is_secret = ["password", "value", "scope"].contains(&key.trim());
+        let is_elsewhere = content.matches(value).count() > 1;
+        if is_secret && !is_elsewhere && (value.starts_with("s3cret") || value.starts_with("5313")) {
+            assert!(!words.contains(value), "{words}");
+        }
     }
 }

@@ -57,11 +57,11 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<(), Failure> {
         let mut command = Command::new(folder.join("venv/bin/schemathesis"));
         command.arg("run").arg(format!("{}/openapi.json", server.address()));
         command.args(["--header", &format!("Authorization: Bearer {token}"), "--request-timeout", "30"]);
+        command.args(arguments).current_dir(&folder);
         if !token.contains("operator") {
             // What is not theirs is not there, whatever the method; and they may not ask as often as they like.
             command.args(["--phases", "examples,fuzzing,stateful", "--rate-limit", "40/s"]);
         }
-        command.args(arguments).current_dir(&folder);
         let outcome = process::run("schemathesis", command);
         drop(server);
         outcome?;

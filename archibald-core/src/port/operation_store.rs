@@ -371,8 +371,8 @@ pub trait OperationStore: Send + Sync {
     async fn rows(&self, agent: &AgentId, query: &RowQuery) -> Result<RowPage, StoreError>;
 
     /// Pauses something: nothing that it is about is leased until it is resumed, and workers are woken. Again: the
-    /// newer reason counts, but a lock-out and another reason stand beside each other ([`Pause::over`]). For an agent it writes a `warning` event; of the others devices are told nothing, since
-    /// it concerns all of them.
+    /// newer reason counts, but an agent's lock-out and another reason stand beside each other ([`Pause::over`]). For
+    /// an agent it writes a `warning` event; of the others devices are told nothing, since it concerns all of them.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -153,7 +153,7 @@ async fn an_agent_is_added_seen_and_asked_for() {
     ask(&server, Method::GET, "/v1/admin/agents/nobody", None).await.problem(404, "not-found");
 }
 
-/// However many there are: a page costs what is on it.
+/// However many there are: only those on the page are read.
 #[tokio::test]
 async fn no_more_agents_are_read_than_the_page_has() {
     let server = Server::start().await;

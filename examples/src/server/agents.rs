@@ -129,7 +129,17 @@ pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
 pub(super) fn in_words(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    format!("line {line}: {}", error.message().replace('\n', ", "))
+    format!("line {line}: {}", without_value(error.message()).replace('\n', ", "))
+}
+
+/// What was expected, without what stands there instead.
+fn without_value(message: &str) -> String {
+    let of_values = ["invalid type", "invalid value", "unknown variant"];
+    let Some(what) = of_values.into_iter().find(|what| message.starts_with(what)) else {
+        return message.to_owned();
+    };
+    let expected = message.rsplit_once(", expected ").map(|(_, expected)| format!(", expected {expected}"));
+    format!("{what}{}", expected.unwrap_or_default())
 }
 
 #[cfg(test)]

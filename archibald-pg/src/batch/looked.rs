@@ -1,5 +1,6 @@
-//! Calls that are decided from what was only looked at, and written if it is still so: two statements, each a
-//! transaction by itself, where one that locks first has five or six.
+//! Calls that are decided from what was only looked at, and written if it is still so: statements that are transactions
+//! by themselves, two or, where something is accepted, three; who locks first has as many and the beginning and the end
+//! of a transaction besides.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,35 +21,57 @@ use crate::sql::Sql;
 use crate::tx::{Effects, Stop, TxError, unless_refused};
 use crate::writes::{Candidate, Encoded, LogPlace};
 
-/// Whether a call can be carried out by [`at_once`]: what else there is takes statements of its own.
+/// Whether a call can be decided from a look: what else there is takes statements of its own.
 pub(crate) fn fits(needs: &Needs<'_>) -> bool {
     needs.rows.is_empty() && needs.pending_order.is_none() && needs.creates.is_none()
 }
 
-/// Carries out calls, of one agent each, that fit. `None` of those that have to lock what they need: somebody else
-/// changes it, it is not there yet, or the rules refuse the call, which only what is locked may decide. An error is
-/// of all of them.
-pub(crate) async fn at_once(
-    sql: &Sql,
-    connection: &mut PgConnection,
-    jobs: &mut [Box<dyn Job>],
-) -> Result<Vec<Option<Effects>>, Stop<StoreError>> {
-    let mut batch = Batch { tx: connection, sql, locks: Locks::Free, now: Timestamp::EPOCH };
-    let (mut seen, versions) = batch.look(jobs).await?;
-    let (mut decided, mut writes) = (vec![], GroupWrite::default());
-    for job in jobs {
-        let encoded = decide(job.as_mut(), &mut seen, batch.now);
-        decided.push(encoded.map(|encoded| {
-            let effects = Effects::of(&encoded);
-            versions.expect(job.as_ref(), encoded.agent.is_some(), &mut writes);
-            writes.add(job.agent(), encoded);
-            effects
-        }));
+/// What calls come to, by what was looked at.
+pub(crate) struct Looked {
+    decided: Vec<Option<Effects>>,
+    writes: GroupWrite,
+}
+
+impl Looked {
+    /// Decides calls, of one agent each, that fit. An error is of all of them, and nothing has happened.
+    pub(crate) async fn at(
+        sql: &Sql,
+        connection: &mut PgConnection,
+        jobs: &mut [Box<dyn Job>],
+    ) -> Result<Self, Stop<StoreError>> {
+        let mut batch = Batch { tx: connection, sql, locks: Locks::Free, now: Timestamp::EPOCH };
+        let (mut seen, versions) = batch.look(jobs).await?;
+        let (mut decided, mut writes) = (vec![], GroupWrite::default());
+        for job in jobs {
+            let encoded = decide(job.as_mut(), &mut seen, batch.now);
+            decided.push(encoded.map(|encoded| {
+                let effects = Effects::of(&encoded);
+                versions.expect(job.as_ref(), encoded.agent.is_some(), &mut writes);
+                writes.add(job.agent(), encoded);
+                effects
+            }));
+        }
+        Ok(Self { decided, writes })
     }
-    if decided.iter().all(Option::is_none) || batch.write_at_once(writes).await? {
-        return Ok(decided);
+
+    /// Writes it, all or nothing. `None` of those calls that have to lock what they need: somebody else changes it or has
+    /// changed it since, it is not there yet, or the rules refuse the call, which only what is locked may decide. An
+    /// error is of all of them.
+    pub(crate) async fn write(
+        self,
+        sql: &Sql,
+        connection: &mut PgConnection,
+    ) -> Result<Vec<Option<Effects>>, Stop<StoreError>> {
+        let Self { decided, writes } = self;
+        if decided.iter().all(Option::is_none) {
+            return Ok(decided);
+        }
+        let written = writes.bind(&sql.group_write).fetch_one(connection).await.map_err(unless_refused)?;
+        if written.try_get(0).map_err(Stop::Unknown)? {
+            return Ok(decided);
+        }
+        Ok(decided.into_iter().map(|_| None).collect())
     }
-    Ok(decided.into_iter().map(|_| None).collect())
 }
 
 fn decide(job: &mut dyn Job, seen: &mut Seen, now: Timestamp) -> Option<Encoded> {
@@ -110,11 +133,6 @@ impl Batch<'_> {
         let all = self.still_open(all, |agent, needs| seen.has(agent, needs));
         self.look_for_standing(&all, &mut seen).await?;
         Ok((seen, versions))
-    }
-
-    async fn write_at_once(&mut self, writes: GroupWrite) -> Result<bool, Stop<StoreError>> {
-        let written = writes.bind(&self.sql.group_write).fetch_one(&mut *self.tx).await;
-        Ok(written.map_err(unless_refused)?.try_get(0)?)
     }
 }
 
