@@ -5,6 +5,9 @@ use super::Mutant;
 /// In many orders of threads.
 const THREADS: &[&str] = &["--test", "orders_of_threads"];
 
+/// A row between a look and what is written by it.
+const LOOKED: &[&str] = &["--lib", "looked_tests"];
+
 /// One for each rule that some order of threads would break.
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -126,5 +129,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
         )],
         package: "archibald-sqlite",
         tests: THREADS,
+    },
+    Mutant {
+        name: "a lease that changed since the look is written",
+        file: "archibald-pg/sql/group_write.sql",
+        changes: &[("(select count(*) from agents_seen) = cardinality($43::text[])", "true")],
+        package: "archibald-pg",
+        tests: LOOKED,
+    },
+    Mutant {
+        name: "an operation that changed since the look is written",
+        file: "archibald-pg/sql/group_write.sql",
+        changes: &[("(select count(*) from operations_seen) = cardinality($45::uuid[])", "true")],
+        package: "archibald-pg",
+        tests: LOOKED,
+    },
+    Mutant {
+        name: "a counter that changed since the look is written",
+        file: "archibald-pg/sql/group_write.sql",
+        changes: &[("(select count(*) from streams_seen) = cardinality($47::text[])", "true")],
+        package: "archibald-pg",
+        tests: LOOKED,
     },
 ];
