@@ -1,4 +1,5 @@
-//! One visitor, one page after the other; each step has a deadline, and none ends the visit but the browser's end.
+//! One visitor, one page after the other; each step has a deadline, and none ends the visit but the browser's end, or
+//! that it has no page to begin with.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
