@@ -12,10 +12,18 @@ use archibald_browser::page_map::PageMap;
 use archibald_core::port::Credentials;
 use archibald_testing::data::{DataSet, password_of};
 use archibald_testing::erp::{RunningErp, Site as Look};
+use tokio_util::sync::CancellationToken;
 
 use common::assert_nothing_left;
+use common::edited::{Edit, Edited};
 use common::office::{other_site, simulator, simulator_as};
 use common::tls::{Authority, Front};
+
+/// Checks the map as the first agent, at a site whose pages are edited.
+async fn check_edited(erp: &RunningErp, data: &DataSet, map: PageMap, edit: Edit) -> MapReport {
+    let front = Edited::before(&erp.url(), edit).await;
+    check_at(&front.url(), PoolOptions::default(), Duration::from_secs(20), map, &first(data)).await
+}
 
 /// Checks the map as the first agent, with this password if not his own.
 async fn check(erp: &RunningErp, data: &DataSet, map: PageMap, password: Option<&str>) -> MapReport {
@@ -37,7 +45,7 @@ async fn check_at(
     let launch = LaunchOptions { profiles: profiles.path().into(), ..LaunchOptions::default() };
     let options = PoolOptions { launch, ..options };
     let site = Site::new(map, base.parse().unwrap(), step);
-    let report = check_page_map(options, site, who).await.unwrap();
+    let report = check_page_map(options, site, who, &CancellationToken::new()).await.unwrap();
     assert_nothing_left(profiles.path());
     report
 }
@@ -143,6 +151,7 @@ async fn what_does_not_match_is_named_page_by_page_and_the_rest_is_checked() {
         "order (existing): note: #ctl00_Main_AddLine matches <input type=submit>, not a field or a text",
         "order (existing): date: ",
         "order (existing): lines.columns.price: td matches 8 elements in row 1",
+        "order (existing): delete: posts the control ctl00$Main$Delete, and not ctl00$Main$Elimina",
         "customer (new): phone: input[ is not a CSS selector",
         "customer (new): fields ctl00$Main$Fax: is on no form of the page",
     ];
@@ -177,8 +186,8 @@ async fn a_control_that_the_gate_refuses_is_told_where_it_was_pressed() {
         wrong,
         [
             "orders: search: the gate refused the control ctl00$Main$Search: the page map does not know it",
-            "order (new): line_add: the gate refused the control ctl00$Main$Save: it changes the ERP, and \
-             there is no intent for it",
+            "order (new): line_add: posts the control ctl00$Main$Save, which is one of writes",
+            "order (existing): line_add: posts the control ctl00$Main$Save, which is one of writes",
         ]
     );
     assert_eq!(erp.ledger().len(), before);
@@ -298,5 +307,128 @@ async fn an_erp_at_an_https_address_is_checked_like_any_other() {
     let (step, map) = (Duration::from_secs(20), PageMap::simulator().unwrap());
     let report = check_at(&front.url("/"), options, step, map, &first(&data)).await;
     assert_eq!(wrong(&report), Vec::<String>::new());
+    erp.stop().await;
+}
+
+#[tokio::test]
+async fn a_button_that_posts_another_control_than_writes_says_is_wrong() {
+    let data = DataSet::generate(7, 3, 60);
+    let erp = simulator(&data, true).await;
+    let mut map = PageMap::simulator().unwrap();
+    let writes = &mut map.order.writes;
+    let (save, delete) = (writes["save"].clone(), writes["delete"].clone());
+    writes.insert("save".into(), delete.clone());
+    writes.insert("delete".into(), save.clone());
+    // The worst: what sends counts as harmless, and another control of the page as what sends.
+    let send = writes.insert("send".into(), "ctl00$Main$Note".into()).unwrap();
+    map.order.harmless.insert(send);
+    // In the page's place there is the gate's answer, and not a post of the page's own.
+    map.order.harmless.remove("ctl00$Main$LineProduct");
+    let report = check(&erp, &data, map, None).await;
+    let posts = |key: &str, control: &str, listed: &str| {
+        format!(
+            "{key}: posts the control ctl00$Main${control}, and not ctl00$Main${listed}, which writes has for it"
+        )
+    };
+    assert_eq!(
+        wrong(&report),
+        [
+            "order (new): line_product: the gate refused the control ctl00$Main$LineProduct: the page map does \
+             not know it"
+                .to_owned(),
+            format!("order (new): {}", posts("save", "Save", "Delete")),
+            format!("order (existing): {}", posts("save", "Save", "Delete")),
+            format!("order (existing): {}", posts("delete", "Delete", "Save")),
+            format!("order (existing): {}", posts("send", "Send", "Note")),
+        ]
+    );
+    assert_eq!(verdict(&report, "customer (new)", "save"), &Verdict::Found);
+    erp.stop().await;
+}
+
+#[tokio::test]
+async fn a_right_map_fits_pages_that_post_by_themselves_and_forms_that_show_less() {
+    let data = DataSet::generate(7, 3, 60);
+    let erp = simulator(&data, true).await;
+    let report = check_edited(&erp, &data, PageMap::simulator().unwrap(), |_, html| {
+        // The grid of the lines is there only with a line, a number and a code only where there is one.
+        let is_empty = html.contains(r#"id="ctl00_Main_LineCount">0<"#);
+        let html = if is_empty { html.replace(r#"id="ctl00_Main_Lines""#, "") } else { html };
+        let html = html.replace(r#"<span id="ctl00_Main_Number"></span>"#, "");
+        let html = html.replace(r#"<span id="ctl00_Main_Code"></span>"#, "");
+        let ping = "<script>var ping = new XMLHttpRequest(); ping.open('POST', '/Alive.asmx/Ping', false); \
+                    ping.setRequestHeader('Content-Type', 'application/json'); ping.send('{}');</script>";
+        html.replace("</body>", &format!("{ping}</body>"))
+    })
+    .await;
+    assert_eq!(wrong(&report), Vec::<String>::new());
+    for (page, key) in [("order (new)", "number"), ("customer (new)", "code"), ("start", "background any")] {
+        let verdict = verdict(&report, page, key);
+        assert!(matches!(verdict, Verdict::NotSeen(_)), "{page} {key}: {verdict}");
+    }
+    for (page, key) in [
+        ("login", "submit"),
+        ("orders", "filter_date"),
+        ("order (new)", "lines.present"),
+        ("order (new)", "line_remove_last"),
+        ("customer (existing)", "phone"),
+    ] {
+        assert_eq!(verdict(&report, page, key), &Verdict::Found, "{page} {key}");
+    }
+    erp.stop().await;
+}
+
+#[tokio::test]
+async fn a_search_field_that_does_nothing_is_wrong() {
+    let data = DataSet::generate(7, 3, 200);
+    let erp = simulator(&data, true).await;
+    let mut map = PageMap::simulator().unwrap();
+    map.customers.search_text = "#elsewhere".into();
+    let report = check_edited(&erp, &data, map, |path, html| {
+        let html = html.replace("</h1>", r#"</h1><input type="text" id="elsewhere">"#);
+        // A session in the path stays out of the report.
+        if path.starts_with("/Prices") {
+            let to = "<script>if (!location.pathname.startsWith('/(')) \
+                      history.replaceState(null, '', '/(S(lit3py55t21z))/Login.aspx?x=1');</script></body>";
+            return html.replace("</body>", to);
+        }
+        html
+    })
+    .await;
+    let wrong = wrong(&report);
+    assert_eq!(wrong.len(), 2, "{wrong:?}");
+    assert!(wrong[0].starts_with("customers: search_text: a search for "), "{wrong:?}");
+    assert!(wrong[0].ends_with(" shows the list as it was"), "{wrong:?}");
+    assert_eq!(wrong[1], "prices: path: leads to /(…)/Login.aspx");
+    erp.stop().await;
+}
+
+#[tokio::test]
+async fn a_password_is_typed_where_nobody_reads_it_and_is_not_repeated() {
+    let data = DataSet::generate(7, 3, 3);
+    let erp = simulator(&data, false).await;
+    let mut map = PageMap::simulator().unwrap();
+    std::mem::swap(&mut map.login.user, &mut map.login.password);
+    let report = check(&erp, &data, map, None).await;
+    assert_eq!(
+        wrong(&report),
+        [
+            "login: user: #ctl00_Main_Password matches <input type=password>, not a field that shows what is typed",
+            "login: password: #ctl00_Main_User matches <input type=text>, not a field for a password",
+        ]
+    );
+    assert_eq!(posts(&erp), Vec::<String>::new());
+    // An ERP that repeats what was typed, at length.
+    let front = Edited::before(&erp.url(), |_, html| {
+        html.replace("Nome utente o password non corretti.", &"Parola not-hers errata. ".repeat(100))
+    })
+    .await;
+    let who = Credentials { password: "not-hers".into(), ..first(&data) };
+    let (map, step) = (PageMap::simulator().unwrap(), Duration::from_secs(20));
+    let report = check_at(&front.url(), PoolOptions::default(), step, map, &who).await;
+    let wrong = wrong(&report);
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0].contains("Parola *** errata.") && wrong[0].len() < 400, "{wrong:?}");
+    assert!(!format!("{report:?}").contains("not-hers"), "{report:?}");
     erp.stop().await;
 }

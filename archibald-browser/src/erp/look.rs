@@ -4,11 +4,23 @@ use serde::{Deserialize, Serialize};
 use super::{Site, client_error};
 use crate::driver::{Limit, Page};
 
+/// What the gate says in place of the site, as far as a person reads it: an ERP could say it too, at any length.
+macro_rules! gate_says {
+    () => {
+        "() => {
+  const said = document.contentType === 'text/plain' ? document.body.textContent : '';
+  return said.startsWith('The gate says: ') ? said.slice(0, 300).trim() : null;
+}"
+    };
+}
+
+pub(super) const GATE_SAYS: &str = gate_says!();
+
 /// One look at a page tells what kind of page it is.
-const LOOK: &str = "({ user, password, error, maintenance, refusal, validation }) => {
+const LOOK: &str = concat!(
+    "({ user, password, error, maintenance, refusal, validation }) => {
   const text = (selector) => document.querySelector(selector)?.textContent.trim() ?? null;
   const texts = Array.from(document.querySelectorAll(validation), (e) => e.textContent.trim());
-  const gate = document.contentType === 'text/plain' ? document.body.textContent : '';
   const navigation = performance.getEntriesByType('navigation')[0];
   return {
     user: text(user),
@@ -18,9 +30,12 @@ const LOOK: &str = "({ user, password, error, maintenance, refusal, validation }
     refusal: text(refusal),
     validation: texts.filter((text) => text !== ''),
     status: navigation ? navigation.responseStatus : 0,
-    gate: gate.startsWith('The gate says: ') ? gate : null,
+    gate: (",
+    gate_says!(),
+    ")(),
   };
-}";
+}"
+);
 
 /// A selector that matches nothing, for pages without validation texts.
 pub(super) const NOTHING: &str = ":not(*)";
@@ -45,7 +60,6 @@ pub(super) struct Look {
     error: Option<String>,
     maintenance: bool,
     status: u16,
-    /// What the gate says in place of the site.
     gate: Option<String>,
 }
 

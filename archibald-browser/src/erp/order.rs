@@ -99,13 +99,9 @@ impl Site {
 
     fn line_of(&self, row: &Row<'_>) -> Result<OrderLine, ClientError> {
         let formats = &self.map.formats;
-        let quantity = row.text("quantity")?;
         Ok(OrderLine {
             product: row.text("product")?,
-            quantity: quantity
-                .replace(formats.thousands, "")
-                .parse()
-                .map_err(|_| row.unrecognised("quantity", &format!("{quantity:?} is not a whole number")))?,
+            quantity: row.read("quantity", |text| formats.read_whole(text))?,
             unit_price: row.read("price", |text| formats.read_number(text))?,
             discount: row.read("discount", |text| formats.read_number(text))?,
         })

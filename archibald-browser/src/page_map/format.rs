@@ -89,6 +89,16 @@ impl Formats {
             .collect();
         plain.parse().map_err(|_| NotOfThisFormat { text: text.to_owned(), expected: "a number".to_owned() })
     }
+
+    /// A whole number that the site wrote.
+    ///
+    /// # Errors
+    /// [`NotOfThisFormat`].
+    pub fn read_whole(&self, text: &str) -> Result<u32, NotOfThisFormat> {
+        let plain = text.replace(self.thousands, "");
+        let refuse = || NotOfThisFormat { text: text.to_owned(), expected: "a whole number".to_owned() };
+        plain.parse().map_err(|_| refuse())
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the tests share: a small, nasty web site, and browsers that leave nothing behind.
 #![allow(dead_code, unused_imports)]
 
+pub mod edited;
 pub mod gated;
 pub mod office;
 mod site;

@@ -1,45 +1,54 @@
 //! `server --check-page-map`: the page map held against a live site, told key by key and in pictures.
 
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use archibald_browser::erp::{CheckError, MapReport, PageReport, Site, Verdict, check_page_map};
-use archibald_browser::page_map::PageMap;
 use archibald_browser::{PoolError, PoolOptions};
 use archibald_core::id::AgentId;
 use archibald_core::port::{CredentialProvider, Credentials};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-use super::parts::{agents, erp};
+use super::parts::{address, agents, erp, erp_ca, page_map};
 use super::{Failure, FileError, SettingError, Settings};
 
 /// Checks, prints, and says whether the map fits.
 pub(super) async fn check(settings: &Settings) -> Result<bool, Failure> {
-    let map = match settings.get("page-map") {
-        Some(file) => PageMap::read(Path::new(file)),
-        None => PageMap::simulator(),
-    };
-    let map = map.map_err(|error| FileError::new(Path::new(&error.file), error.what))?;
+    let stop = told_to_stop().map_err(Failure::Signals)?;
+    let map = page_map(settings).map_err(|error| FileError::new(Path::new(&error.file), error.what))?;
     let who = who(settings)?;
     let step = settings.span("page-budget")?;
     let folder = settings.get("report").map(|folder| made(settings, folder)).transpose()?;
     // With orders, so that there is one to open.
     let (_erp, base) = erp(settings, true).await?;
-    let base: url::Url =
-        base.parse().map_err(|_| settings.refuse("erp", "an address such as https://erp.example"))?;
-    let erp_ca = settings.get("erp-ca").map(PathBuf::from);
-    if erp_ca.is_some() && base.scheme() != "https" {
-        return Err(settings.refuse("erp-ca", "left out unless --erp is an https:// address").into());
-    }
-    let options = PoolOptions { erp_ca, ..PoolOptions::default() };
-    let report = check_page_map(options, Site::new(map, base, step), &who).await.map_err(failure)?;
+    let base = address(settings, &base)?;
+    let options = PoolOptions { erp_ca: erp_ca(settings, base.as_str())?, ..PoolOptions::default() };
+    let site = Site::new(map, base, step);
+    let report = check_page_map(options, site, &who, &stop).await.map_err(failure)?;
     print!("{}", lines(&report));
     let folder = folder.map_or_else(new_folder, Ok).map_err(Failure::Report)?;
     let index = write(&folder, &report).map_err(Failure::Report)?;
     println!("{}\nthe report is {}", summary(&report), index.display());
     Ok(report.fits())
+}
+
+/// Fires at Ctrl-C and at a termination: the browser holds the agent's session and has to go first.
+fn told_to_stop() -> io::Result<CancellationToken> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(stop)
 }
 
 /// The agent of `--agent`, else the first by name.
@@ -56,12 +65,36 @@ fn who(settings: &Settings) -> Result<Credentials, Failure> {
 /// The pictures show what agents see: the folder is its owner's alone.
 fn made(settings: &Settings, folder: &str) -> Result<PathBuf, SettingError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|_| settings.refuse("report", "a folder that is there or can be made"))?;
-    Ok(folder.into())
+    let unusable = |_| settings.refuse("report", "a folder that is there or can be made");
+    made.map_err(unusable)?;
+    let folder = PathBuf::from(folder);
+    let about = fs::metadata(&folder).map_err(unusable)?;
+    let is_own = about.uid() == nix::unistd::geteuid().as_raw();
+    let is_private = about.mode() & 0o077 == 0;
+    let is_empty = fs::read_dir(&folder).map_err(unusable)?.next().is_none();
+    if !is_own || !(is_private || is_empty) {
+        return Err(settings.refuse(
+            "report",
+            "a folder of your own that is empty or that nobody else can look into (chmod 700)",
+        ));
+    }
+    fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(unusable)?;
+    Ok(folder)
 }
 
 fn new_folder() -> io::Result<PathBuf> {
-    Ok(tempfile::Builder::new().prefix("archibald-page-map-").tempdir()?.keep())
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.prefix("archibald-page-map-").permissions(Permissions::from_mode(0o700));
+    Ok(builder.tempdir()?.keep())
+}
+
+/// A file that its owner alone can read, in place of an earlier check's.
+fn put(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?.write_all(bytes)
 }
 
 fn failure(error: CheckError) -> Failure {
@@ -112,12 +145,12 @@ fn write(folder: &Path, report: &MapReport) -> io::Result<PathBuf> {
         html += "</table>";
         if let Some(picture) = &page.picture {
             let file = file_of(place, page, picture.media_type);
-            fs::write(folder.join(&file), &picture.bytes)?;
+            put(&folder.join(&file), &picture.bytes)?;
             let _ = write!(html, "<img src=\"{file}\" alt=\"{}\">", escaped(&page.name()));
         }
     }
     let index = folder.join("index.html");
-    fs::write(&index, html + "</html>\n")?;
+    put(&index, (html + "</html>\n").as_bytes())?;
     Ok(index)
 }
 
@@ -167,7 +200,14 @@ mod tests {
     #[test]
     fn what_a_site_says_is_text_in_the_report() {
         let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &report()).unwrap();
+        // As often as one likes, and never through a link.
+        let (index, elsewhere) = (folder.path().join("index.html"), folder.path().join("elsewhere"));
+        fs::remove_file(&index).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &index).unwrap();
         let index = write(folder.path(), &report()).unwrap();
+        assert!(!elsewhere.exists());
+        assert_eq!(fs::metadata(&index).unwrap().mode() & 0o777, 0o600);
         let html = fs::read_to_string(index).unwrap();
         assert!(html.contains("a &gt; b matches nothing") && html.contains("src=\"01-order-new.png\""));
         assert_eq!(fs::read(folder.path().join("01-order-new.png")).unwrap(), [1, 2]);

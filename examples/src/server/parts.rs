@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use archibald_browser::erp::Site;
 use archibald_browser::launch::{EngineProcess, LaunchError, LaunchOptions};
-use archibald_browser::page_map::PageMap;
+use archibald_browser::page_map::{PageMap, PageMapError};
 use archibald_browser::{ChromiumPool, KeptCredentials, PoolError, PoolOptions, SessionVault, VaultKey};
 use archibald_core::effect::Settle;
 use archibald_core::id::{AgentId, WorkerId};
@@ -300,20 +300,11 @@ async fn pool(
 ) -> Result<Arc<dyn BrowserPool>, Failure> {
     let (browsers, contexts) = (settings.count("browsers")?, settings.count("contexts")?);
     let vault = vault(settings)?;
-    let erp_ca = settings.get("erp-ca").map(PathBuf::from);
-    if erp_ca.is_some() && !base.parse().is_ok_and(|base: url::Url| base.scheme() == "https") {
-        return Err(settings.refuse("erp-ca", "left out unless --erp is an https:// address").into());
-    }
+    let erp_ca = erp_ca(settings, base)?;
     match settings.text("driver") {
         "chromium" => {
-            let map = match settings.get("page-map") {
-                Some(file) => PageMap::read(Path::new(file)),
-                None => PageMap::simulator(),
-            };
-            let map = map.map_err(|error| Failure::Erp(error.into()))?;
-            let base =
-                base.parse().map_err(|_| settings.refuse("erp", "an address such as https://erp.example"))?;
-            let site = Site::new(map, base, settings.span("page-budget")?);
+            let map = page_map(settings).map_err(|error| Failure::Erp(error.into()))?;
+            let site = Site::new(map, address(settings, base)?, settings.span("page-budget")?);
             let login_pause = settings.span("login-pause")?;
             let options =
                 PoolOptions { browsers, contexts, login_pause, vault, erp_ca, ..PoolOptions::default() };
@@ -332,6 +323,30 @@ async fn pool(
             Ok(Arc::new(pool.map_err(|error| Failure::Erp(error.into()))?))
         }
         _ => Err(settings.refuse("driver", "chromium, or direct for tests with the simulated ERP").into()),
+    }
+}
+
+/// The site's, or the simulated ERP's.
+pub(super) fn page_map(settings: &Settings) -> Result<PageMap, PageMapError> {
+    match settings.get("page-map") {
+        Some(file) => PageMap::read(Path::new(file)),
+        None => PageMap::simulator(),
+    }
+}
+
+pub(super) fn address(settings: &Settings, base: &str) -> Result<url::Url, SettingError> {
+    base.parse().map_err(|_| settings.refuse("erp", "an address such as https://erp.example"))
+}
+
+/// Authorities are for TLS alone.
+pub(super) fn erp_ca(settings: &Settings, base: &str) -> Result<Option<PathBuf>, SettingError> {
+    let file = settings.get("erp-ca").map(PathBuf::from);
+    let is_https = base.parse().is_ok_and(|base: url::Url| base.scheme() == "https");
+    match file {
+        Some(_) if !is_https => {
+            Err(settings.refuse("erp-ca", "left out unless --erp is an https:// address"))
+        }
+        file => Ok(file),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::grids::{Place, Texts, unreadable};
 use super::names::{Lists, Names};
-use super::probe::{Use, Wanted};
+use super::probe::{Use, Wanted, judge, judge_writes};
 use super::report::{PageReport, Problem, Verdict};
 use super::visit::{ABSENT, Aim, Visitor};
 use crate::driver::{DriverError, Field};
@@ -13,6 +13,7 @@ const ONLY_WRITES: &str = "only said after a write";
 const ASKED: &str = "only asked when it is pressed";
 const NO_ORDER: &str = "the list of orders shows none";
 const LINES: &str = "lines";
+const NO_LINES: &str = "an empty order need not show it";
 /// A number and a code that nothing has.
 const NOBODY: &str = "999999999";
 
@@ -104,7 +105,7 @@ impl Visitor<'_> {
             return Ok((Seen::Nothing, Names::default()));
         }
         let wanted = [
-            ("number", &*order.number, Use::Empty),
+            ("number", &*order.number, Use::EmptyIfThere),
             ("not_found", &order.not_found, Use::Absent),
             ("customer", &order.customer, Use::Typed),
             ("date", &order.date, Use::Typed),
@@ -125,13 +126,27 @@ impl Visitor<'_> {
             let why = format!("{} reads {:?} on an empty order, not \"0\"", order.line_count, count.text);
             report.wrong("line_count", Problem::Reads(why));
         }
-        self.grid(report, Place { key: LINES, grid: &order.lines }).await?;
+        judge_writes(report, &order.writes, &matched);
+        self.empty_grid(report, Place { key: LINES, grid: &order.lines }).await?;
         let names = self.names(report, lists).await?;
         self.take_picture(report).await;
         match self.one_line(report, lists, products).await? {
             Some(more) => Ok((Seen::WithLines, names.and(more))),
             None => Ok((Seen::Empty, names)),
         }
+    }
+
+    /// The flows read the lines only where there are some, and a site may show their grid only then.
+    async fn empty_grid(&mut self, report: &mut PageReport, lines: Place<'_>) -> Result<(), DriverError> {
+        let mut shown = PageReport::new(report.page, "");
+        self.grid(&mut shown, lines).await?;
+        for finding in shown.findings {
+            match finding.verdict {
+                Verdict::Wrong(Problem::Missing(_)) => report.not_seen(finding.key, NO_LINES),
+                verdict => report.add(finding.key, verdict),
+            }
+        }
+        Ok(())
     }
 
     /// Adds a line to the empty form, whose header stays empty, and takes it out again. `None` if there was none.
@@ -180,7 +195,8 @@ impl Visitor<'_> {
             report.not_seen("lines.rows", format!("the ERP refused a line of {product:?}: {refused}"));
             return nothing;
         }
-        super::probe::judge(report, &wanted[1..], &matched);
+        judge(report, &wanted[1..], &matched);
+        judge_writes(report, &order.writes, &matched);
         let shown = self.grid(report, lines).await?.rows;
         self.take_picture(report).await;
         let is_line = |row: &Texts| row.get("product") == Some(product);
@@ -258,7 +274,8 @@ impl Visitor<'_> {
         ];
         if is_open {
             let with_lines = if shown.rows.is_empty() { 7 } else { 8 };
-            self.probe(report, &changing[..with_lines]).await?;
+            let matched = self.probe(report, &changing[..with_lines]).await?;
+            judge_writes(report, &order.writes, &matched);
         } else {
             for (key, ..) in changing {
                 report.not_seen(key, "the order is sent and cannot be changed");
@@ -306,7 +323,8 @@ impl Visitor<'_> {
         let mut empty = PageReport::new("customer", "new");
         let aim = Aim { view: "new", path: &customer.path, thing: None };
         if self.open(&mut empty, &aim).await? {
-            self.probe(&mut empty, &keys(Use::Empty)).await?;
+            let matched = self.probe(&mut empty, &keys(Use::EmptyIfThere)).await?;
+            judge_writes(&mut empty, &customer.writes, &matched);
             self.take_picture(&mut empty).await;
             let names = self.names(&mut empty, &lists).await?;
             lists.judge(&mut empty, &names, None);
@@ -321,6 +339,7 @@ impl Visitor<'_> {
             Some(code) => {
                 if self.open_thing(&mut existing, &form, code).await? {
                     let matched = self.probe(&mut existing, &keys(Use::Read)).await?;
+                    judge_writes(&mut existing, &customer.writes, &matched);
                     let shown = matched.get("code").filter(|it| it.count == 1);
                     expect_name(&mut existing, "code", shown.map(|it| it.text.as_str()), code);
                 }
@@ -360,7 +379,7 @@ impl Visitor<'_> {
             report.findings.retain(|finding| finding.key != form.name.0);
             let shown = matched.get(form.name.0).filter(|it| it.text == NOBODY);
             if shown.is_some() {
-                report.findings.clear();
+                report.findings.retain(|finding| finding.key != "not_found");
                 report.not_seen("not_found", format!("there is a {} {NOBODY}", form.page));
             }
         }

@@ -183,7 +183,17 @@ fn column(map: &PageMap, name: &str, selector: &str, rows: &[BTreeMap<String, Ce
             return Verdict::Wrong(Problem::Reads(why));
         }
     }
+    if name == "date" && !tells_day_from_month(&map.formats, rows) {
+        return Verdict::NotSeen("no date here tells day from month (formats.date)".to_owned());
+    }
     Verdict::Found
+}
+
+/// Whether a date is among them that no format with day and month swapped would read.
+fn tells_day_from_month(formats: &Formats, rows: &[BTreeMap<String, Cell>]) -> bool {
+    let date = formats.date.replace("dd", "##").replace("mm", "dd").replace("##", "mm");
+    let swapped = Formats { date, ..formats.clone() };
+    rows.iter().filter_map(|row| row.get("date")).any(|cell| swapped.read_date(&cell.text).is_err())
 }
 
 /// Why the flows could not read the text of this column, or would read something else than it says.
@@ -201,8 +211,7 @@ pub(super) fn unreadable(map: &PageMap, column: &str, text: &str) -> Option<Stri
             })
         }
         "quantity" => {
-            let whole: Result<u32, _> = text.replace(formats.thousands, "").parse();
-            let not_read = whole.is_err() || !is_grouped(formats, text);
+            let not_read = formats.read_whole(text).is_err() || !is_grouped(formats, text);
             not_read.then(|| format!("{shown:?} is not a whole number (formats.thousands)"))
         }
         "discontinued" => {
@@ -248,6 +257,16 @@ mod tests {
         assert!(unreadable(&map, "price", "€ 12,50").is_some());
         assert!(unreadable(&map, "quantity", "1.200").is_none());
         assert!(unreadable(&map, "quantity", "1.20").is_some());
+    }
+
+    #[test]
+    fn dates_that_read_both_ways_are_told() {
+        let map = PageMap::simulator().unwrap();
+        let row =
+            |text: &str| BTreeMap::from([("date".to_owned(), Cell { count: 1, text: text.to_owned() })]);
+        let both = [row("03/04/2026"), row("12/12/2026")];
+        assert!(matches!(column(&map, "date", "td", &both), Verdict::NotSeen(_)));
+        assert_eq!(column(&map, "date", "td", &[both[0].clone(), row("13/04/2026")]), Verdict::Found);
     }
 
     #[test]

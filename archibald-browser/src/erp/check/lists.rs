@@ -183,14 +183,26 @@ impl Visitor<'_> {
                 .rows
                 .iter()
                 .find_map(|it| it.get(filter.column).filter(|it| !(filter.fits)(it, &typed)));
-            if let Some(stranger) = stranger {
+            let is_as_before = found.rows == shown.rows && is_mixed(&shown.rows, filter.column);
+            if is_as_before && shown.more {
+                let why = format!("a search for {typed:?} shows the list as it was");
+                report.wrong(filter.key, Problem::Reads(why));
+            } else if let Some(stranger) = stranger {
                 let why = format!("a search for {typed:?} shows {stranger:?} too");
                 report.wrong(filter.key, Problem::Reads(why));
             } else if !found.more && !found.rows.contains(row) {
                 let why = format!("a search for {typed:?} does not show the row that has it");
                 report.wrong(filter.key, Problem::Reads(why));
+            } else if is_as_before {
+                let why = format!("a search for {typed:?} shows all of the short list: look at it yourself");
+                report.not_seen(filter.key, why);
             }
         }
         Ok(())
     }
+}
+
+/// Whether rows show different things, so that a search for one of them should leave some out.
+fn is_mixed(rows: &[Texts], column: &str) -> bool {
+    rows.iter().any(|row| row.get(column) != rows.first().and_then(|first| first.get(column)))
 }

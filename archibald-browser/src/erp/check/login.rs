@@ -45,7 +45,7 @@ impl Visitor<'_> {
         }
         let wanted = [
             ("user", &*login.user, Use::Typed),
-            ("password", &login.password, Use::Typed),
+            ("password", &login.password, Use::Password),
             ("submit", &login.submit, Use::Clicked),
             ("refusal", &login.refusal, Use::Silent),
         ];
@@ -76,7 +76,7 @@ impl Visitor<'_> {
         let there = |key: &str| matched.get(key).filter(|it| it.count > 0);
         if let Some(refusal) = there("refusal").filter(|it| !it.text.is_empty()) {
             report.add("refusal", Verdict::Found);
-            report.wrong("credentials", Problem::LoginRefused(refusal.text.clone()));
+            report.wrong("credentials", Problem::LoginRefused(self.told(&refusal.text)));
             return Ok(false);
         }
         if there("password").is_some() {

@@ -72,7 +72,7 @@ impl<'a> Lists<'a> {
 
     /// `unseen` says why not all of the page was to be seen, if it was not.
     pub(super) fn judge(&self, report: &mut PageReport, names: &Names, unseen: Option<&str>) {
-        let missing = |names: &Names, name: &str| match (names.has(name), unseen) {
+        let verdict = |is_there: bool| match (is_there, unseen) {
             (true, _) => Verdict::Found,
             (false, Some(why)) => Verdict::NotSeen(why.to_owned()),
             (false, None) => Verdict::Wrong(Problem::NotOnPage),
@@ -86,14 +86,10 @@ impl<'a> Lists<'a> {
             report.add(format!("writes.{write} {control}"), verdict);
         }
         for control in self.harmless {
-            report.add(format!("harmless {control}"), missing(names, control));
+            report.add(format!("harmless {control}"), verdict(names.has(control)));
         }
         for field in self.fields {
-            let verdict = match names.fields.contains(field) {
-                true => Verdict::Found,
-                false => Verdict::Wrong(Problem::NotOnPage),
-            };
-            report.add(format!("fields {field}"), verdict);
+            report.add(format!("fields {field}"), verdict(names.fields.contains(field)));
         }
         let known: BTreeSet<_> = self.known().known.into_iter().collect();
         for (what, all) in

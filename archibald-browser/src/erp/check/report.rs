@@ -92,6 +92,17 @@ pub enum Problem {
     /// A control's or field's name that the page does not have.
     #[error("is on no form of the page")]
     NotOnPage,
+    /// A button posts another control than the map lists for its write.
+    #[error("posts the control {control}, and not {listed}, which writes has for it")]
+    Posts {
+        /// What it posts.
+        control: String,
+        /// What the map says.
+        listed: String,
+    },
+    /// What is to write nothing posts a control that writes.
+    #[error("posts the control {0}, which is one of writes")]
+    Writes(String),
     /// The page posted back by a control that the map does not allow.
     #[error("the gate refused the control {0}")]
     Refused(String),
@@ -156,10 +167,54 @@ impl PageReport {
         self.add(key, Verdict::NotSeen(why.into()));
     }
 
+    /// Takes a secret out of every text. As a quoted one it may stand there too.
+    pub(super) fn hide(&mut self, secret: &str) {
+        for finding in &mut self.findings {
+            match &mut finding.verdict {
+                Verdict::NotSeen(text) => *text = hidden(text, secret),
+                Verdict::Wrong(problem) => {
+                    problem.texts().into_iter().for_each(|it| *it = hidden(it, secret))
+                }
+                Verdict::Found | Verdict::Unlisted => {}
+            }
+        }
+    }
+
     pub(super) fn is_wrong(&self, key: &str) -> bool {
         let wrong = |it: &&Finding| it.key == key && matches!(it.verdict, Verdict::Wrong(_));
         self.findings.iter().find(wrong).is_some()
     }
+}
+
+impl Problem {
+    fn texts(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::NoSelector(text)
+            | Self::Missing(text)
+            | Self::Several(text, _)
+            | Self::Hidden(text)
+            | Self::Disabled(text)
+            | Self::Reads(text)
+            | Self::Unexpected(text)
+            | Self::Writes(text)
+            | Self::Refused(text)
+            | Self::Elsewhere(text)
+            | Self::LoginRefused(text)
+            | Self::Failed(text) => vec![text],
+            Self::Kind { selector, found, .. } => vec![selector, found],
+            Self::Posts { control, listed } => vec![control, listed],
+            Self::NotOnPage | Self::Status(_) => Vec::new(),
+        }
+    }
+}
+
+/// A text without the secret, as it is or between quotes.
+pub(super) fn hidden(text: &str, secret: &str) -> String {
+    if secret.is_empty() {
+        return text.to_owned();
+    }
+    let quoted = format!("{secret:?}");
+    text.replace(secret, "***").replace(quoted.trim_matches('"'), "***")
 }
 
 impl fmt::Display for Verdict {

@@ -1,4 +1,5 @@
-//! One visitor, one page after the other; each step has a deadline, and none ends the visit but the browser's end.
+//! One visitor, one page after the other; each step has a deadline, and none ends the visit but the browser's end, or
+//! that it has no page to begin with.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,10 +8,11 @@ use archibald_core::port::Credentials;
 
 use super::names::{Lists, NAMES, Names};
 use super::probe::{LONGEST, Matched, PROBE, Probing, Use, Wanted, judge};
-use super::report::{MapReport, PageReport, Picture, Problem, Verdict};
+use super::report::{MapReport, PageReport, Picture, Problem, Verdict, hidden};
 use crate::driver::{Context, DriverError, Field, Limit, Page};
 use crate::erp::Site;
-use crate::gate::Why;
+use crate::erp::look::GATE_SAYS;
+use crate::gate::{GateRefusal, Why};
 use crate::text::shortened;
 
 /// How long it is waited for what the flows would wait for, when it is not there at once.
@@ -19,12 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const LOOKING: Duration = Duration::from_secs(10);
 /// Bytes of a picture.
 const LARGEST_PICTURE: usize = 4 * 1024 * 1024;
-
-/// What the gate says in place of a site that it could not reach.
-const GATE_SAYS: &str = "() => {
-  const said = document.contentType === 'text/plain' ? document.body.textContent : '';
-  return said.startsWith('The gate says: ') ? said.slice(0, 300).trim() : null;
-}";
 
 /// Goes over the pages in one session.
 pub(super) struct Visitor<'a> {
@@ -66,7 +62,9 @@ impl<'a> Visitor<'a> {
     pub(super) async fn open(&mut self, report: &mut PageReport, aim: &Aim<'_>) -> Result<bool, DriverError> {
         // What took too long was destroyed.
         if self.page.why_gone().is_some() {
-            self.page = self.context.new_page().await?;
+            let page = self.context.new_page().await;
+            let Some(page) = self.step(report, "path", page)? else { return Ok(false) };
+            self.page = page;
         }
         let limit = self.limit();
         let opened = match aim.thing {
@@ -82,16 +80,17 @@ impl<'a> Visitor<'a> {
         }
         let state = self.page.state(&limit).await;
         let Some(state) = self.step(report, "path", state)? else { return Ok(false) };
-        let shown = url::Url::parse(&state.url).map_or(state.url, |url| url.path().to_owned());
+        let shown = url::Url::parse(&state.url).ok();
+        let is_there = shown.as_ref().is_some_and(|url| url.path().eq_ignore_ascii_case(aim.path));
         // A missing thing may well be a page of its own, if it is one that says so.
         let worst = if aim.view == ABSENT { 500 } else { 400 };
         if state.status >= worst {
-            let said = self.ask::<Option<String>>(report, GATE_SAYS, &()).await?.flatten();
+            let said = self.gate_says(report).await?;
             report.wrong("path", said.map_or(Problem::Status(state.status), Problem::Failed));
-        } else if shown.eq_ignore_ascii_case(aim.path) {
+        } else if is_there {
             report.add("path", Verdict::Found);
         } else {
-            report.wrong("path", Problem::Elsewhere(shown));
+            report.wrong("path", Problem::Elsewhere(self.path_of(shown)));
         }
         Ok(!report.is_wrong("path") && self.is_ours(report, "path").await?)
     }
@@ -103,7 +102,7 @@ impl<'a> Visitor<'a> {
         report: &mut PageReport,
         key: &'static str,
     ) -> Result<bool, DriverError> {
-        if self.was_refused(report, key) {
+        if self.was_refused(report, key).await? {
             return Ok(false);
         }
         let (frame, password) = (&self.site.map.frame, &self.site.map.login.password);
@@ -204,11 +203,10 @@ impl<'a> Visitor<'a> {
         selector: &str,
     ) -> Result<bool, DriverError> {
         let clicked = self.page.click_through(&self.limit(), selector).await;
-        // What the gate says explains more than what came of it.
-        if self.was_refused(report, key) {
+        if self.step(report, key, clicked)?.is_none() {
             return Ok(false);
         }
-        Ok(self.step(report, key, clicked)?.is_some())
+        Ok(!self.was_refused(report, key).await?)
     }
 
     /// What is shown now; where that cannot be had, the picture before it stays.
@@ -219,7 +217,9 @@ impl<'a> Visitor<'a> {
         }
     }
 
-    pub(super) fn done(&mut self, report: PageReport) {
+    pub(super) fn done(&mut self, mut report: PageReport) {
+        // A page may print what was typed into it.
+        report.hide(&self.who.password);
         self.reports.push(report);
     }
 
@@ -238,13 +238,52 @@ impl<'a> Visitor<'a> {
         }
     }
 
+    /// Whether the gate answered the step in the page's place. What else it refused meanwhile the page posted by
+    /// itself: the flows do without, and go on.
+    async fn was_refused(&mut self, report: &mut PageReport, key: &'static str) -> Result<bool, DriverError> {
+        let mut own = self.own_refusals();
+        if own.is_empty() {
+            return Ok(false);
+        }
+        let said = self.gate_says(report).await?;
+        let problem = said.map(|said| {
+            let is_this = |it: &GateRefusal| format!("The gate says: {it}").starts_with(&said);
+            match own.iter().rposition(is_this).map(|place| own.remove(place)) {
+                Some(GateRefusal { control, why, .. }) => Problem::Refused(format!("{control}: {why}")),
+                None => Problem::Failed(said),
+            }
+        });
+        for GateRefusal { control, why, .. } in &own {
+            let why = format!("the page posts it by itself, and the gate refuses it: {why}");
+            report.not_seen(format!("background {control}"), why);
+        }
+        let Some(problem) = problem else { return Ok(false) };
+        report.wrong(key, problem);
+        Ok(true)
+    }
+
     /// What the gate refused of the ERP's own since the last look.
-    fn was_refused(&self, report: &mut PageReport, key: &str) -> bool {
+    fn own_refusals(&self) -> Vec<GateRefusal> {
         let refusals = self.context.gate().map(|gate| gate.take_refusals()).unwrap_or_default();
-        let mut own = refusals.into_iter().filter(|refusal| refusal.why != Why::Foreign);
-        let Some(refusal) = own.next() else { return false };
-        report.wrong(key, Problem::Refused(format!("{}: {}", refusal.control, refusal.why)));
-        true
+        refusals.into_iter().filter(|refusal| refusal.why != Why::Foreign).collect()
+    }
+
+    async fn gate_says(&mut self, report: &mut PageReport) -> Result<Option<String>, DriverError> {
+        Ok(self.ask::<Option<String>>(report, GATE_SAYS, &()).await?.flatten())
+    }
+
+    /// Where a page is, without a session that stands in its address.
+    fn path_of(&self, url: Option<url::Url>) -> String {
+        let known = url.zip(self.context.gate()).map(|(mut url, gate)| {
+            url.set_query(None);
+            gate.without_secrets(url.as_str())
+        });
+        known.unwrap_or_else(|| "another page".to_owned())
+    }
+
+    /// What a page says, as it is reported: without the password, which it may repeat, and cut.
+    pub(super) fn told(&self, text: &str) -> String {
+        shortened(&hidden(text, &self.who.password), 3 * LONGEST)
     }
 
     /// Only the browser's end is an error.
@@ -263,7 +302,12 @@ impl<'a> Visitor<'a> {
                 Ok(None)
             }
             Err(error) => {
-                report.wrong(key, Problem::Failed(shortened(&error.to_string(), 3 * LONGEST)));
+                // A request that was refused may be why no document came.
+                let refused = self.own_refusals().pop();
+                let refused = refused
+                    .map(|GateRefusal { control, why, .. }| format!("; the gate refused {control}: {why}"));
+                let why = self.told(&error.to_string()) + &refused.unwrap_or_default();
+                report.wrong(key, Problem::Failed(why));
                 Ok(None)
             }
         }
