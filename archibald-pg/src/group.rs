@@ -79,8 +79,8 @@ async fn lane(inner: Arc<Inner>) {
     }
 }
 
-/// What can be is decided from a look and written without locks before, the rest in a transaction for all of it, and what that
-/// cannot do goes alone. Returns the connection if nothing is wrong with it.
+/// What can be is decided from a look, the rest in a transaction for all of it, and what that cannot do goes alone.
+/// Returns the connection if nothing is wrong with it.
 async fn together(inner: Arc<Inner>, own: Option<Own>, jobs: Jobs) -> Option<Own> {
     let mut own = match on_the_way(&inner, own).await {
         Ok(own) => own,
