@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use archibald_core::id::AgentId;
-use archibald_core::port::{
-    AgentAdmin, CredentialError, CredentialProvider, CredentialStore, Credentials, ListedAgent,
-};
+use archibald_core::port::{AgentAdmin, CredentialError, CredentialStore, Credentials, ListedAgent};
 use async_trait::async_trait;
 
 use crate::handle::Archibald;
@@ -14,7 +12,6 @@ use crate::handle::Archibald;
 pub(crate) struct Administered {
     pub(crate) archibald: Archibald,
     pub(crate) store: Arc<dyn CredentialStore>,
-    pub(crate) credentials: Arc<dyn CredentialProvider>,
 }
 
 #[async_trait]
@@ -43,7 +40,7 @@ impl AgentAdmin for Administered {
         }
         self.refuse_busy(agent).await?;
         // There are none of one whose password cannot be read; of that one nothing runs either.
-        let who = self.credentials.current(agent).await?;
+        let who = self.archibald.shared().credentials.current(agent).await?;
         self.store.remove(agent).await?;
         let busy = self.refuse_busy(agent).await;
         if let (Err(_), Some(who)) = (&busy, who) {

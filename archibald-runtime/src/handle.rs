@@ -64,7 +64,6 @@ impl Ports {
 #[derive(Clone)]
 pub struct Archibald {
     shared: Arc<Shared>,
-    credentials: Arc<dyn CredentialProvider>,
     kept_agents: Option<Arc<dyn CredentialStore>>,
     inbox: Arc<Mutex<Option<mpsc::UnboundedReceiver<Message>>>>,
     /// Where the worker runs, once it does.
@@ -167,7 +166,7 @@ impl Builder {
             lock: self.ports.lock,
             bus: self.ports.bus,
             pool: self.ports.pool,
-            credentials: self.ports.credentials.clone(),
+            credentials: self.ports.credentials,
             failpoints: self.failpoints,
             registry,
             schedules: self.schedules.into_iter().map(Arc::new).collect(),
@@ -181,7 +180,6 @@ impl Builder {
         };
         Ok(Archibald {
             shared: Arc::new(shared),
-            credentials: self.ports.credentials,
             kept_agents: self.kept_agents,
             inbox: Arc::new(Mutex::new(Some(receiver))),
             works: Arc::default(),
@@ -348,16 +346,15 @@ impl Operations for Archibald {
 
     fn agent_admin(&self) -> Option<Arc<dyn AgentAdmin>> {
         let store = self.kept_agents.clone()?;
-        let (archibald, credentials) = (self.clone(), self.credentials.clone());
-        Some(Arc::new(Administered { archibald, store, credentials }))
+        Some(Arc::new(Administered { archibald: self.clone(), store }))
     }
 
     fn knows(&self, agent: &AgentId) -> bool {
-        self.credentials.knows(agent)
+        self.shared.credentials.knows(agent)
     }
 
     fn agents(&self) -> Vec<AgentId> {
-        self.credentials.agents()
+        self.shared.credentials.agents()
     }
 
     fn kinds(&self) -> Vec<OperationKind> {
