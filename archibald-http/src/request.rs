@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub(crate) use self::body::{JsonBody, SecretBody};
 pub(crate) use self::headers::{
-    idempotency_key, if_match, last_event_id, origin, preferred_wait, wants_json,
+    OriginHeaders, idempotency_key, if_match, last_event_id, origin, preferred_wait, wants_json,
 };
 pub(crate) use self::peer::PeerNetwork;
 pub(crate) use self::query::{Query, cut_wait};

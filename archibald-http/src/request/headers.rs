@@ -3,6 +3,7 @@ use std::time::Duration;
 use archibald_core::event::{Cursor, Origin};
 use archibald_core::id::OperationKey;
 use axum::http::{HeaderMap, header};
+use utoipa::IntoParams;
 
 use super::cut_wait;
 use crate::problem::Problem;
@@ -39,6 +40,19 @@ pub(crate) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
         value.trim().trim_matches('"').parse().ok()
     })?;
     Some(cut_wait(seconds))
+}
+
+/// What [`origin`] reads, as it is described.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "a description; the headers are read one by one")]
+pub(crate) struct OriginHeaders {
+    /// Echoed in `origin`
+    #[param(rename = "X-Device-Id", min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$")]
+    device: Option<String>,
+    /// Echoed in `origin`
+    #[param(rename = "X-Mutation-Id", min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$")]
+    mutation: Option<String>,
 }
 
 /// `X-Device-Id` and `X-Mutation-Id`, echoed in events.

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::operations::view;
 use crate::auth::AgentAccess;
 use crate::problem::Problem;
-use crate::request::{JsonBody, idempotency_key, origin, preferred_wait};
+use crate::request::{JsonBody, OriginHeaders, idempotency_key, origin, preferred_wait};
 use crate::state::ApiState;
 use crate::wire::{OperationView, operation_path};
 
@@ -50,10 +50,7 @@ pub(crate) struct EnqueueBody {
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
             description = "One of this and the body's `key` is needed"),
         ("Prefer" = Option<String>, Header, description = "`wait=N` waits up to N seconds (at most 60)"),
-        ("X-Device-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
-            description = "Echoed in events"),
-        ("X-Mutation-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
-            description = "Echoed in events"),
+        OriginHeaders,
     ),
     request_body = EnqueueBody,
     responses(

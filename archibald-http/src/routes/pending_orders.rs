@@ -19,7 +19,7 @@ use super::enqueue::waited_for;
 use super::operations::{Named, PathPart, page_size};
 use crate::auth::AgentAccess;
 use crate::problem::Problem;
-use crate::request::{JsonBody, Query, idempotency_key, if_match, origin};
+use crate::request::{JsonBody, OriginHeaders, Query, idempotency_key, if_match, origin};
 use crate::state::ApiState;
 use crate::wire::{OperationView, OrderContentSchema, PendingOrderView};
 
@@ -78,10 +78,7 @@ pub(crate) async fn list(
     params(
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
             description = "This is needed, or the two below"),
-        ("X-Device-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
-            description = "Echoed in `origin`"),
-        ("X-Mutation-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
-            description = "Echoed in `origin`"),
+        OriginHeaders,
     ),
     request_body = PendingOrderBody,
     responses(
@@ -145,10 +142,7 @@ pub(crate) async fn get(
     params(
         ("id" = String, Path),
         ("If-Match" = String, Header, pattern = r#"^"[0-9]{1,18}"$"#, description = "The `ETag` of the version that was edited"),
-        ("X-Device-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
-            description = "Echoed in `origin`"),
-        ("X-Mutation-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
-            description = "Echoed in `origin`"),
+        OriginHeaders,
     ),
     request_body = PendingOrderBody,
     responses(
@@ -179,10 +173,7 @@ pub(crate) async fn edit(
     params(
         ("id" = String, Path),
         ("If-Match" = String, Header, pattern = r#"^"[0-9]{1,18}"$"#, description = "The `ETag` of the version that was looked at"),
-        ("X-Device-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
-            description = "Echoed in `origin`"),
-        ("X-Mutation-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
-            description = "Echoed in `origin`"),
+        OriginHeaders,
     ),
     responses(
         (status = 204, description = "It is gone"),
@@ -213,10 +204,7 @@ pub(crate) async fn delete(
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
             description = "Made of id and version when absent"),
         ("Prefer" = Option<String>, Header, description = "`wait=N` waits up to N seconds (at most 60)"),
-        ("X-Device-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
-            description = "Echoed in events"),
-        ("X-Mutation-Id" = Option<String>, Header, min_length = 1, max_length = 200, pattern = "^[!-~]([ -~]*[!-~])?$",
-            description = "Echoed in events"),
+        OriginHeaders,
     ),
     responses(
         (status = 200, description = "It was submitted before, or was waited for and is final",
