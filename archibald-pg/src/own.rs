@@ -1,7 +1,8 @@
 //! The connections of the lanes: of the pool once, and nobody else's since, so that a session's settings are theirs.
 
+use std::mem;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, Executor, PgConnection};
@@ -85,13 +86,10 @@ impl Parked {
 
     /// Waits for those that are used, within bounds, and closes all; there are none any more.
     pub(crate) async fn close(&self) {
-        // Who has no room yet gets none: nobody begins.
-        if let Ok(Ok(room)) = timeout(CLOSING, self.room.acquire_many(self.lanes)).await {
-            self.room.close();
-            drop(room);
-        }
+        // Held until nobody can get any: in between none begins.
+        let _room = timeout(CLOSING, self.room.acquire_many(self.lanes)).await;
         self.room.close();
-        let parked = std::mem::take(&mut *self.connections());
+        let parked = mem::take(&mut *self.connections());
         for own in parked {
             // What cannot be told goodbye is gone.
             answered(own.connection.close()).await.ok();
@@ -102,7 +100,7 @@ impl Parked {
         self.room.is_closed()
     }
 
-    fn connections(&self) -> std::sync::MutexGuard<'_, Vec<Own>> {
+    fn connections(&self) -> MutexGuard<'_, Vec<Own>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -114,8 +114,8 @@ impl PgStore {
         Self::open(pool, Whose::Ours, address, options).await
     }
 
-    /// As [`PgStore::connect`], with a pool of the caller's, which also others may use. Two connections are taken out of it for good, with settings of
-    /// their own, for which it may open two others, and one more listens.
+    /// As [`PgStore::connect`], with a pool of the caller's, which also others may use. Two connections are taken out
+    /// of it for good, with settings of their own, for which it may open two others, and one more listens.
     ///
     /// Leases are renewed over it, so keep it large enough that a connection is always found soon: where all are
     /// taken for longer than a lease lasts, the lease is lost and what runs under it is stopped. Statements are
