@@ -34,28 +34,7 @@ async fn an_order_of_many_lines_is_saved_and_read_back_and_found() {
 #[tokio::test]
 async fn every_fault_of_a_save_is_told_apart_and_no_click_is_two_orders() {
     let office = Office::open().await;
-    let desk = office.desk().await;
-    let wanted = office.wanted(2);
-    let cases = [
-        (Fault::Slow, "done", 1),
-        (Fault::FailBefore, "answered", 0),
-        (Fault::FailAfter, "answered", 1),
-        (Fault::DropAfter, "lost", 1),
-        (Fault::Reject, "refused", 0),
-        (Fault::Altered, "differs", 1),
-        (Fault::Truncate, "lost", 1),
-    ];
-    for (n, (fault, expected, effects)) in (1u128..).zip(cases) {
-        office.erp.script([FaultRule::next("Order.aspx", "ctl00$Main$Save", fault)]);
-        let (outcome, _) = desk.create(n, &wanted).await;
-        assert_eq!(told(&outcome), expected, "{fault:?}: {outcome:?}");
-        assert_eq!(desk.numbers_with(n).await.len(), effects, "{fault:?}");
-    }
-    office.erp.script([FaultRule::next("Order.aspx", "ctl00$Main$Save", Fault::Expire)]);
-    let (outcome, _) = desk.create(9, &wanted).await;
-    assert_eq!(told(&outcome), "answered", "{outcome:?}");
-    assert!(matches!(desk.client.check_health().await, Err(ClientError::SessionExpired)));
-    drop(desk);
+    office.strike_every_save().await;
     office.close().await;
 }
 

@@ -7,7 +7,7 @@ use archibald_browser::driver::{Context, Page};
 use archibald_browser::gate::{Fence, Gate, GateRules, SendOutcome, Why};
 use archibald_core::error::FenceError;
 use archibald_core::port::GateRefused;
-use common::gated::{DONE, FORM, arm, number, rules_of, status};
+use common::gated::{DONE, FORM, arm, every_fault_is_one_request, number, rules_of, sends_twice, status};
 use common::{Bench, Site, Then, seconds};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,15 +32,7 @@ async fn form(context: &Context, site: &Site) -> Page {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_gate_a_dropped_answer_is_sent_twice() {
     let (bench, site) = (Bench::launch().await, Site::start().await);
-    site.page("/Order.aspx", FORM);
-    let context = bench.browser.new_context(None).await.unwrap();
-    let page = context.new_page().await.unwrap();
-    page.open(&seconds(20), &site.url("/Order.aspx")).await.unwrap();
-    site.next_post(Then::Drop).next_post(Then::Page(DONE.into()));
-    page.click_through(&seconds(20), "#save").await.unwrap();
-    assert_eq!(site.posts().len(), 2);
-    assert_eq!(number(&page).await, "20001");
-    drop((page, context));
+    sends_twice(&bench, &site, &site.url("/Order.aspx")).await;
     bench.close().await;
 }
 
@@ -84,25 +76,7 @@ async fn a_permit_that_is_over_sends_nothing() {
 async fn with_a_gate_every_fault_is_one_request_and_a_true_outcome() {
     let (bench, site) = (Bench::launch().await, Site::start().await);
     let context = gated(&bench, &site).await;
-    for (fault, lost) in
-        [(Then::Drop, true), (Then::Truncate, true), (Then::Hang, true), (Then::Page(DONE.into()), false)]
-    {
-        let page = form(&context, &site).await;
-        let before = site.posts().len();
-        site.next_post(fault.clone());
-        let (armed, asked) = arm(&context, Duration::from_secs(2));
-        page.click_through(&seconds(20), "#save").await.unwrap();
-        let outcome = armed.outcome().await.unwrap();
-        assert_eq!(site.posts().len() - before, 1, "{fault:?}");
-        assert_eq!(asked.load(Ordering::SeqCst), 1, "{fault:?}");
-        if lost {
-            assert!(matches!(*outcome, SendOutcome::Lost(_)), "{fault:?}: {outcome:?}");
-            assert_eq!(status(&page).await, 502, "{fault:?}");
-        } else {
-            assert!(matches!(*outcome, SendOutcome::Answered { status: 200 }), "{outcome:?}");
-            assert_eq!(number(&page).await, "20001");
-        }
-    }
+    every_fault_is_one_request(&context, &site, &site.url("/Order.aspx")).await;
     drop(context);
     bench.close().await;
 }

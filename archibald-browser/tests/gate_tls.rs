@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use archibald_browser::driver::{Context, Cookie, DriverError, Page};
 use archibald_browser::gate::{Gate, GateRefusal, GateRules, SendOutcome, Tls, Why};
-use common::gated::{DONE, FORM, arm, number, rules_of, status};
+use common::gated::{DONE, FORM, arm, every_fault_is_one_request, number, rules_of, sends_twice, status};
 use common::tls::{Authority, Front};
 use common::{Bench, Site, Then, seconds};
 
@@ -69,15 +69,7 @@ async fn without_a_gate_a_dropped_answer_is_sent_twice_over_tls_too() {
     let shown = authority.vouches_for("127.0.0.1").only_http1();
     let bench = Bench::with_keys(vec![shown.key()]).await;
     let front = Front::before(&site.url(""), shown).await;
-    site.page("/Order.aspx", FORM);
-    let context = bench.browser.new_context(None).await.unwrap();
-    let page = context.new_page().await.unwrap();
-    page.open(&seconds(20), &front.url("/Order.aspx")).await.unwrap();
-    site.next_post(Then::Drop).next_post(Then::Page(DONE.into()));
-    page.click_through(&seconds(20), "#save").await.unwrap();
-    assert_eq!(site.posts().len(), 2);
-    assert_eq!(number(&page).await, "20001");
-    drop((page, context));
+    sends_twice(&bench, &site, &front.url("/Order.aspx")).await;
     bench.close().await;
 }
 
@@ -88,25 +80,7 @@ async fn over_tls_every_fault_is_one_request_and_a_true_outcome() {
     for shown in [shown.clone(), shown.only_tls12()] {
         secure.front.shows(&shown);
         let context = secure.context().await;
-        for (fault, lost) in
-            [(Then::Drop, true), (Then::Truncate, true), (Then::Hang, true), (Then::Page(DONE.into()), false)]
-        {
-            let page = secure.form(&context).await;
-            let before = secure.site.posts().len();
-            secure.site.next_post(fault.clone());
-            let (armed, asked) = arm(&context, Duration::from_secs(2));
-            page.click_through(&seconds(20), "#save").await.unwrap();
-            let outcome = armed.outcome().await.unwrap();
-            assert_eq!(secure.site.posts().len() - before, 1, "{fault:?}");
-            assert_eq!(asked.load(Ordering::SeqCst), 1, "{fault:?}");
-            if lost {
-                assert!(matches!(*outcome, SendOutcome::Lost(_)), "{fault:?}: {outcome:?}");
-                assert_eq!(status(&page).await, 502, "{fault:?}");
-            } else {
-                assert!(matches!(*outcome, SendOutcome::Answered { status: 200 }), "{outcome:?}");
-                assert_eq!(number(&page).await, "20001");
-            }
-        }
+        every_fault_is_one_request(&context, &secure.site, &secure.front.url("/Order.aspx")).await;
     }
     secure.bench.close().await;
 }

@@ -58,33 +58,7 @@ async fn an_order_is_saved_once_and_read_back_over_tls() {
 #[tokio::test]
 async fn over_tls_every_fault_of_a_save_is_one_post_and_told_apart() {
     let office = Office::open_over_tls().await;
-    let mut desk = office.desk().await;
-    let wanted = office.wanted(2);
-    let cases = [
-        (Fault::Slow, "done", 1),
-        (Fault::FailBefore, "answered", 0),
-        (Fault::FailAfter, "answered", 1),
-        (Fault::DropAfter, "lost", 1),
-        (Fault::Reject, "refused", 0),
-        (Fault::Altered, "differs", 1),
-        (Fault::Half, "differs or answered", 1),
-        (Fault::Truncate, "lost", 1),
-        (Fault::Similar, "answered", 0),
-        (Fault::Recycle, "answered", 0),
-        (Fault::Expire, "answered", 0),
-    ];
-    for (n, (fault, expected, effects)) in (1u128..).zip(cases) {
-        let (posts, before) = (office.posts(PAGE, "Save"), office.effects().len());
-        office.next(PAGE, "Save", fault);
-        let (outcome, _) = desk.create(n, &wanted).await;
-        assert!(expected.contains(told(&outcome)), "{fault:?}: {outcome:?}");
-        assert_eq!(office.posts(PAGE, "Save") - posts, 1, "{fault:?}");
-        assert_eq!(office.effects().len() - before, effects, "{fault:?}");
-        if fault == Fault::Recycle {
-            desk = office.desk().await;
-        }
-    }
-    drop(desk);
+    office.strike_every_save().await;
     office.close().await;
 }
 

@@ -11,14 +11,13 @@ use archibald_browser::erp::Site;
 use archibald_browser::launch::LaunchOptions;
 use archibald_browser::page_map::PageMap;
 use archibald_browser::{ChromiumPool, PoolError, PoolOptions, SessionVault, VaultKey};
-use archibald_core::error::StoreError;
 use archibald_core::id::{AgentId, FencingToken};
 use archibald_core::operation::Class;
 use archibald_core::port::{
-    AcquireError, AcquireRequest, BrowserPool, ClientError, CredentialProvider, Credentials, Finish, Guard,
-    LeaseLost, LoginError, SessionLease,
+    AcquireError, AcquireRequest, BrowserPool, ClientError, Finish, Guard, LeaseLost, LoginError,
+    SessionLease,
 };
-use archibald_testing::credentials::FixedCredentials;
+use archibald_testing::credentials::{CorrectedCredentials, FixedCredentials};
 use archibald_testing::data::{DataSet, password_of};
 use archibald_testing::erp::{Behaviour, ErpOptions, ErpSimulator, RunningErp};
 use chromiumoxide::cdp::browser_protocol::target::{GetBrowserContextsParams, GetTargetsParams};
@@ -528,41 +527,13 @@ async fn the_session_of_an_agent_that_is_removed_ends_and_nothing_is_kept_of_it(
     office.close().await;
 }
 
-/// Whose password is wrong when it is first asked for, and right from then on, as long as it can be read.
-struct Corrected {
-    right: FixedCredentials,
-    asked: AtomicBool,
-    unreadable: AtomicBool,
-}
-
-#[async_trait::async_trait]
-impl CredentialProvider for Corrected {
-    fn credentials(&self, agent: &AgentId) -> Option<Credentials> {
-        self.right.credentials(agent)
-    }
-
-    fn agents(&self) -> Vec<AgentId> {
-        self.right.agents()
-    }
-
-    async fn current(&self, agent: &AgentId) -> Result<Option<Credentials>, StoreError> {
-        if self.unreadable.load(Ordering::SeqCst) {
-            return Err(StoreError::unavailable("reading an agent", "the disk is gone"));
-        }
-        let wrong = |who: Credentials| Credentials { password: "wrong".into(), ..who };
-        let who = self.right.credentials(agent);
-        Ok(if self.asked.swap(true, Ordering::SeqCst) { who } else { who.map(wrong) })
-    }
-}
-
 /// Else an operator who corrects a password while it is being tried would find the agent locked out by the old one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_password_that_was_replaced_meanwhile_locks_nobody_out() {
     let mut office = Office::open(1, 2).await;
     let agent = &office.agents[0];
     let right = FixedCredentials::new().with(agent.clone(), agent.as_str(), password_of(agent.as_str()));
-    let (asked, unreadable) = Default::default();
-    let corrected = Arc::new(Corrected { right, asked, unreadable });
+    let corrected = Arc::new(CorrectedCredentials::new(right));
     office.pool.shutdown(Duration::from_secs(5)).await;
     let pool =
         ChromiumPool::start(office.options.clone(), site(&office.erp.url()), corrected.clone()).unwrap();
@@ -570,11 +541,11 @@ async fn a_refused_password_that_was_replaced_meanwhile_locks_nobody_out() {
     office.rest(0).await;
     assert_eq!((office.logins(), office.erp.stats().logins_refused), ((1, 1), 1));
     // Nobody is lent a session, and nobody locked out, while it is not known whether it is theirs.
-    corrected.unreadable.store(true, Ordering::SeqCst);
+    corrected.unreadable(true);
     let error = office.acquire(0).await.err().unwrap();
     let AcquireError::Unusable(why) = &error else { panic!("{error}") };
     assert!(why.contains("credentials cannot be read: the store is unavailable"), "{why}");
-    corrected.unreadable.store(false, Ordering::SeqCst);
+    corrected.unreadable(false);
     office.rest(0).await;
     assert_eq!(office.logins(), (1, 1), "the session is still there");
     office.close().await;

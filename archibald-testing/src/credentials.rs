@@ -1,6 +1,7 @@
 //! Credentials that are given, not looked up.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use archibald_core::error::StoreError;
@@ -88,6 +89,48 @@ impl CredentialStore for FixedCredentials {
         changed.check()?;
         *who = changed;
         Ok(())
+    }
+}
+
+/// Credentials whose password is wrong when it is first asked for, and right from then on, as long as they can be read:
+/// as of an operator who corrects it while it is being tried.
+#[derive(Debug)]
+pub struct CorrectedCredentials {
+    right: FixedCredentials,
+    asked: AtomicBool,
+    unreadable: AtomicBool,
+}
+
+impl CorrectedCredentials {
+    /// Those that are right in the end.
+    #[must_use]
+    pub fn new(right: FixedCredentials) -> Self {
+        Self { right, asked: AtomicBool::new(false), unreadable: AtomicBool::new(false) }
+    }
+
+    /// From now on they cannot be read, or can be again.
+    pub fn unreadable(&self, unreadable: bool) {
+        self.unreadable.store(unreadable, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for CorrectedCredentials {
+    fn credentials(&self, agent: &AgentId) -> Option<Credentials> {
+        self.right.credentials(agent)
+    }
+
+    fn agents(&self) -> Vec<AgentId> {
+        self.right.agents()
+    }
+
+    async fn current(&self, agent: &AgentId) -> Result<Option<Credentials>, StoreError> {
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("reading an agent", "the disk is gone"));
+        }
+        let wrong = |who: Credentials| Credentials { password: "wrong".into(), ..who };
+        let who = self.right.credentials(agent);
+        Ok(if self.asked.swap(true, Ordering::SeqCst) { who } else { who.map(wrong) })
     }
 }
 

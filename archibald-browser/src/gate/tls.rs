@@ -288,13 +288,8 @@ pub(super) mod tests {
     fn a_key_is_known_by_its_hash_and_never_the_same() {
         let own = KeyPair::generate().unwrap();
         let authority = CertificateParams::new(Vec::new()).unwrap().self_signed(&own).unwrap();
-        let pem = STANDARD.encode(authority.der());
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(
-            file.path(),
-            format!("-----BEGIN CERTIFICATE-----\n{pem}\n-----END CERTIFICATE-----\n"),
-        )
-        .unwrap();
+        std::fs::write(file.path(), authority.pem()).unwrap();
         let tls = |base: &str| Tls::new(&Url::parse(base).unwrap(), Some(file.path())).unwrap();
         let (one, other) = (tls("https://[::1]:8443/"), tls("https://10.0.0.1/"));
         assert_eq!(STANDARD.decode(one.key()).unwrap().len(), 32);

@@ -14,8 +14,8 @@ use archibald_core::error::FenceError;
 use archibald_core::id::{AgentId, EffectName, OperationId, WorkerId};
 use archibald_core::operation::{Class, NewOperation};
 use archibald_core::port::{
-    AgentLock, ArchibaldClient, CommitGate, Credentials, GateRefused, Guard, LeaseLost, LeaseRequest,
-    OperationStore,
+    AgentLock, ArchibaldClient, ClientError, CommitGate, Credentials, GateRefused, Guard, LeaseLost,
+    LeaseRequest, OperationStore,
 };
 use archibald_testing::clock::SystemClock;
 use archibald_testing::data::{DataSet, password_of};
@@ -188,6 +188,41 @@ impl Office {
     /// What becomes of the next write by this control.
     pub fn next(&self, page: &str, control: &str, fault: Fault) {
         self.erp.script([FaultRule::next(page, &format!("ctl00$Main${control}"), fault)]);
+    }
+
+    /// Every fault of a new order's save: one request, told apart, and as many orders as effects.
+    pub async fn strike_every_save(&self) {
+        const PAGE: &str = "Order.aspx";
+        let (mut desk, wanted) = (self.desk().await, self.wanted(2));
+        let cases = [
+            (Fault::Slow, "done", 1),
+            (Fault::FailBefore, "answered", 0),
+            (Fault::FailAfter, "answered", 1),
+            (Fault::DropAfter, "lost", 1),
+            (Fault::Reject, "refused", 0),
+            (Fault::Altered, "differs", 1),
+            (Fault::Half, "differs or answered", 1),
+            (Fault::Truncate, "lost", 1),
+            (Fault::Similar, "answered", 0),
+            (Fault::Recycle, "answered", 0),
+            (Fault::Expire, "answered", 0),
+        ];
+        for (n, (fault, expected, effects)) in (1_u128..).zip(cases) {
+            let (posts, before) = (self.posts(PAGE, "Save"), self.effects().len());
+            self.next(PAGE, "Save", fault);
+            let (outcome, _) = desk.create(n, &wanted).await;
+            assert!(expected.contains(told(&outcome)), "{fault:?}: {outcome:?}");
+            assert_eq!(self.posts(PAGE, "Save") - posts, 1, "{fault:?}");
+            assert_eq!(self.effects().len() - before, effects, "{fault:?}");
+            if matches!(fault, Fault::Recycle | Fault::Expire) {
+                assert!(
+                    matches!(desk.client.check_health().await, Err(ClientError::SessionExpired)),
+                    "{fault:?}"
+                );
+                desk = self.desk().await;
+            }
+            assert_eq!(desk.numbers_with(n).await.len(), effects, "{fault:?}");
+        }
     }
 
     pub async fn close(self) {

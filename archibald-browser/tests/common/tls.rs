@@ -41,9 +41,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(params, key).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
-        let text = STANDARD.encode(issuer.der());
-        let pem = format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n");
-        std::fs::write(file.path(), pem).unwrap();
+        std::fs::write(file.path(), issuer.pem()).unwrap();
         Self { issuer, file }
     }
 

@@ -1,16 +1,10 @@
 //! Logging in, keeping warm, making room, ending.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-use archibald_core::error::StoreError;
-use archibald_core::id::AgentId;
-use archibald_core::port::{
-    AcquireError, BrowserPool, ClientError, CredentialProvider, Credentials, Finish, LoginError,
-    PoolOccupancy,
-};
-use archibald_testing::credentials::FixedCredentials;
+use archibald_core::port::{AcquireError, BrowserPool, ClientError, Finish, LoginError, PoolOccupancy};
+use archibald_testing::credentials::{CorrectedCredentials, FixedCredentials};
 use archibald_testing::direct::{DirectError, DirectOptions, DirectPool};
 use archibald_testing::erp::{Behaviour, Fault, FaultRule, WRONG_PASSWORDS};
 
@@ -87,35 +81,12 @@ async fn a_wrong_password_is_tried_once_and_told_in_the_erps_words() {
     stage.session().await;
 }
 
-/// Whose password is wrong when it is first asked for, and right from then on.
-struct Corrected {
-    right: FixedCredentials,
-    asked: AtomicBool,
-}
-
-#[async_trait::async_trait]
-impl CredentialProvider for Corrected {
-    fn credentials(&self, agent: &AgentId) -> Option<Credentials> {
-        self.right.credentials(agent)
-    }
-
-    fn agents(&self) -> Vec<AgentId> {
-        self.right.agents()
-    }
-
-    async fn current(&self, agent: &AgentId) -> Result<Option<Credentials>, StoreError> {
-        let wrong = |who: Credentials| Credentials { password: "wrong".into(), ..who };
-        let who = self.right.credentials(agent);
-        Ok(if self.asked.swap(true, SeqCst) { who } else { who.map(wrong) })
-    }
-}
-
 /// Else an operator who corrects a password while it is being tried would find the agent locked out by the old one.
 #[tokio::test]
 async fn a_refused_password_that_was_replaced_meanwhile_locks_nobody_out() {
     let stage = Stage::new().await;
     let right = FixedCredentials::new().with(id("nancy"), "nancy", "nancy-secret");
-    let corrected = Arc::new(Corrected { right, asked: AtomicBool::new(false) });
+    let corrected = Arc::new(CorrectedCredentials::new(right));
     let pool = DirectPool::new(&stage.erp.url(), corrected, DirectOptions::default()).unwrap();
     let asked = || request("nancy", Arc::new(Lease::holds()), LONG);
     let error = pool.acquire(asked()).await.err().unwrap();
