@@ -23,9 +23,15 @@ pub struct Percent(
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a decimal number with at most two places, like 12 or 12.5 or 12.50")]
 pub struct AmountError(
-    /// The text as it came.
+    /// The text as it came, at most its first 80 characters.
     pub String,
 );
+
+impl AmountError {
+    fn of(text: &str) -> Self {
+        Self(text.chars().take(80).collect())
+    }
+}
 
 impl Cents {
     /// `quantity` pieces at this price less `discount`, rounded half up to the cent.
@@ -58,9 +64,9 @@ impl Percent {
     /// Reads `15`, `15,5` or `15,00`. A dot separates thousands in Italy, so `15.5` is refused.
     pub fn from_italian(text: &str) -> Result<Self, AmountError> {
         if text.contains('.') {
-            return Err(AmountError(text.to_owned()));
+            return Err(AmountError::of(text));
         }
-        text.replace(',', ".").parse().map_err(|_| AmountError(text.to_owned()))
+        text.replace(',', ".").parse().map_err(|_| AmountError::of(text))
     }
 }
 
@@ -76,7 +82,7 @@ macro_rules! two_places {
         impl FromStr for $name {
             type Err = AmountError;
             fn from_str(text: &str) -> Result<Self, AmountError> {
-                hundredths(text).map(Self).ok_or_else(|| AmountError(text.to_owned()))
+                hundredths(text).map(Self).ok_or_else(|| AmountError::of(text))
             }
         }
 
@@ -126,6 +132,15 @@ mod tests {
             assert!(bad.parse::<Cents>().is_err(), "{bad}");
         }
         assert_eq!(Percent(1505).to_string(), "15.05");
+    }
+
+    #[test]
+    fn what_is_refused_is_told_in_few_words() {
+        let long = "9".repeat(10_000);
+        let refused = [long.parse::<Cents>().unwrap_err(), Percent::from_italian(&long).unwrap_err()];
+        for error in refused.map(|error| error.to_string()) {
+            assert!(error.len() < 200, "{error}");
+        }
     }
 
     #[test]
