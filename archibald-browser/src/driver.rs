@@ -7,7 +7,7 @@
 //! - every call has its own deadline (a [`Limit`]) and ends at once when its page or browser is gone;
 //! - events change a small state per page that callers watch: nothing to subscribe too late to, no queue;
 //! - a new page is held before its first script until it is set up; a window that the site opens by itself
-//!   is closed;
+//!   is closed, and a file that it hands out by itself is refused;
 //! - a navigation that is given up destroys its page: it could still land on the next user's.
 //!
 //! # Logs
@@ -17,6 +17,7 @@
 
 mod browser;
 mod dialog;
+mod download;
 mod error;
 mod event;
 #[doc(hidden)]
@@ -36,7 +37,8 @@ use page_core::PageCore;
 
 pub use browser::{Browser, BrowserError, Context, Cookie};
 pub use dialog::{Dialog, DialogKind};
-pub use error::{DriverError, ElementProblem, Gone};
+pub use download::Download;
+pub use error::{DownloadProblem, DriverError, ElementProblem, Gone};
 pub use limit::Limit;
 pub use page::{ExpectedQuestion, Field, Page, PageState};
 pub(crate) use peephole::{Looked, Peephole};

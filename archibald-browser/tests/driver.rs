@@ -18,7 +18,8 @@ async fn every_command_that_we_use_works() {
         <option value=a>Alpha</option><option value=b>Beta</option></select></form>
         <button id=ask onclick="this.title = confirm('Delete it?')">ask</button>
         <button id=tell onclick="alert('told')">tell</button>
-        <script>document.cookie = 'seen=1'</script><a id=next href=/next>next</a>"#,
+        <script>document.cookie = 'seen=1'</script><a id=next href=/next>next</a>
+        <a id=file download=note.txt href="data:text/plain,hello">file</a>"#,
     );
     site.page("/next", "<p id=there>there</p>");
     assert!(bench.browser.version(&limit).await.unwrap().contains('/'));
@@ -51,6 +52,9 @@ async fn every_command_that_we_use_works() {
     let content = page.content(&limit).await.unwrap();
     assert!(content.contains("perché € 😀") && !content.contains("hunter2"), "{content}");
     assert!(page.screenshot(&limit).await.unwrap().starts_with(b"\x89PNG"));
+
+    let file = page.download(&limit, "#file", 100).await.unwrap();
+    assert_eq!((file.name.as_str(), file.bytes.as_slice()), ("note.txt", &b"hello"[..]));
 
     let cookies = context.cookies(&limit).await.unwrap();
     assert_eq!(cookies.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["seen"]);

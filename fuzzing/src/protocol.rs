@@ -21,12 +21,20 @@ pub(super) const WORDS: &[&str] = &[
     "Target.targetCrashed",
     "Page.frameNavigated",
     "Page.javascriptDialogOpening",
+    "Page.frameAttached",
+    "Browser.downloadWillBegin",
+    "Browser.downloadProgress",
+    "\"frameId\":\"F\"",
+    "\"guid\":\"G\"",
+    "completed",
     "\\u0000",
     "\\ud800",
     "18446744073709551616",
 ];
 
 const DIALOG: &str = "Page.handleJavaScriptDialog";
+const RUN: &str = "Runtime.runIfWaitingForDebugger";
+const CANCEL: &str = "Browser.cancelDownload";
 const CLOSE: &str = "Target.closeTarget";
 
 pub(super) fn read(bytes: &[u8]) {
@@ -50,9 +58,19 @@ fn follows(before: &Heard, now: &Heard) {
     let dialogs = now.dialogs - before.dialogs;
     assert!(dialogs == 0 || (dialogs == 1 && is("Page.javascriptDialogOpening")), "{before:?} {now:?}");
     assert_eq!(orders.contains(&DIALOG), dialogs == 1, "each dialog is answered, once: {now:?}");
+    match (&before.file, &now.file) {
+        (None, Some((name, is_over))) => {
+            assert!(is("Browser.downloadWillBegin") && !is_over && !name.is_empty(), "{now:?}");
+            assert!(!name.contains(['/', '\\']), "a name is no path: {now:?}");
+        }
+        (Some((_, true)), now) => assert_eq!(*now, before.file, "what is over stays so"),
+        (Some((name, _)), Some((now, _))) => assert_eq!(name, now, "the first is the one"),
+        (was, is) => assert_eq!(was, is),
+    }
     match &orders[..] {
         [] | [DIALOG] => {}
-        ["Runtime.runIfWaitingForDebugger", CLOSE] => assert!(is("Target.attachedToTarget"), "{now:?}"),
+        [CANCEL] => assert!(is("Browser.downloadWillBegin") && before.file.is_some(), "{now:?}"),
+        [RUN] | [RUN, CLOSE] => assert!(is("Target.attachedToTarget"), "{now:?}"),
         [CLOSE] => assert!(is("Page.frameNavigated") || is("Page.loadEventFired"), "{now:?}"),
         _ => panic!("{now:?}"),
     }

@@ -1,11 +1,10 @@
 //! One browser: launched, connected, supervised; its contexts and their cookies.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chromiumoxide::cdp::browser_protocol::browser::{
-    CloseParams, GetVersionParams, SetDownloadBehaviorBehavior, SetDownloadBehaviorParams,
-};
+use chromiumoxide::cdp::browser_protocol::browser::{CloseParams, GetVersionParams};
 use chromiumoxide::cdp::browser_protocol::emulation::SetFocusEmulationEnabledParams;
 use chromiumoxide::cdp::browser_protocol::network::CookieParam;
 use chromiumoxide::cdp::browser_protocol::page;
@@ -20,6 +19,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::download::Home;
 use super::targets::Router;
 use super::{DriverError, Limit, Link, Page, PageCore};
 use crate::gate::Gate;
@@ -83,9 +83,11 @@ impl Browser {
     /// # Cancel safety
     /// The context is made in a task of its own and disposed of if nobody waits for it any more.
     pub async fn new_context(&self, gate: Option<Gate>) -> Result<Context, DriverError> {
-        let (link, router) = (self.link.clone(), Arc::clone(&self.router));
+        let (link, router, folder) =
+            (self.link.clone(), Arc::clone(&self.router), Arc::clone(self.process.home()));
         owned(async move {
-            Limit::budget(CREATION).run("creating a context", Context::create(link, router, gate)).await
+            let creating = Context::create(link, router, folder, gate);
+            Limit::budget(CREATION).run("creating a context", creating).await
         })
         .await
     }
@@ -188,7 +190,7 @@ async fn supervise(link: Link, process: Arc<EngineProcess>) {
 pub struct Context {
     link: Link,
     router: Arc<Router>,
-    id: String,
+    home: Home,
     gate: Option<Gate>,
 }
 
@@ -219,7 +221,12 @@ impl std::fmt::Debug for Cookie {
 }
 
 impl Context {
-    async fn create(link: Link, router: Arc<Router>, gate: Option<Gate>) -> Result<Self, DriverError> {
+    async fn create(
+        link: Link,
+        router: Arc<Router>,
+        folder: Arc<Path>,
+        gate: Option<Gate>,
+    ) -> Result<Self, DriverError> {
         let road = gate.as_ref().map_or("direct://".into(), |gate| format!("http://{}", gate.address()));
         let command = CreateBrowserContextParams {
             dispose_on_detach: Some(true),
@@ -229,10 +236,9 @@ impl Context {
             ..Default::default()
         };
         let made: ContextMade = link.call(None, command).await?;
-        let context = Self { link, router, id: made.browser_context_id, gate };
-        let mut no_downloads = SetDownloadBehaviorParams::new(SetDownloadBehaviorBehavior::Deny);
-        no_downloads.browser_context_id = Some(context.id.clone().into());
-        context.link.call::<_, Value>(None, no_downloads).await?;
+        let home = Home { context: made.browser_context_id, folder };
+        let context = Self { link, router, home, gate };
+        context.link.call::<_, Value>(None, context.home.refuse()).await?;
         Ok(context)
     }
 
@@ -244,9 +250,9 @@ impl Context {
     /// # Cancel safety
     /// The page is made in a task of its own and closed if nobody waits for it any more.
     pub async fn new_page(&self) -> Result<Page, DriverError> {
-        let (link, router, id) = (self.link.clone(), Arc::clone(&self.router), self.id.clone());
+        let (link, router, home) = (self.link.clone(), Arc::clone(&self.router), self.home.clone());
         owned(async move {
-            let creating = create_page(link, router, id);
+            let creating = create_page(link, router, home);
             Limit::budget(CREATION).run("creating a page", creating).await
         })
         .await
@@ -262,7 +268,7 @@ impl Context {
     /// # Errors
     /// [`DriverError`].
     pub async fn cookies(&self, limit: &Limit) -> Result<Vec<Cookie>, DriverError> {
-        let command = GetCookiesParams { browser_context_id: Some(self.id.clone().into()) };
+        let command = GetCookiesParams { browser_context_id: Some(self.home.context.clone().into()) };
         let answer = self.link.call::<_, Cookies>(None, command);
         Ok(limit.run("reading cookies", answer).await?.cookies)
     }
@@ -274,7 +280,7 @@ impl Context {
     pub async fn set_cookies(&self, limit: &Limit, cookies: &[Cookie]) -> Result<(), DriverError> {
         let cookies = cookies.iter().map(Cookie::param).collect::<Vec<_>>();
         let mut command = SetCookiesParams::new(cookies);
-        command.browser_context_id = Some(self.id.clone().into());
+        command.browser_context_id = Some(self.home.context.clone().into());
         let done = self.link.call::<_, Value>(None, command);
         limit.run("setting cookies", done).await.map(drop)
     }
@@ -284,7 +290,7 @@ impl Context {
     /// # Errors
     /// [`DriverError`].
     pub async fn clear_cookies(&self, limit: &Limit) -> Result<(), DriverError> {
-        let command = ClearCookiesParams { browser_context_id: Some(self.id.clone().into()) };
+        let command = ClearCookiesParams { browser_context_id: Some(self.home.context.clone().into()) };
         let done = self.link.call::<_, Value>(None, command);
         limit.run("forgetting cookies", done).await.map(drop)
     }
@@ -292,7 +298,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        self.link.order(None, &DisposeBrowserContextParams::new(self.id.clone()));
+        self.link.order(None, &DisposeBrowserContextParams::new(self.home.context.clone()));
     }
 }
 
@@ -308,12 +314,12 @@ impl Cookie {
 }
 
 /// The page is held by Chromium until it is set up and let go at the end.
-async fn create_page(link: Link, router: Arc<Router>, context: String) -> Result<Page, DriverError> {
+async fn create_page(link: Link, router: Arc<Router>, home: Home) -> Result<Page, DriverError> {
     let mut command = CreateTargetParams::new("about:blank");
-    command.browser_context_id = Some(context.into());
+    command.browser_context_id = Some(home.context.clone().into());
     let made: TargetMade = link.call(None, command).await?;
     let session = router.session_of(&made.target_id).await.map_err(|_| link.lost())?;
-    let core = Arc::new(PageCore::new(link, made.target_id, session));
+    let core = Arc::new(PageCore::new(link, made.target_id, session, home));
     router.register(&core);
     let page = Page::new(Arc::clone(&core));
     core.call::<_, Value>(page::EnableParams::default()).await?;

@@ -82,6 +82,13 @@ pub enum DriverError {
         /// What kept it from being used.
         problem: ElementProblem,
     },
+    /// The file that a click was made for did not come.
+    #[error("the file did not come: {problem}")]
+    Download {
+        /// What came of it.
+        #[source]
+        problem: DownloadProblem,
+    },
 }
 
 /// What became of a page.
@@ -96,6 +103,26 @@ pub enum Gone {
     /// A step in it was given up half way, so it was destroyed before anybody else could use it.
     #[error("a step in it was given up, so it was destroyed")]
     GivenUp,
+}
+
+/// Why there is no file.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadProblem {
+    /// A page was shown instead, such as that of a login.
+    #[error("{0} was shown instead")]
+    Page(String),
+    /// It is larger than whoever asked for it allows.
+    #[error("it has more than {most} bytes")]
+    TooLarge {
+        /// How many are allowed.
+        most: u64,
+    },
+    /// It broke off, or Chromium refused it.
+    #[error("it broke off")]
+    Ended,
+    /// It could not be written or read.
+    #[error("it could not be kept: {0}")]
+    Unkept(#[source] std::io::Error),
 }
 
 /// What keeps an element from being used.

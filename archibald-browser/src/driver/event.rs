@@ -82,6 +82,35 @@ pub(super) struct Frame {
     pub(super) unreachable_url: Option<String>,
 }
 
+/// `Page.frameAttached`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FrameAttached {
+    pub(super) frame_id: String,
+}
+
+/// `Browser.downloadWillBegin`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DownloadWillBegin {
+    pub(super) frame_id: String,
+    pub(super) guid: String,
+    #[serde(default)]
+    pub(super) suggested_filename: String,
+}
+
+/// `Browser.downloadProgress`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DownloadMoves {
+    pub(super) guid: String,
+    #[serde(default)]
+    pub(super) total_bytes: f64,
+    #[serde(default)]
+    pub(super) received_bytes: f64,
+    pub(super) state: String,
+}
+
 /// `Page.javascriptDialogOpening`
 #[derive(Debug, Deserialize)]
 pub(super) struct DialogOpening {

@@ -1,16 +1,18 @@
 //! What Chromium says, as bytes: for whoever looks for messages that must not do what they do.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use chromiumoxide::types::Message;
 
 use super::PageCore;
+use super::download::Home;
 use super::event::Event;
 use super::link::Link;
 use super::script::Evaluated;
 use super::targets::Router;
 
-/// A browser with one page that nothing but its messages is known of.
+/// A browser with one page that nothing but its messages is known of, and that awaits a file.
 #[derive(Debug)]
 pub struct Ear {
     router: Router,
@@ -28,6 +30,8 @@ pub struct Heard {
     pub documents: u64,
     /// How many dialogs it has shown.
     pub dialogs: u64,
+    /// The name of the file that comes, and whether no more is to be heard of it.
+    pub file: Option<(String, bool)>,
     /// How many pages are open.
     pub pages: usize,
 }
@@ -42,7 +46,9 @@ impl Default for Ear {
             router.event(event);
         }
         router.creation_ends(Some("T"), false);
-        let page = Arc::new(PageCore::new(Link::deaf(), "T".into(), session));
+        let home = Home { context: "C".into(), folder: Path::new("/").into() };
+        let page = Arc::new(PageCore::new(Link::deaf(), "T".into(), session, home));
+        page.inbox.open();
         router.register(&page);
         Self { router, page }
     }
@@ -64,6 +70,7 @@ impl Ear {
             Err(_) => {}
         }
         let (documents, dialogs) = (self.page.document().0, self.page.dialogs().count());
-        Heard { event, orders, documents, dialogs, pages: self.router.open_pages() }
+        let (file, pages) = (self.page.inbox.file(), self.router.open_pages());
+        Heard { event, orders, documents, dialogs, file, pages }
     }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::dialog::Dialog;
+use super::download::{Awaited, Download};
 use super::page_core::PageCore;
 use super::script;
 use super::steps::{On, Recorded};
@@ -130,19 +131,7 @@ impl Page {
         let clicking = async {
             let began = self.begin();
             let mut mark = began.mark();
-            let dialogs = self.dialogs_shown();
-            let clicked = match self.click_once(limit, selector).await {
-                // The document may be gone before the script could say that it clicked.
-                Err(DriverError::Replaced) => Ok(()),
-                clicked => clicked,
-            };
-            // A question that was dismissed ends the click: no document will come of it.
-            let asked = self.core.dialogs().dismissed(dialogs, Some(mark.document())).map(str::to_owned);
-            let clicked = match (clicked, asked) {
-                (Ok(()), Some(text)) => Err(DriverError::Question { text }),
-                (clicked, _) => clicked,
-            };
-            let loaded = match clicked {
+            let loaded = match self.click_unasked(limit, selector, &mark).await {
                 Ok(()) => {
                     limit.run("waiting for the page after a click", self.core.alive(mark.loaded())).await
                 }
@@ -156,6 +145,44 @@ impl Page {
             clicking,
         )
         .await
+    }
+
+    /// Clicks, once, and waits for the file that comes of it, of at most so many bytes: an answer that is an
+    /// attachment, or of a type that is not shown, in the page itself, one of its frames or a window that it opens.
+    /// The file is fetched over the context's gate, and none is left on the disk. At any other time, files are refused.
+    ///
+    /// A page that is shown after the click, and fetches the file by itself later, is not waited for.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use archibald_browser::driver::{DriverError, Limit, Page};
+    ///
+    /// async fn export(page: &Page) -> Result<Vec<u8>, DriverError> {
+    ///     let limit = Limit::budget(Duration::from_secs(60));
+    ///     Ok(page.download(&limit, "#export", 10_000_000).await?.bytes)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Page::click`]; [`DriverError::Download`] if something else came of it: then the page can still be used.
+    /// If the page asks something that is not expected, nothing comes within the limit, or the future is dropped,
+    /// the page is destroyed, and what had come of the file is removed.
+    pub async fn download(&self, limit: &Limit, selector: &str, most: u64) -> Result<Download, DriverError> {
+        let fetching = async {
+            let awaited = Awaited::begin(&self.core, limit).await?;
+            let began = self.begin();
+            let mut mark = began.mark();
+            let file = match self.click_unasked(limit, selector, &mark).await {
+                Ok(()) => {
+                    let file = self.core.alive(awaited.file(most, &mut mark));
+                    limit.run("waiting for a file", file).await
+                }
+                Err(error) => Err(error),
+            };
+            began.done(file)
+        };
+        let doing = Doing { what: "a click for a file", on: On::Selector(selector.into()), typed: None };
+        self.seen(limit, doing, fetching).await
     }
 
     /// Fills a field and, if it posts back when it changes, waits for the new document.
@@ -365,6 +392,21 @@ impl Page {
         problem.map_or(Ok(()), |problem| Err(problem.of(selector)))
     }
 
+    /// Clicks, once. A question that was dismissed meanwhile ends the click: nothing will come of it.
+    async fn click_unasked(&self, limit: &Limit, selector: &str, mark: &Mark) -> Result<(), DriverError> {
+        let dialogs = self.dialogs_shown();
+        let clicked = match self.click_once(limit, selector).await {
+            // The document may be gone before the script could say that it clicked.
+            Err(DriverError::Replaced) => Ok(()),
+            clicked => clicked,
+        };
+        let asked = self.core.dialogs().dismissed(dialogs, Some(mark.document())).map(str::to_owned);
+        match (clicked, asked) {
+            (Ok(()), Some(text)) => Err(DriverError::Question { text }),
+            (clicked, _) => clicked,
+        }
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         limit: &Limit,
@@ -377,12 +419,12 @@ impl Page {
     }
 
     /// Remembers a step, and what was to be seen after it where pictures are wanted.
-    async fn seen(
+    async fn seen<T>(
         &self,
         limit: &Limit,
         doing: Doing<'_>,
-        step: impl Future<Output = Result<(), DriverError>>,
-    ) -> Result<(), DriverError> {
+        step: impl Future<Output = Result<T, DriverError>>,
+    ) -> Result<T, DriverError> {
         let (place, done) = self.recorded(doing, step).await;
         if self.core.gone.is_cancelled() || !self.core.steps().wants_pictures() {
             return done;
@@ -444,11 +486,12 @@ impl Begun<'_> {
         Mark::set(self.page.core.view.subscribe())
     }
 
-    fn done(mut self, outcome: Result<(), DriverError>) -> Result<(), DriverError> {
+    fn done<T>(mut self, outcome: Result<T, DriverError>) -> Result<T, DriverError> {
         let harmless = matches!(
             outcome,
-            Ok(())
+            Ok(_)
                 | Err(DriverError::Element { .. }
+                    | DriverError::Download { .. }
                     | DriverError::Navigation { .. }
                     | DriverError::Script { .. })
         );

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::dialog::Dialogs;
-use super::event::{DialogOpening, FrameNavigated};
+use super::download::{Home, Inbox};
+use super::event::{DialogOpening, FrameAttached, FrameNavigated};
 use super::link::Outgoing;
 use super::script::{self, Evaluated};
 use super::steps::{On, Steps};
@@ -24,11 +25,12 @@ use super::{DriverError, Gone, Limit, Link};
 /// What the page's events and its callers share.
 #[derive(Debug)]
 pub(crate) struct PageCore {
-    link: Link,
+    pub(super) link: Link,
     target: String,
     session: Arc<str>,
     pub(super) view: watch::Sender<View>,
     dialogs: Mutex<Dialogs>,
+    pub(super) inbox: Inbox,
     steps: Mutex<Steps>,
     pub(super) gone: CancellationToken,
     pub(super) why: OnceLock<Gone>,
@@ -38,13 +40,14 @@ pub(crate) struct PageCore {
 }
 
 impl PageCore {
-    pub(super) fn new(link: Link, target: String, session: Arc<str>) -> Self {
+    pub(super) fn new(link: Link, target: String, session: Arc<str>, home: Home) -> Self {
         Self {
             link,
             target,
             session,
             view: watch::Sender::default(),
             dialogs: Mutex::default(),
+            inbox: Inbox::new(home),
             steps: Mutex::default(),
             gone: CancellationToken::new(),
             why: OnceLock::new(),
@@ -74,6 +77,11 @@ impl PageCore {
                     && frame.parent_id.is_none()
                 {
                     self.view.send_modify(|view| view.committed(frame));
+                }
+            }
+            "Page.frameAttached" => {
+                if let Some(FrameAttached { frame_id }) = read(params) {
+                    self.inbox.frame_attached(frame_id);
                 }
             }
             "Page.loadEventFired" => self.view.send_modify(|view| view.loaded = true),

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::event::{Attached, Detached, Event, TargetNamed};
+use super::event::{Attached, Detached, DownloadMoves, DownloadWillBegin, Event, TargetNamed};
 use super::link::Outgoing;
 use super::{Gone, PageCore};
 
@@ -43,6 +43,13 @@ impl Router {
                     && let Some(page) = self.book().pages.remove(session_id.as_str())
                 {
                     page.destroyed();
+                }
+                Vec::new()
+            }
+            "Browser.downloadWillBegin" => read(event.params).map_or_else(Vec::new, |it| self.download(it)),
+            "Browser.downloadProgress" => {
+                if let Some(moves) = read::<DownloadMoves>(event.params) {
+                    self.book().pages.values().for_each(|page| page.inbox.moves(&moves));
                 }
                 Vec::new()
             }
@@ -105,6 +112,10 @@ impl Router {
     fn attached(&self, Attached { session_id, target_info }: Attached) -> Vec<Outgoing> {
         let target = target_info.target_id;
         let mut book = self.book();
+        let opener = target_info.opener_id.as_ref().and_then(|opener| book.page(opener));
+        if opener.is_some_and(|page| page.inbox.takes_window(&target)) {
+            return vec![run(&session_id.into())];
+        }
         let opened_by_a_page = target_info.opener_id.is_some();
         let can_be_ours = book.creating > 0 || book.ours.contains(&target);
         if opened_by_a_page || !can_be_ours {
@@ -119,11 +130,18 @@ impl Router {
         Vec::new()
     }
 
+    /// A file of a page that awaits one is its own; whoever hands one out unasked is refused by Chromium.
+    fn download(&self, begins: DownloadWillBegin) -> Vec<Outgoing> {
+        let book = self.book();
+        let page = book.pages.values().find(|page| page.inbox.awaits(&begins.frame_id));
+        page.map_or_else(Vec::new, |page| page.inbox.begins(begins))
+    }
+
     fn ended(&self, params: Value, why: Gone) -> Vec<Outgoing> {
         let Some(TargetNamed { target_id }) = read(params) else { return Vec::new() };
         let mut book = self.book();
         let session = book.sessions.get(&target_id).cloned();
-        let page = session.as_ref().and_then(|session| book.pages.get(session).cloned());
+        let page = book.page(&target_id).cloned();
         if why == Gone::Closed {
             book.sessions.remove(&target_id);
             book.ours.remove(&target_id);
@@ -144,14 +162,25 @@ impl Router {
     }
 }
 
+impl Book {
+    /// Our page that is this target.
+    fn page(&self, target: &str) -> Option<&Arc<PageCore>> {
+        self.pages.get(self.sessions.get(target)?)
+    }
+}
+
 fn close(target: &str) -> Outgoing {
     Outgoing::order(None, &CloseTargetParams::new(target.to_owned()))
 }
 
 /// A held window also holds the page that opened it, and only one that runs can be closed.
 fn close_held(session: Arc<str>, target: &str) -> Vec<Outgoing> {
-    let run = RunIfWaitingForDebuggerParams::default();
-    vec![Outgoing::order(Some(&session), &run), close(target)]
+    vec![run(&session), close(target)]
+}
+
+/// Lets a held window go on.
+fn run(session: &Arc<str>) -> Outgoing {
+    Outgoing::order(Some(session), &RunIfWaitingForDebuggerParams::default())
 }
 
 /// An event that cannot be read is as good as none: what matters shows as a time-out.

@@ -34,6 +34,11 @@ impl Bench {
         Self { browser: Browser::launch(&options).await.unwrap(), profiles }
     }
 
+    /// Where its profile is, and whatever else it writes.
+    pub fn profiles(&self) -> &Path {
+        self.profiles.path()
+    }
+
     /// Closes the browser, and fails if a process or a profile remains.
     pub async fn close(self) {
         self.browser.close(Duration::from_secs(10)).await;

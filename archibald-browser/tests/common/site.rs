@@ -18,6 +18,10 @@ pub enum Then {
     Drop,
     /// Answers with the head and half of the body, and closes.
     Truncate,
+    /// Answers with this, byte for byte, and closes.
+    Cut(String),
+    /// Answers with this head, and goes on with a body for as long as somebody listens.
+    Endless(String),
     /// Says nothing.
     Hang,
     /// Answers 200 with this document, after a while.
@@ -115,8 +119,19 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
                 tokio::time::sleep(pause).await;
                 page(&body)
             }
+            Then::Cut(raw) => {
+                let _ = writer.write_all(raw.as_bytes()).await;
+                return;
+            }
             Then::Truncate => {
                 let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf").await;
+                return;
+            }
+            Then::Endless(head) => {
+                let mut sent = writer.write_all(head.as_bytes()).await;
+                while sent.is_ok() {
+                    sent = writer.write_all(&[b'x'; 64 * 1024]).await;
+                }
                 return;
             }
             Then::Hang => std::future::pending().await,
