@@ -34,7 +34,7 @@ pub use self::check::{
     CheckError, Finding, MapReport, PageReport, Picture, Problem, Verdict, check_page_map,
 };
 pub use self::client::ErpClient;
-use crate::driver::{DriverError, Limit, Page};
+use crate::driver::{DownloadProblem, DriverError, Limit, Page};
 use crate::page_map::PageMap;
 
 /// One site: what it looks like and where it is.
@@ -127,7 +127,9 @@ fn client_error(page: &str, key: &str, error: DriverError) -> ClientError {
         DriverError::BrowserLost { .. } | DriverError::PageGone { .. } => {
             ClientError::PageLost(error.to_string())
         }
-        DriverError::Navigation { .. } => ClientError::Unavailable(error.to_string()),
+        DriverError::Navigation { .. } | DriverError::Download { problem: DownloadProblem::Ended } => {
+            ClientError::Unavailable(error.to_string())
+        }
         DriverError::Element { selector, problem } => ClientError::Unrecognised {
             page: page.to_owned(),
             key: key.to_owned(),

@@ -34,6 +34,7 @@ pub(super) const WORDS: &[&str] = &[
 
 const DIALOG: &str = "Page.handleJavaScriptDialog";
 const RUN: &str = "Runtime.runIfWaitingForDebugger";
+const ENABLE: &str = "Page.enable";
 const CANCEL: &str = "Browser.cancelDownload";
 const CLOSE: &str = "Target.closeTarget";
 
@@ -69,8 +70,8 @@ fn follows(before: &Heard, now: &Heard) {
     }
     match &orders[..] {
         [] | [DIALOG] => {}
-        [CANCEL] => assert!(is("Browser.downloadWillBegin") && before.file.is_some(), "{now:?}"),
-        [RUN] | [RUN, CLOSE] => assert!(is("Target.attachedToTarget"), "{now:?}"),
+        [CANCEL] => assert!(is("Browser.downloadWillBegin"), "{now:?}"),
+        [ENABLE, RUN] | [RUN, CLOSE] => assert!(is("Target.attachedToTarget"), "{now:?}"),
         [CLOSE] => assert!(is("Page.frameNavigated") || is("Page.loadEventFired"), "{now:?}"),
         _ => panic!("{now:?}"),
     }

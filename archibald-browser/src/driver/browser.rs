@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::download::Home;
+use super::download::Shelf;
 use super::targets::Router;
 use super::{DriverError, Limit, Link, Page, PageCore};
 use crate::gate::Gate;
@@ -83,10 +83,10 @@ impl Browser {
     /// # Cancel safety
     /// The context is made in a task of its own and disposed of if nobody waits for it any more.
     pub async fn new_context(&self, gate: Option<Gate>) -> Result<Context, DriverError> {
-        let (link, router, folder) =
-            (self.link.clone(), Arc::clone(&self.router), Arc::clone(self.process.home()));
+        let (link, router, profile) =
+            (self.link.clone(), Arc::clone(&self.router), Arc::clone(self.process.profile()));
         owned(async move {
-            let creating = Context::create(link, router, folder, gate);
+            let creating = Context::create(link, router, &profile, gate);
             Limit::budget(CREATION).run("creating a context", creating).await
         })
         .await
@@ -190,7 +190,7 @@ async fn supervise(link: Link, process: Arc<EngineProcess>) {
 pub struct Context {
     link: Link,
     router: Arc<Router>,
-    home: Home,
+    shelf: Shelf,
     gate: Option<Gate>,
 }
 
@@ -224,7 +224,7 @@ impl Context {
     async fn create(
         link: Link,
         router: Arc<Router>,
-        folder: Arc<Path>,
+        profile: &Path,
         gate: Option<Gate>,
     ) -> Result<Self, DriverError> {
         let road = gate.as_ref().map_or("direct://".into(), |gate| format!("http://{}", gate.address()));
@@ -236,9 +236,9 @@ impl Context {
             ..Default::default()
         };
         let made: ContextMade = link.call(None, command).await?;
-        let home = Home { context: made.browser_context_id, folder };
-        let context = Self { link, router, home, gate };
-        context.link.call::<_, Value>(None, context.home.refuse()).await?;
+        let shelf = Shelf::new(&made.browser_context_id, profile);
+        let context = Self { link, router, shelf, gate };
+        context.link.call::<_, Value>(None, context.shelf.refuse()).await?;
         Ok(context)
     }
 
@@ -250,9 +250,9 @@ impl Context {
     /// # Cancel safety
     /// The page is made in a task of its own and closed if nobody waits for it any more.
     pub async fn new_page(&self) -> Result<Page, DriverError> {
-        let (link, router, home) = (self.link.clone(), Arc::clone(&self.router), self.home.clone());
+        let (link, router, shelf) = (self.link.clone(), Arc::clone(&self.router), self.shelf.clone());
         owned(async move {
-            let creating = create_page(link, router, home);
+            let creating = create_page(link, router, shelf);
             Limit::budget(CREATION).run("creating a page", creating).await
         })
         .await
@@ -268,7 +268,7 @@ impl Context {
     /// # Errors
     /// [`DriverError`].
     pub async fn cookies(&self, limit: &Limit) -> Result<Vec<Cookie>, DriverError> {
-        let command = GetCookiesParams { browser_context_id: Some(self.home.context.clone().into()) };
+        let command = GetCookiesParams { browser_context_id: Some(self.shelf.context().to_owned().into()) };
         let answer = self.link.call::<_, Cookies>(None, command);
         Ok(limit.run("reading cookies", answer).await?.cookies)
     }
@@ -280,7 +280,7 @@ impl Context {
     pub async fn set_cookies(&self, limit: &Limit, cookies: &[Cookie]) -> Result<(), DriverError> {
         let cookies = cookies.iter().map(Cookie::param).collect::<Vec<_>>();
         let mut command = SetCookiesParams::new(cookies);
-        command.browser_context_id = Some(self.home.context.clone().into());
+        command.browser_context_id = Some(self.shelf.context().to_owned().into());
         let done = self.link.call::<_, Value>(None, command);
         limit.run("setting cookies", done).await.map(drop)
     }
@@ -290,7 +290,7 @@ impl Context {
     /// # Errors
     /// [`DriverError`].
     pub async fn clear_cookies(&self, limit: &Limit) -> Result<(), DriverError> {
-        let command = ClearCookiesParams { browser_context_id: Some(self.home.context.clone().into()) };
+        let command = ClearCookiesParams { browser_context_id: Some(self.shelf.context().to_owned().into()) };
         let done = self.link.call::<_, Value>(None, command);
         limit.run("forgetting cookies", done).await.map(drop)
     }
@@ -298,7 +298,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        self.link.order(None, &DisposeBrowserContextParams::new(self.home.context.clone()));
+        self.link.order(None, &DisposeBrowserContextParams::new(self.shelf.context().to_owned()));
     }
 }
 
@@ -314,12 +314,12 @@ impl Cookie {
 }
 
 /// The page is held by Chromium until it is set up and let go at the end.
-async fn create_page(link: Link, router: Arc<Router>, home: Home) -> Result<Page, DriverError> {
+async fn create_page(link: Link, router: Arc<Router>, shelf: Shelf) -> Result<Page, DriverError> {
     let mut command = CreateTargetParams::new("about:blank");
-    command.browser_context_id = Some(home.context.clone().into());
+    command.browser_context_id = Some(shelf.context().to_owned().into());
     let made: TargetMade = link.call(None, command).await?;
     let session = router.session_of(&made.target_id).await.map_err(|_| link.lost())?;
-    let core = Arc::new(PageCore::new(link, made.target_id, session, home));
+    let core = Arc::new(PageCore::new(link, made.target_id, session, shelf));
     router.register(&core);
     let page = Page::new(Arc::clone(&core));
     core.call::<_, Value>(page::EnableParams::default()).await?;

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use chromiumoxide::cdp::browser_protocol::target::CloseTargetParams;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::time::timeout;
 
-use super::event::{DownloadMoves, DownloadWillBegin};
+use super::event::{DownloadProgress, DownloadWillBegin};
 use super::link::{Link, Outgoing};
 use super::page_core::PageCore;
 use super::view::Mark;
@@ -30,7 +30,9 @@ use super::{DownloadProblem, DriverError, Limit};
 const NAMELESS: &str = "download";
 
 /// How long Chromium may take to hear that a file is not wanted any more.
-const CANCELLING: Duration = Duration::from_secs(5);
+const TELLING: Duration = Duration::from_secs(5);
+/// Windows that a click may open before its file comes.
+const WINDOWS: usize = 4;
 
 /// A file that a site handed out, whole.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,29 +50,35 @@ impl fmt::Debug for Download {
     }
 }
 
-/// A context, and where its engine may write.
+/// Where a context's files are written while they are fetched: those of one click at a time.
 #[derive(Debug, Clone)]
-pub(super) struct Home {
-    pub(super) context: String,
-    pub(super) folder: Arc<Path>,
+pub(super) struct Shelf {
+    context: String,
+    folder: Arc<Path>,
+    turn: Arc<Mutex<()>>,
 }
 
-impl Home {
+impl Shelf {
+    /// Of a context of an engine that has this profile. Chromium makes the folder when it needs it.
+    pub(super) fn new(context: &str, profile: &Path) -> Self {
+        let folder = profile.join("downloads").join(context).into();
+        Self { context: context.to_owned(), folder, turn: Arc::default() }
+    }
+
+    pub(super) fn context(&self) -> &str {
+        &self.context
+    }
+
     /// No file is written.
     pub(super) fn refuse(&self) -> SetDownloadBehaviorParams {
         self.behave(SetDownloadBehaviorBehavior::Deny)
     }
 
-    /// Files are written, under names that cannot meet.
+    /// Files are written, each named by its guid.
     fn allow(&self) -> SetDownloadBehaviorParams {
         let mut command = self.behave(SetDownloadBehaviorBehavior::AllowAndName);
-        command.download_path = Some(self.downloads().display().to_string());
+        command.download_path = Some(self.folder.display().to_string());
         command
-    }
-
-    /// The same for all contexts of an engine, which makes it when it needs it.
-    fn downloads(&self) -> PathBuf {
-        self.folder.join("downloads")
     }
 
     fn behave(&self, behavior: SetDownloadBehaviorBehavior) -> SetDownloadBehaviorParams {
@@ -81,27 +89,43 @@ impl Home {
         command
     }
 
-    fn cancel(&self, guid: &str) -> CancelDownloadParams {
+    pub(super) fn cancel(&self, guid: &str) -> CancelDownloadParams {
         let mut command = CancelDownloadParams::new(guid);
         command.browser_context_id = Some(self.context.clone().into());
         command
+    }
+
+    /// Refuses files again, ends what is still coming and removes all that has come.
+    async fn clear(self, link: Link, begun: Vec<String>, turn: OwnedMutexGuard<()>) {
+        let _ = timeout(TELLING, link.call::<_, Value>(None, self.refuse())).await;
+        for guid in begun {
+            // Chromium itself removes what it cancels; what is there when it has answered is whole.
+            let _ = timeout(TELLING, link.call::<_, Value>(None, self.cancel(&guid))).await;
+        }
+        let Ok(mut files) = tokio::fs::read_dir(&self.folder).await else { return };
+        while let Ok(Some(file)) = files.next_entry().await {
+            let _ = tokio::fs::remove_file(file.path()).await;
+        }
+        drop(turn);
     }
 }
 
 /// Of one page: the file that is awaited, if any, as far as it has come.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    home: Home,
+    shelf: Shelf,
     awaited: watch::Sender<Option<Arrival>>,
 }
 
 #[derive(Debug, Default)]
 struct Arrival {
+    /// Where a file may come from, besides windows.
     frames: HashSet<String>,
     windows: HashSet<String>,
-    /// All that began, also what was sent away.
+    /// All files that began, also what was sent away.
     begun: Vec<String>,
     file: Option<Arriving>,
+    instead: Option<Instead>,
 }
 
 #[derive(Debug)]
@@ -119,9 +143,20 @@ enum State {
     Ended,
 }
 
+/// What came in a file's place.
+#[derive(Debug, Clone)]
+enum Instead {
+    Page(String),
+    Question(String),
+}
+
 impl Inbox {
-    pub(super) fn new(home: Home) -> Self {
-        Self { home, awaited: watch::Sender::default() }
+    pub(super) fn new(shelf: Shelf) -> Self {
+        Self { shelf, awaited: watch::Sender::default() }
+    }
+
+    pub(super) fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 
     /// From now on a file is awaited.
@@ -138,10 +173,14 @@ impl Inbox {
 
     /// A window that the page opened: let be if a file may come of it.
     pub(super) fn takes_window(&self, target: &str) -> bool {
-        self.with(|arrival| arrival.windows.insert(target.to_owned())).is_some()
+        let taken = self.with(|arrival| {
+            let has_room = arrival.windows.len() < WINDOWS;
+            has_room && arrival.windows.insert(target.to_owned())
+        });
+        taken == Some(true)
     }
 
-    /// Whether a file of this frame is one that is awaited here.
+    /// Whether a file of this frame, or window, is one that is awaited here.
     pub(super) fn awaits(&self, frame: &str) -> bool {
         let awaited = self.awaited.borrow();
         awaited.as_ref().is_some_and(|it| it.frames.contains(frame) || it.windows.contains(frame))
@@ -151,10 +190,20 @@ impl Inbox {
         self.with(|arrival| arrival.frames.insert(frame));
     }
 
+    /// A document is shown in a window.
+    pub(super) fn window_shows(&self, url: String) {
+        self.with(|arrival| arrival.instead.get_or_insert(Instead::Page(url)).clone());
+    }
+
+    /// A question was dismissed.
+    pub(super) fn asked(&self, text: String) {
+        self.with(|arrival| arrival.instead.get_or_insert(Instead::Question(text)).clone());
+    }
+
     /// The first file of a click is the one; another is sent away.
-    pub(super) fn begins(&self, begins: DownloadWillBegin) -> Vec<Outgoing> {
-        let DownloadWillBegin { guid, suggested_filename, .. } = begins;
-        let taken = self.with(|arrival| {
+    pub(super) fn will_begin(&self, event: DownloadWillBegin) -> Vec<Outgoing> {
+        let DownloadWillBegin { guid, suggested_filename, .. } = event;
+        let is_first = self.with(|arrival| {
             arrival.begun.push(guid.clone());
             let is_first = arrival.file.is_none();
             if is_first {
@@ -164,22 +213,22 @@ impl Inbox {
             }
             is_first
         });
-        match taken {
-            Some(true) => Vec::new(),
-            _ => vec![Outgoing::order(None, &self.home.cancel(&guid))],
+        if is_first == Some(true) {
+            return Vec::new();
         }
+        vec![Outgoing::order(None, &self.shelf.cancel(&guid))]
     }
 
-    pub(super) fn moves(&self, moves: &DownloadMoves) {
+    pub(super) fn progress(&self, event: &DownloadProgress) {
         self.awaited.send_if_modified(|awaited| {
             let file = awaited.as_mut().and_then(|arrival| arrival.file.as_mut());
-            let Some(file) = file.filter(|file| file.guid == moves.guid && file.state == State::Arriving)
+            let Some(file) = file.filter(|file| file.guid == event.guid && file.state == State::Arriving)
             else {
                 return false;
             };
             // A length that is not known is told as none at all.
-            file.bytes = moves.received_bytes.max(moves.total_bytes);
-            file.state = match moves.state.as_str() {
+            file.bytes = event.received_bytes.max(event.total_bytes);
+            file.state = match event.state.as_str() {
                 "completed" => State::There,
                 "canceled" => State::Ended,
                 _ => State::Arriving,
@@ -198,63 +247,83 @@ impl Inbox {
     }
 }
 
+impl Arrival {
+    /// The file, once it is whole; else whether one is coming.
+    fn whole(&self, most: u64) -> Result<(Option<(String, String)>, bool), DriverError> {
+        let problem = |problem| Err(DriverError::Download { problem });
+        let Some(file) = &self.file else {
+            return match self.instead.clone() {
+                Some(Instead::Page(url)) => problem(DownloadProblem::Page(url)),
+                Some(Instead::Question(text)) => Err(DriverError::Question { text }),
+                None => Ok((None, false)),
+            };
+        };
+        #[expect(clippy::cast_precision_loss, reason = "nobody awaits a file of 2^53 bytes")]
+        let is_too_large = file.bytes > most as f64;
+        match file.state {
+            _ if is_too_large => problem(DownloadProblem::TooLarge { most }),
+            State::There => Ok((Some((file.guid.clone(), file.name.clone())), true)),
+            State::Ended => problem(DownloadProblem::Ended),
+            State::Arriving => Ok((None, true)),
+        }
+    }
+}
+
 /// A file is awaited, until it is dropped: then what has come of it goes.
 pub(super) struct Awaited<'a> {
     core: &'a PageCore,
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl<'a> Awaited<'a> {
-    /// From now on the page may hand out a file, from any of its frames and from windows that it opens.
+    /// From now on the page may hand out a file, from any of its frames and from windows that it opens. Waits until
+    /// nobody else in the context awaits one.
     pub(super) async fn begin(core: &'a PageCore, limit: &Limit) -> Result<Self, DriverError> {
-        let (inbox, awaited) = (&core.inbox, Self { core });
-        inbox.open();
-        limit
-            .run("getting ready for a file", async {
-                let FrameTree { frame_tree } = core.call(GetFrameTreeParams::default()).await?;
-                frame_tree.each(&mut |frame| inbox.frame_attached(frame));
-                core.alive(core.link.call::<_, Value>(None, inbox.home.allow())).await
-            })
-            .await?;
-        Ok(awaited)
+        let Inbox { shelf, .. } = &core.inbox;
+        let begin = async {
+            let turn = core.alive(async { Ok(shelf.turn.clone().lock_owned().await) }).await?;
+            core.inbox.open();
+            let awaited = Self { core, turn: Some(turn) };
+            let FrameTree { frame_tree } = core.call(GetFrameTreeParams::default()).await?;
+            frame_tree.each(&mut |frame| core.inbox.frame_attached(frame));
+            core.alive(core.link.call::<_, Value>(None, shelf.allow())).await?;
+            Ok(awaited)
+        };
+        limit.run("getting ready for a file", begin).await
     }
 
     /// Waits for the file, whole, or for what came in its place.
     pub(super) async fn file(&self, most: u64, mark: &mut Mark) -> Result<Download, DriverError> {
-        let problem = |problem| Err(DriverError::Download { problem });
-        let (guid, name) = tokio::select! {
-            biased;
-            file = self.arrived(most) => file?,
-            loaded = mark.loaded() => {
-                loaded?;
-                return problem(DownloadProblem::Page(self.core.document().1));
-            }
-        };
-        let path = self.core.inbox.home.downloads().join(guid);
+        let (guid, name) = self.whole(most, mark).await?;
+        // A document that came of the same click, too, would be taken for that of the next one.
+        self.core.at_rest().await;
+        let path = self.core.inbox.shelf.folder.join(guid);
         let size = tokio::fs::metadata(&path).await.map_err(DriverError::unkept)?.len();
         if size > most {
-            return problem(DownloadProblem::TooLarge { most });
+            return Err(DriverError::Download { problem: DownloadProblem::TooLarge { most } });
         }
         let bytes = tokio::fs::read(&path).await.map_err(DriverError::unkept)?;
         Ok(Download { name, bytes })
     }
 
-    async fn arrived(&self, most: u64) -> Result<(String, String), DriverError> {
-        let problem = |problem| Err(DriverError::Download { problem });
+    /// Its guid and its name.
+    async fn whole(&self, most: u64, mark: &mut Mark) -> Result<(String, String), DriverError> {
         let mut awaited = self.core.inbox.awaited.subscribe();
         loop {
-            if let Some(file) = awaited.borrow_and_update().as_ref().and_then(|it| it.file.as_ref()) {
-                #[expect(clippy::cast_precision_loss, reason = "nobody awaits a file of 2^53 bytes")]
-                let is_too_large = file.bytes > most as f64;
-                match file.state {
-                    _ if is_too_large => return problem(DownloadProblem::TooLarge { most }),
-                    State::There => return Ok((file.guid.clone(), file.name.clone())),
-                    State::Ended => return problem(DownloadProblem::Ended),
-                    State::Arriving => {}
+            let seen = awaited.borrow_and_update().as_ref().map_or(Ok((None, false)), |it| it.whole(most));
+            let is_coming = match seen? {
+                (Some(whole), _) => return Ok(whole),
+                (None, is_coming) => is_coming,
+            };
+            tokio::select! {
+                biased;
+                // It never ends: the page has the other side.
+                _ = awaited.changed() => {}
+                loaded = mark.loaded(), if !is_coming => {
+                    loaded?;
+                    let url = self.core.document().1;
+                    return Err(DriverError::Download { problem: DownloadProblem::Page(url) });
                 }
-            }
-            if awaited.changed().await.is_err() {
-                // The sender lives in the page; its end is told by the page's own token, which callers watch.
-                std::future::pending::<()>().await;
             }
         }
     }
@@ -262,25 +331,18 @@ impl<'a> Awaited<'a> {
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
-        let PageCore { link, inbox: Inbox { home, awaited }, .. } = self.core;
-        let arrival = awaited.send_replace(None);
-        link.order(None, &home.refuse());
-        let Arrival { windows, begun, .. } = arrival.unwrap_or_default();
+        let PageCore { link, inbox: Inbox { shelf, awaited }, .. } = self.core;
+        let Arrival { windows, begun, .. } = awaited.send_replace(None).unwrap_or_default();
         for window in windows {
             link.order(None, &CloseTargetParams::new(window));
         }
-        if let (false, Ok(runtime)) = (begun.is_empty(), Handle::try_current()) {
-            runtime.spawn(clear(link.clone(), home.clone(), begun));
+        match (self.turn.take(), Handle::try_current()) {
+            (Some(turn), Ok(runtime)) => {
+                runtime.spawn(shelf.clone().clear(link.clone(), begun, turn));
+            }
+            // What has come stays until the engine ends.
+            _ => link.order(None, &shelf.refuse()),
         }
-    }
-}
-
-/// Ends what is still coming and removes what has come. Without a runtime, that is left to the engine's end.
-async fn clear(link: Link, home: Home, begun: Vec<String>) {
-    for guid in begun {
-        // Chromium itself removes what it cancels; what is there when it has answered is whole.
-        let _ = timeout(CANCELLING, link.call::<_, Value>(None, home.cancel(&guid))).await;
-        let _ = tokio::fs::remove_file(home.downloads().join(guid)).await;
     }
 }
 
@@ -328,25 +390,25 @@ impl Frames {
 mod tests {
     use super::*;
 
-    fn begins(guid: &str, name: &str) -> DownloadWillBegin {
+    fn began(guid: &str, name: &str) -> DownloadWillBegin {
         let (frame_id, suggested_filename) = ("F".to_owned(), name.to_owned());
         DownloadWillBegin { frame_id, guid: guid.to_owned(), suggested_filename }
     }
 
-    fn moves(guid: &str, received_bytes: f64, state: &str) -> DownloadMoves {
-        DownloadMoves { guid: guid.to_owned(), total_bytes: 0.0, received_bytes, state: state.to_owned() }
+    fn progress(guid: &str, received_bytes: f64, state: &str) -> DownloadProgress {
+        DownloadProgress { guid: guid.to_owned(), total_bytes: 0.0, received_bytes, state: state.to_owned() }
     }
 
     fn inbox() -> Inbox {
-        Inbox::new(Home { context: "C".into(), folder: Path::new("/").into() })
+        Inbox::new(Shelf::new("C", Path::new("/")))
     }
 
     #[test]
     fn what_nobody_awaits_is_sent_away() {
         let inbox = inbox();
         assert!(!inbox.awaits("F") && !inbox.takes_window("W"));
-        assert_eq!(inbox.begins(begins("1", "a"))[0].method(), "Browser.cancelDownload");
-        inbox.moves(&moves("1", 10.0, "completed"));
+        assert_eq!(inbox.will_begin(began("1", "a"))[0].method(), "Browser.cancelDownload");
+        inbox.progress(&progress("1", 10.0, "completed"));
         assert!(inbox.awaited.borrow().is_none());
     }
 
@@ -357,17 +419,42 @@ mod tests {
         inbox.frame_attached("F".into());
         assert!(inbox.awaits("F") && !inbox.awaits("W"));
         assert!(inbox.takes_window("W") && inbox.awaits("W"));
-        assert!(inbox.begins(begins("1", "a")).is_empty());
-        assert_eq!(inbox.begins(begins("2", "b")).len(), 1);
-        for (moves, is_over) in [
-            (moves("2", 5.0, "completed"), false),
-            (moves("1", 5.0, "inProgress"), false),
-            (moves("1", 9.0, "completed"), true),
-            (moves("1", 9.0, "inProgress"), true),
+        assert!(inbox.will_begin(began("1", "a")).is_empty());
+        assert_eq!(inbox.will_begin(began("2", "b")).len(), 1);
+        for (event, is_over) in [
+            (progress("2", 5.0, "completed"), false),
+            (progress("1", 5.0, "inProgress"), false),
+            (progress("1", 9.0, "completed"), true),
+            (progress("1", 9.0, "inProgress"), true),
         ] {
-            inbox.moves(&moves);
-            assert_eq!(inbox.file(), Some(("a".to_owned(), is_over)), "{moves:?}");
+            inbox.progress(&event);
+            assert_eq!(inbox.file(), Some(("a".to_owned(), is_over)), "{event:?}");
         }
+    }
+
+    #[test]
+    fn what_comes_instead_counts_until_a_file_comes() {
+        let inbox = inbox();
+        inbox.open();
+        let whole = || inbox.awaited.borrow().as_ref().unwrap().whole(10);
+        assert!(matches!(whole(), Ok((None, false))));
+        inbox.asked("Sure?".into());
+        inbox.window_shows("http://erp.test/login".into());
+        assert!(matches!(whole(), Err(DriverError::Question { text }) if text == "Sure?"));
+        inbox.will_begin(began("1", "a"));
+        assert!(matches!(whole(), Ok((None, true))));
+        inbox.progress(&progress("1", 11.0, "inProgress"));
+        assert!(matches!(
+            whole(),
+            Err(DriverError::Download { problem: DownloadProblem::TooLarge { most: 10 } })
+        ));
+    }
+
+    #[test]
+    fn a_click_opens_few_windows() {
+        let inbox = inbox();
+        inbox.open();
+        assert_eq!((0..10).filter(|window| inbox.takes_window(&window.to_string())).count(), WINDOWS);
     }
 
     #[test]

@@ -82,10 +82,10 @@ pub(super) struct Frame {
     pub(super) unreachable_url: Option<String>,
 }
 
-/// `Page.frameAttached`
+/// `Page.frameAttached`, `Page.frameStartedLoading`, `Page.frameStoppedLoading`
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct FrameAttached {
+pub(super) struct FrameNamed {
     pub(super) frame_id: String,
 }
 
@@ -102,7 +102,7 @@ pub(super) struct DownloadWillBegin {
 /// `Browser.downloadProgress`
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DownloadMoves {
+pub(super) struct DownloadProgress {
     pub(super) guid: String,
     #[serde(default)]
     pub(super) total_bytes: f64,

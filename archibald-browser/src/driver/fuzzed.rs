@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chromiumoxide::types::Message;
 
 use super::PageCore;
-use super::download::Home;
+use super::download::Shelf;
 use super::event::Event;
 use super::link::Link;
 use super::script::Evaluated;
@@ -46,8 +46,8 @@ impl Default for Ear {
             router.event(event);
         }
         router.creation_ends(Some("T"), false);
-        let home = Home { context: "C".into(), folder: Path::new("/").into() };
-        let page = Arc::new(PageCore::new(Link::deaf(), "T".into(), session, home));
+        let shelf = Shelf::new("C", Path::new("/"));
+        let page = Arc::new(PageCore::new(Link::deaf(), "T".into(), session, shelf));
         page.inbox.open();
         router.register(&page);
         Self { router, page }

@@ -131,7 +131,7 @@ impl Page {
         let clicking = async {
             let began = self.begin();
             let mut mark = began.mark();
-            let loaded = match self.click_unasked(limit, selector, &mark).await {
+            let loaded = match self.click_without_question(limit, selector, &mark).await {
                 Ok(()) => {
                     limit.run("waiting for the page after a click", self.core.alive(mark.loaded())).await
                 }
@@ -150,8 +150,12 @@ impl Page {
     /// Clicks, once, and waits for the file that comes of it, of at most so many bytes: an answer that is an
     /// attachment, or of a type that is not shown, in the page itself, one of its frames or a window that it opens.
     /// The file is fetched over the context's gate, and none is left on the disk. At any other time, files are refused.
+    /// Pages of one context take turns.
     ///
-    /// A page that is shown after the click, and fetches the file by itself later, is not waited for.
+    /// It is the first file that the page hands out from now on; a page or window that is shown after the click, and
+    /// fetches the file by itself later, is not waited for. What a site shows in a frame instead of the file is not
+    /// noticed before the limit. Behind a gate a file has at most 64 MiB, whatever `most` says, and one that breaks
+    /// off is the gate's page instead.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -172,7 +176,7 @@ impl Page {
             let awaited = Awaited::begin(&self.core, limit).await?;
             let began = self.begin();
             let mut mark = began.mark();
-            let file = match self.click_unasked(limit, selector, &mark).await {
+            let file = match self.click_without_question(limit, selector, &mark).await {
                 Ok(()) => {
                     let file = self.core.alive(awaited.file(most, &mut mark));
                     limit.run("waiting for a file", file).await
@@ -393,7 +397,12 @@ impl Page {
     }
 
     /// Clicks, once. A question that was dismissed meanwhile ends the click: nothing will come of it.
-    async fn click_unasked(&self, limit: &Limit, selector: &str, mark: &Mark) -> Result<(), DriverError> {
+    async fn click_without_question(
+        &self,
+        limit: &Limit,
+        selector: &str,
+        mark: &Mark,
+    ) -> Result<(), DriverError> {
         let dialogs = self.dialogs_shown();
         let clicked = match self.click_once(limit, selector).await {
             // The document may be gone before the script could say that it clicked.

@@ -13,14 +13,17 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::dialog::Dialogs;
-use super::download::{Home, Inbox};
-use super::event::{DialogOpening, FrameAttached, FrameNavigated};
+use super::download::{Inbox, Shelf};
+use super::event::{DialogOpening, FrameNamed, FrameNavigated};
 use super::link::Outgoing;
 use super::script::{self, Evaluated};
 use super::steps::{On, Steps};
 use super::targets::read;
 use super::view::View;
 use super::{DriverError, Gone, Limit, Link};
+
+/// What a new window shows before it goes anywhere.
+const BLANK: &str = "about:blank";
 
 /// What the page's events and its callers share.
 #[derive(Debug)]
@@ -40,14 +43,14 @@ pub(crate) struct PageCore {
 }
 
 impl PageCore {
-    pub(super) fn new(link: Link, target: String, session: Arc<str>, home: Home) -> Self {
+    pub(super) fn new(link: Link, target: String, session: Arc<str>, shelf: Shelf) -> Self {
         Self {
             link,
             target,
             session,
             view: watch::Sender::default(),
             dialogs: Mutex::default(),
-            inbox: Inbox::new(home),
+            inbox: Inbox::new(shelf),
             steps: Mutex::default(),
             gone: CancellationToken::new(),
             why: OnceLock::new(),
@@ -80,13 +83,45 @@ impl PageCore {
                 }
             }
             "Page.frameAttached" => {
-                if let Some(FrameAttached { frame_id }) = read(params) {
+                if let Some(FrameNamed { frame_id }) = read(params) {
                     self.inbox.frame_attached(frame_id);
                 }
             }
+            "Page.frameStartedLoading" => self.loading(params, true),
+            "Page.frameStoppedLoading" => self.loading(params, false),
             "Page.loadEventFired" => self.view.send_modify(|view| view.loaded = true),
             "Inspector.targetCrashed" => self.gone(Gone::Crashed),
-            "Page.javascriptDialogOpening" => return self.dialog(params),
+            "Page.javascriptDialogOpening" => return self.dialog(&self.session, params),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    /// As [`PageCore::event`], of a window that it opened. It goes as soon as no file is awaited of it.
+    pub(super) fn window_event(
+        &self,
+        (session, target): (&Arc<str>, &str),
+        method: &str,
+        params: Value,
+    ) -> Vec<Outgoing> {
+        match method {
+            "Page.frameNavigated" if !self.inbox.awaits(target) => {
+                return vec![Outgoing::order(None, &CloseTargetParams::new(target.to_owned()))];
+            }
+            "Page.frameNavigated" => {
+                if let Some(FrameNavigated { frame }) = read(params)
+                    && frame.parent_id.is_none()
+                    && frame.url != BLANK
+                {
+                    self.inbox.window_shows(frame.url);
+                }
+            }
+            "Page.frameAttached" => {
+                if let Some(FrameNamed { frame_id }) = read(params) {
+                    self.inbox.frame_attached(frame_id);
+                }
+            }
+            "Page.javascriptDialogOpening" => return self.dialog(session, params),
             _ => {}
         }
         Vec::new()
@@ -184,13 +219,31 @@ impl PageCore {
         Ok(())
     }
 
-    fn dialog(&self, params: Value) -> Vec<Outgoing> {
+    fn loading(&self, params: Value, is_loading: bool) {
+        if let Some(FrameNamed { frame_id }) = read(params)
+            && frame_id == self.target
+        {
+            self.view.send_modify(|view| view.is_loading = is_loading);
+        }
+    }
+
+    /// Waits until no document is on its way.
+    pub(super) async fn at_rest(&self) {
+        // It never ends: the page has the other side.
+        let _ = self.view.subscribe().wait_for(|view| !view.is_loading).await;
+    }
+
+    fn dialog(&self, session: &Arc<str>, params: Value) -> Vec<Outgoing> {
         let Some(opening) = read::<DialogOpening>(params) else { return Vec::new() };
         let document = self.view.borrow().documents;
         let place = self.steps().push("a dialog", On::Said(opening.message.clone()), None);
+        let text = opening.message.clone();
         let accept = self.dialogs().answer(opening, document);
+        if !accept {
+            self.inbox.asked(text);
+        }
         self.steps().answered(place, accept);
-        vec![Outgoing::order(Some(&self.session), &HandleJavaScriptDialogParams::new(accept))]
+        vec![Outgoing::order(Some(session), &HandleJavaScriptDialogParams::new(accept))]
     }
 
     pub(super) fn steps(&self) -> MutexGuard<'_, Steps> {

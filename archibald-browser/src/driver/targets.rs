@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chromiumoxide::cdp::browser_protocol::page;
 use chromiumoxide::cdp::browser_protocol::target::CloseTargetParams;
 use chromiumoxide::cdp::js_protocol::runtime::RunIfWaitingForDebuggerParams;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::event::{Attached, Detached, DownloadMoves, DownloadWillBegin, Event, TargetNamed};
+use super::event::{Attached, Detached, DownloadProgress, DownloadWillBegin, Event, TargetNamed};
 use super::link::Outgoing;
 use super::{Gone, PageCore};
 
@@ -27,29 +28,36 @@ struct Book {
     sessions: HashMap<String, Arc<str>>,
     awaited: HashMap<String, oneshot::Sender<Arc<str>>>,
     pages: HashMap<Arc<str>, Arc<PageCore>>,
+    /// By session: windows that a file may come of, and the page that opened each.
+    windows: HashMap<Arc<str>, (String, Arc<PageCore>)>,
 }
 
 impl Router {
     /// What an event changes; returns the commands that answer it.
     pub(super) fn event(&self, event: Event) -> Vec<Outgoing> {
-        if let Some(session) = &event.session {
+        if let Some(session) = event.session.clone() {
             let page = self.book().pages.get(session.as_str()).cloned();
-            return page.map_or_else(Vec::new, |page| page.event(&event.method, event.params));
+            return match page {
+                Some(page) => page.event(&event.method, event.params),
+                None => self.window(&session.as_str().into(), event),
+            };
         }
         match event.method.as_str() {
             "Target.attachedToTarget" => read(event.params).map_or_else(Vec::new, |it| self.attached(it)),
             "Target.detachedFromTarget" => {
-                if let Some(Detached { session_id }) = read(event.params)
-                    && let Some(page) = self.book().pages.remove(session_id.as_str())
-                {
-                    page.destroyed();
+                if let Some(Detached { session_id }) = read(event.params) {
+                    let mut book = self.book();
+                    book.windows.remove(session_id.as_str());
+                    let page = book.pages.remove(session_id.as_str());
+                    drop(book);
+                    page.inspect(|page| page.destroyed());
                 }
                 Vec::new()
             }
             "Browser.downloadWillBegin" => read(event.params).map_or_else(Vec::new, |it| self.download(it)),
             "Browser.downloadProgress" => {
-                if let Some(moves) = read::<DownloadMoves>(event.params) {
-                    self.book().pages.values().for_each(|page| page.inbox.moves(&moves));
+                if let Some(progress) = read::<DownloadProgress>(event.params) {
+                    self.book().pages.values().for_each(|page| page.inbox.progress(&progress));
                 }
                 Vec::new()
             }
@@ -113,8 +121,12 @@ impl Router {
         let target = target_info.target_id;
         let mut book = self.book();
         let opener = target_info.opener_id.as_ref().and_then(|opener| book.page(opener));
-        if opener.is_some_and(|page| page.inbox.takes_window(&target)) {
-            return vec![run(&session_id.into())];
+        if let Some(page) = opener.filter(|page| page.inbox.takes_window(&target)).cloned() {
+            let session: Arc<str> = session_id.into();
+            let listen = Outgoing::order(Some(&session), &page::EnableParams::default());
+            let orders = vec![listen, run(&session)];
+            book.windows.insert(session, (target, page));
+            return orders;
         }
         let opened_by_a_page = target_info.opener_id.is_some();
         let can_be_ours = book.creating > 0 || book.ours.contains(&target);
@@ -130,11 +142,21 @@ impl Router {
         Vec::new()
     }
 
-    /// A file of a page that awaits one is its own; whoever hands one out unasked is refused by Chromium.
-    fn download(&self, begins: DownloadWillBegin) -> Vec<Outgoing> {
+    fn window(&self, session: &Arc<str>, event: Event) -> Vec<Outgoing> {
+        let window = self.book().windows.get(session).cloned();
+        let Some((target, page)) = window else { return Vec::new() };
+        page.window_event((session, &target), &event.method, event.params)
+    }
+
+    /// A file of a page that awaits one is its own. Another is sent away, whosever it is.
+    fn download(&self, event: DownloadWillBegin) -> Vec<Outgoing> {
         let book = self.book();
-        let page = book.pages.values().find(|page| page.inbox.awaits(&begins.frame_id));
-        page.map_or_else(Vec::new, |page| page.inbox.begins(begins))
+        if let Some(page) = book.pages.values().find(|page| page.inbox.awaits(&event.frame_id)) {
+            return page.inbox.will_begin(event);
+        }
+        let shelves = book.pages.values().map(|page| page.inbox.shelf());
+        let contexts: HashMap<_, _> = shelves.map(|shelf| (shelf.context(), shelf)).collect();
+        contexts.values().map(|shelf| Outgoing::order(None, &shelf.cancel(&event.guid))).collect()
     }
 
     fn ended(&self, params: Value, why: Gone) -> Vec<Outgoing> {

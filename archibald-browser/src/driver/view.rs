@@ -12,6 +12,8 @@ pub(super) struct View {
     pub(super) documents: u64,
     /// Whether the current one has fired its load event.
     pub(super) loaded: bool,
+    /// Whether another one may be on its way.
+    pub(super) is_loading: bool,
     pub(super) url: String,
     /// Where it was to go, when Chromium shows an error page instead.
     pub(super) unreachable: Option<String>,

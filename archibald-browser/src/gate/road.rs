@@ -176,7 +176,7 @@ async fn pass(request: Request<Incoming>, keeper: &Keeper) -> Response<Full<Byte
     }
 }
 
-/// A page of our own; the header tells it from the ERP's.
+/// A page of our own.
 fn refused(status: StatusCode, why: &str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(format!("The gate says: {why}")));
     *response.status_mut() = status;

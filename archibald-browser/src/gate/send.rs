@@ -139,7 +139,8 @@ async fn exchange(
     let answer = async {
         let response = sender.send_request(request).await.map_err(chain)?;
         let (mut parts, body) = response.into_parts();
-        if only_whole && !is_framed(parts.status, &parts.headers) {
+        let is_file = parts.headers.get(header::CONTENT_DISPOSITION).is_some_and(is_attachment);
+        if (only_whole || is_file) && !is_framed(parts.status, &parts.headers) {
             return Err("the answer does not tell its length, so that its end proves nothing".into());
         }
         let body = Limited::new(body, LARGEST_ANSWER).collect().await;
@@ -160,6 +161,10 @@ fn is_framed(status: StatusCode, headers: &HeaderMap) -> bool {
     let has = |name: HeaderName| headers.contains_key(name);
     let bodyless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     bodyless || has(header::CONTENT_LENGTH) || has(header::TRANSFER_ENCODING)
+}
+
+fn is_attachment(disposition: &HeaderValue) -> bool {
+    disposition.as_bytes().trim_ascii_start().to_ascii_lowercase().starts_with(b"attachment")
 }
 
 fn remove_those_of_the_connection(headers: &mut HeaderMap) {

@@ -29,7 +29,7 @@ const LAST_WORDS: usize = 20;
 pub struct EngineProcess {
     pid: u32,
     endpoint: String,
-    home: Arc<Path>,
+    profile: Arc<Path>,
     state: Arc<Mutex<Alive>>,
     exit: watch::Receiver<Option<EngineExit>>,
 }
@@ -79,9 +79,9 @@ impl EngineProcess {
         &self.endpoint
     }
 
-    /// Where it may write: gone with it.
-    pub(crate) fn home(&self) -> &Arc<Path> {
-        &self.home
+    /// Its profile directory, which goes with it.
+    pub(crate) fn profile(&self) -> &Arc<Path> {
+        &self.profile
     }
 
     /// Its process id, which is also its process group.
@@ -170,14 +170,14 @@ async fn spawn(
     let (started_tx, started) = oneshot::channel();
     let failed = |source| LaunchError::Spawn { path: program.clone(), source };
     let shared = Arc::clone(&state);
-    let home = profile.path().into();
+    let path = profile.path().into();
     std::thread::Builder::new()
         .name("archibald-engine".into())
         .spawn(move || own(command, profile, &shared, words, started_tx, &exit_tx))
         .map_err(failed)?;
     let lost = || std::io::Error::other("the thread that starts it ended");
     let pid = started.await.map_err(|_| failed(lost()))?.map_err(failed)?;
-    Ok(EngineProcess { pid, endpoint: String::new(), home, state, exit })
+    Ok(EngineProcess { pid, endpoint: String::new(), profile: path, state, exit })
 }
 
 /// The life of one engine, on its own thread.
