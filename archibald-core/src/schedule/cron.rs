@@ -76,8 +76,12 @@ impl Cron {
         if fields.len() != 5 {
             return Err(refuse(format!("it has {} fields", fields.len())));
         }
+        // The parser takes a list of nothing, which never comes: it is looked for until the calendar ends, for seconds.
+        if fields.iter().any(|field| field.split(',').any(str::is_empty)) {
+            return Err(refuse("a list has nothing between commas".to_owned()));
+        }
         // The parser's own sign for "the day of the month and the day of the week". No other cron has it, and days that
-        // never meet are looked for until the calendar ends, which takes seconds.
+        // never meet are looked for as long.
         if text.contains('+') {
             return Err(refuse("+ is not known".to_owned()));
         }
@@ -199,6 +203,14 @@ impl fmt::Debug for Cron {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_with_an_empty_part_is_refused_without_a_search() {
+        for text in [",,, 2, 6 * 5", "0 2, * * *", "0 ,2 * * *", "0 1,,2 * * *", "0 2 * * ,"] {
+            let refused = Cron::utc(text).unwrap_err().to_string();
+            assert!(refused.contains("nothing between commas"), "{text}: {refused}");
+        }
+    }
 
     #[test]
     fn days_that_may_never_meet_are_refused_without_a_search() {
