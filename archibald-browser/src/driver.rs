@@ -22,6 +22,7 @@ mod error;
 mod event;
 #[doc(hidden)]
 pub mod fuzzed;
+mod inbox;
 mod limit;
 mod link;
 mod page;

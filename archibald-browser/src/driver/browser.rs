@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::download::Shelf;
+use super::inbox::Shelf;
 use super::targets::Router;
 use super::{DriverError, Limit, Link, Page, PageCore};
 use crate::gate::Gate;

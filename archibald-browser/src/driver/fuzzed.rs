@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chromiumoxide::types::Message;
 
 use super::PageCore;
-use super::download::Shelf;
 use super::event::Event;
+use super::inbox::Shelf;
 use super::link::Link;
 use super::script::Evaluated;
 use super::targets::Router;

@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::dialog::Dialog;
 use super::download::{Awaited, Download};
 use super::page_core::PageCore;
-use super::script;
+use super::script::{self, Acting, Filled, Problem, Waiting};
 use super::steps::{On, Recorded};
 use super::view::Mark;
-use super::{DriverError, ElementProblem, Gone, Limit};
+use super::{DriverError, Gone, Limit};
 use crate::ring::Place;
 
 /// A page that is taller is not painted whole, in CSS pixels: it would take longer than anybody waits.
@@ -521,49 +521,6 @@ impl Drop for Begun<'_> {
 #[serde(rename_all = "camelCase")]
 struct Navigated {
     error_text: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Acting<'a> {
-    selector: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<&'a str>,
-    limit: u64,
-}
-
-#[derive(Serialize)]
-struct Waiting<'a> {
-    selector: &'a str,
-    predicate: Option<&'a str>,
-    limit: u64,
-}
-
-#[derive(Deserialize)]
-struct Filled {
-    #[serde(default)]
-    changed: bool,
-    problem: Option<Problem>,
-}
-
-#[derive(Deserialize)]
-struct Problem {
-    why: String,
-    #[serde(default)]
-    by: String,
-}
-
-impl Problem {
-    fn of(self, selector: &str) -> DriverError {
-        let problem = match self.why.as_str() {
-            "missing" => ElementProblem::Missing,
-            "hidden" => ElementProblem::Hidden,
-            "disabled" => ElementProblem::Disabled,
-            "covered" => ElementProblem::Covered(self.by),
-            "no-entry" => ElementProblem::NoEntry(self.by),
-            _ => ElementProblem::Moving,
-        };
-        DriverError::Element { selector: selector.into(), problem }
-    }
 }
 
 /// The page's own patience ends a little before ours, so that it can still say what was missing.

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::dialog::Dialogs;
-use super::download::{Inbox, Shelf};
 use super::event::{DialogOpening, FrameNamed, FrameNavigated};
+use super::inbox::{Inbox, Shelf};
 use super::link::Outgoing;
 use super::script::{self, Evaluated};
 use super::steps::{On, Steps};

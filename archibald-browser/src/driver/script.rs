@@ -4,7 +4,7 @@ use chromiumoxide::cdp::js_protocol::runtime::EvaluateParams;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::DriverError;
+use super::{DriverError, ElementProblem};
 
 /// Finds and waits for elements; defined before every script that acts.
 const LOCATE: &str = include_str!("js/locate.js");
@@ -19,6 +19,53 @@ pub(super) const WAIT: &str = include_str!("js/wait.js");
 pub(super) const STATE: &str = include_str!("js/state.js");
 /// The document as text, without secrets.
 pub(super) const CONTENT: &str = include_str!("js/content.js");
+
+/// What a script shall act on.
+#[derive(Serialize)]
+pub(super) struct Acting<'a> {
+    pub(super) selector: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) value: Option<&'a str>,
+    pub(super) limit: u64,
+}
+
+/// What a script shall wait for.
+#[derive(Serialize)]
+pub(super) struct Waiting<'a> {
+    pub(super) selector: &'a str,
+    pub(super) predicate: Option<&'a str>,
+    pub(super) limit: u64,
+}
+
+/// What became of a field.
+#[derive(Deserialize)]
+pub(super) struct Filled {
+    #[serde(default)]
+    pub(super) changed: bool,
+    pub(super) problem: Option<Problem>,
+}
+
+/// Why an element was not used.
+#[derive(Deserialize)]
+pub(super) struct Problem {
+    why: String,
+    #[serde(default)]
+    by: String,
+}
+
+impl Problem {
+    pub(super) fn of(self, selector: &str) -> DriverError {
+        let problem = match self.why.as_str() {
+            "missing" => ElementProblem::Missing,
+            "hidden" => ElementProblem::Hidden,
+            "disabled" => ElementProblem::Disabled,
+            "covered" => ElementProblem::Covered(self.by),
+            "no-entry" => ElementProblem::NoEntry(self.by),
+            _ => ElementProblem::Moving,
+        };
+        DriverError::Element { selector: selector.into(), problem }
+    }
+}
 
 /// What `Runtime.evaluate` answers, as far as we need it.
 #[derive(Debug, Deserialize)]
