@@ -30,6 +30,7 @@ mod bus;
 mod call;
 mod codec;
 mod columns;
+mod decide;
 mod gate;
 #[cfg(test)]
 mod gate_tests;
