@@ -10,6 +10,26 @@
 //!   is closed, and a file that it hands out by itself is refused;
 //! - a navigation that is given up destroys its page: it could still land on the next user's.
 //!
+//! # Example
+//! ```no_run
+//! use std::time::Duration;
+//! use archibald_browser::driver::{Browser, Limit};
+//! use archibald_browser::launch::LaunchOptions;
+//!
+//! async fn export() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+//!     let browser = Browser::launch(&LaunchOptions::default()).await?;
+//!     // Without a gate nothing keeps Chromium from sending a write twice: see `gate::Gate::build`.
+//!     let context = browser.new_context(None).await?;
+//!     let page = context.new_page().await?;
+//!     let limit = Limit::budget(Duration::from_secs(60));
+//!     page.open(&limit, "http://127.0.0.1:8090/Orders.aspx").await?;
+//!     let file = page.download(&limit, "#export", 10_000_000).await?;
+//!     drop((page, context));
+//!     browser.close(Duration::from_secs(5)).await;
+//!     Ok(file.bytes)
+//! }
+//! ```
+//!
 //! # Logs
 //! chromiumoxide and tungstenite write whole messages, session cookies and typed passwords included, to
 //! their log targets at debug and trace level. Filter them: [`LOG_FILTER`]. Nothing of ours logs bodies,

@@ -26,6 +26,7 @@ mod send;
 mod tls;
 mod traffic;
 
+pub(crate) use road::SAYS;
 pub use rules::{GateRules, PageRules, RuleError};
 pub use tls::{Tls, TlsError};
 pub use traffic::Passed;

@@ -24,7 +24,8 @@ const LINKS: &str = r#"<a id=csv href=/ordini.csv>csv</a>
         document.body.append(Object.assign(document.createElement('iframe'), { src: path }))">two</button>
     <button id=asks onclick="if (confirm('Esportare?')) location = '/ordini.csv'">asks</button>
     <button id=asks-late onclick="setTimeout(() => confirm('Tardi?'), 50)">asks late</button>
-    <a id=login href=/login>login</a><a id=login-window href=/login target=_blank>login</a><a id=half href=/half>half</a><a id=hang href=/hang>hang</a>
+    <button id=both onclick="window.open('/login'); location = '/slow'">both</button>
+    <a id=dead href=/dead target=_blank>dead</a><a id=login href=/login>login</a><a id=login-window href=/login target=_blank>login</a><a id=half href=/half>half</a><a id=hang href=/hang>hang</a>
     <a id=endless href=/endless>endless</a><button id=nothing>nothing</button>"#;
 
 fn attachment(disposition: &str, body: &str) -> Then {
@@ -47,7 +48,8 @@ fn site_with_files(site: &Site) {
             "HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\nContent-Length: 99\r\n\r\nhalf".into(),
         ),
     );
-    site.on("/hang", Then::Hang);
+    site.on("/hang", Then::Hang).on("/dead", Then::Drop);
+    site.on("/slow", Then::Slow(Duration::from_millis(800), "<p>slow</p>".into()));
 }
 
 async fn opened(context: &Context, site: &Site) -> Page {
@@ -56,12 +58,21 @@ async fn opened(context: &Context, site: &Site) -> Page {
     page
 }
 
-/// What is on the disk of any file.
+/// What is on the disk of any file, wherever the engine may write.
 fn kept(bench: &Bench) -> Vec<PathBuf> {
-    let engine = bench.profiles().read_dir().unwrap().next().unwrap().unwrap().path();
-    let listed = |folder: &Path| folder.read_dir().into_iter().flatten().flatten().map(|it| it.path());
-    let contexts: Vec<_> = listed(&engine.join("profile/downloads")).collect();
-    contexts.iter().flat_map(|context| listed(context)).collect()
+    fn walk(folder: &Path, is_ours: bool, kept: &mut Vec<PathBuf>) {
+        for entry in folder.read_dir().into_iter().flatten().flatten() {
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            if path.is_dir() {
+                walk(&path, is_ours || name == "downloads", kept);
+            } else if is_ours || name.contains(".csv") || name.ends_with(".crdownload") {
+                kept.push(path);
+            }
+        }
+    }
+    let mut all = Vec::new();
+    walk(bench.profiles(), false, &mut all);
+    all
 }
 
 /// What was given up goes as soon as Chromium has heard of it.
@@ -137,6 +148,14 @@ async fn what_comes_instead_of_the_file_is_told_and_the_page_lives_on() {
         assert!(matches!(&login, DownloadProblem::Page(url) if *url == site.url("/login")), "{login}");
         no_window_is_left(&page).await;
     }
+    // What else came of the click has landed by then.
+    page.open(&seconds(20), &site.url("/")).await.unwrap();
+    let both = problem(page.download(&seconds(20), "#both", ENOUGH).await.unwrap_err());
+    assert!(matches!(both, DownloadProblem::Page(_)), "{both}");
+    assert_eq!(page.state(&seconds(10)).await.unwrap().url, site.url("/slow"));
+    page.open(&seconds(20), &site.url("/")).await.unwrap();
+    let dead = page.download(&seconds(20), "#dead", ENOUGH).await.unwrap_err();
+    assert!(matches!(&dead, DriverError::Navigation { url, .. } if *url == site.url("/dead")), "{dead}");
     page.open(&seconds(20), &site.url("/")).await.unwrap();
     assert_eq!(page.download(&seconds(20), "#csv", ENOUGH).await.unwrap().name, "ordini.csv");
     for (selector, question) in [("#asks", "Esportare?"), ("#asks-late", "Tardi?")] {
@@ -234,22 +253,36 @@ async fn two_pages_of_a_context_take_turns() {
     site_with_files(&site);
     site.page("/two", "<a id=own href=/other.csv>own</a><a id=hang href=/hang>hang</a>");
     let context = bench.browser.new_context(None).await.unwrap();
-    let (one, two) = (opened(&context, &site).await, context.new_page().await.unwrap());
+    let (one, three) = (opened(&context, &site).await, opened(&context, &site).await);
+    let two = context.new_page().await.unwrap();
     two.open(&seconds(20), &site.url("/two")).await.unwrap();
     let (first, second) = (seconds(20), seconds(20));
     let (first, second) =
         tokio::join!(one.download(&first, "#csv", ENOUGH), two.download(&second, "#own", ENOUGH));
     assert_eq!((first.unwrap().name, second.unwrap().name), ("ordini.csv".into(), "other.csv".into()));
-    let (short, seen) = (seconds(5), site.seen().len());
-    let (hanging, unasked) = tokio::join!(two.download(&short, "#hang", ENOUGH), async {
-        eventually("it waits", || site.seen().len() > seen).await;
-        one.click(&seconds(20), "#csv").await
-    });
+    let (short, long) = (seconds(10), seconds(30));
+    let asked = |path: &str| site.seen().iter().filter(|it| it.path == path).count();
+    let before = asked("/other.csv");
+    let (hanging, waiting, unasked) = tokio::join!(
+        async {
+            let hanging = one.download(&short, "#hang", ENOUGH).await;
+            assert_eq!(asked("/other.csv"), before, "it is not yet the other's turn");
+            hanging
+        },
+        async {
+            eventually("it waits", || asked("/hang") == 1).await;
+            two.download(&long, "#own", ENOUGH).await
+        },
+        async {
+            eventually("it waits", || asked("/hang") == 1).await;
+            three.click(&seconds(20), "#csv").await
+        },
+    );
+    assert_eq!(waiting.unwrap().name, "other.csv");
     unasked.unwrap();
     assert!(matches!(hanging.unwrap_err(), DriverError::Timeout { .. }));
-    assert_eq!(one.download(&seconds(20), "#csv", ENOUGH).await.unwrap().name, "ordini.csv");
     nothing_is_kept(&bench).await;
-    drop((one, two, context));
+    drop((one, two, three, context));
     bench.close().await;
 }
 
@@ -270,7 +303,7 @@ async fn a_file_comes_through_the_gate() {
     for selector in ["#half", "#hang"] {
         let page = opened(&context, &site).await;
         let half = problem(page.download(&seconds(20), selector, ENOUGH).await.unwrap_err());
-        assert!(matches!(half, DownloadProblem::Page(_)), "{half}");
+        assert!(matches!(half, DownloadProblem::Gate(_)), "{half}");
         assert_eq!(status(&page).await, 502);
     }
     page.open(&seconds(20), &site.url("/Order.aspx")).await.unwrap();
@@ -281,7 +314,7 @@ async fn a_file_comes_through_the_gate() {
     for (selector, why) in [("#send", Why::Unknown), ("#save", Why::NotArmed)] {
         page.open(&seconds(20), &site.url("/Order.aspx")).await.unwrap();
         let refused = problem(page.download(&seconds(20), selector, ENOUGH).await.unwrap_err());
-        assert!(matches!(refused, DownloadProblem::Page(_)), "{selector}: {refused}");
+        assert!(matches!(refused, DownloadProblem::Gate(_)), "{selector}: {refused}");
         let refusals = context.gate().unwrap().take_refusals();
         assert_eq!(refusals.iter().map(|it| it.why).collect::<Vec<_>>(), [why], "{selector}");
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chromiumoxide::cdp::browser_protocol::browser::{CloseParams, GetVersionParams};
@@ -38,6 +39,7 @@ pub struct Browser {
     link: Link,
     router: Arc<Router>,
     process: Arc<EngineProcess>,
+    is_ended: AtomicBool,
 }
 
 /// Why there is no browser.
@@ -67,7 +69,7 @@ impl Browser {
             .await
             .map_err(|_| BrowserError::Connect(format!("no answer within {CREATION:?}")))?
             .map_err(|error| BrowserError::Connect(error.to_string()))?;
-        let browser = Self { link, router, process };
+        let browser = Self { link, router, process, is_ended: AtomicBool::new(false) };
         Limit::budget(CREATION)
             .run("setting up the browser", browser.set_up(options.service_workers))
             .await?;
@@ -130,12 +132,18 @@ impl Browser {
 
     /// As [`Browser::close`], where others still hold on to it: it is dead for them from now on.
     pub(crate) async fn end(&self, grace: Duration) {
+        self.is_ended.store(true, Ordering::Relaxed);
         let closing = self.link.call::<_, Value>(None, CloseParams::default());
         let _ = timeout(grace, closing).await;
         if timeout(grace, self.process.ended()).await.is_err() {
             self.process.kill();
             self.process.ended().await;
         }
+    }
+
+    /// Whether it ends because we want it to.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Relaxed)
     }
 
     async fn set_up(&self, service_workers: bool) -> Result<(), DriverError> {

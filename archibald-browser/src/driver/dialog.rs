@@ -33,6 +33,9 @@ pub enum DialogKind {
     BeforeUnload,
 }
 
+/// The document of a window, which is none of the page's.
+pub(super) const ELSEWHERE: u64 = u64::MAX;
+
 /// The policy and the memory of one page. Documents are counted as its [`super::view::View`] counts them.
 #[derive(Debug, Default)]
 pub(super) struct Dialogs {

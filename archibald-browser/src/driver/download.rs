@@ -14,8 +14,10 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::inbox::{Arrival, Inbox};
 use super::page_core::PageCore;
+use super::script;
 use super::view::Mark;
 use super::{DownloadProblem, DriverError, Limit};
+use crate::gate::SAYS;
 
 /// A file that a site handed out, whole.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,9 +60,12 @@ impl<'a> Awaited<'a> {
 
     /// Waits for the file, whole, or for what came in its place.
     pub(super) async fn file(&self, most: u64, mark: &mut Mark) -> Result<Download, DriverError> {
-        let (guid, name) = self.whole(most, mark).await?;
-        // A document that came of the same click, too, would be taken for that of the next one.
-        self.core.at_rest().await;
+        let whole = self.whole(most, mark).await;
+        // A document that came of the same click, too, would be taken for that of the next one. A question destroys the page.
+        if !matches!(whole, Err(DriverError::Question { .. })) {
+            self.core.at_rest().await;
+        }
+        let (guid, name) = whole?;
         let path = self.core.inbox.shelf.folder.join(guid);
         let size = tokio::fs::metadata(&path).await.map_err(DriverError::unkept)?.len();
         if size > most {
@@ -72,47 +77,51 @@ impl<'a> Awaited<'a> {
 
     /// Its guid and its name.
     async fn whole(&self, most: u64, mark: &mut Mark) -> Result<(String, String), DriverError> {
-        let mut awaited = self.core.inbox.awaited.subscribe();
+        let (mut awaited, mut view) = (self.core.inbox.awaited.subscribe(), self.core.view.subscribe());
         loop {
-            let seen = awaited.borrow_and_update().as_ref().map_or(Ok((None, false)), |it| it.whole(most));
+            let is_loading = view.borrow_and_update().is_loading;
+            let whole = |arrival: &Arrival| arrival.whole(most, is_loading);
+            let seen = awaited.borrow_and_update().as_ref().map_or(Ok((None, false)), whole);
             let is_coming = match seen? {
                 (Some(whole), _) => return Ok(whole),
                 (None, is_coming) => is_coming,
             };
             tokio::select! {
                 biased;
-                // It never ends: the page has the other side.
+                // They never end: the page has the other sides.
                 _ = awaited.changed() => {}
+                _ = view.changed() => {}
                 loaded = mark.loaded(), if !is_coming => {
                     loaded?;
-                    let url = self.core.document().1;
-                    return Err(DriverError::Download { problem: DownloadProblem::Page(url) });
+                    let problem = self.instead().await?;
+                    return Err(DriverError::Download { problem });
                 }
             }
         }
+    }
+
+    /// What the page shows now.
+    async fn instead(&self) -> Result<DownloadProblem, DriverError> {
+        let plain: String = self.core.evaluate(script::call(script::PLAIN, &())?).await?;
+        Ok(match plain.strip_prefix(SAYS) {
+            Some(why) => DownloadProblem::Gate(why.to_owned()),
+            None => DownloadProblem::Page(self.core.document().1),
+        })
     }
 }
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
         let PageCore { link, inbox: Inbox { shelf, awaited }, .. } = self.core;
+        // At once: whoever comes next shall find it so.
+        link.order(None, &shelf.refuse());
         let Arrival { windows, begun, .. } = awaited.send_replace(None).unwrap_or_default();
         for window in windows {
             link.order(None, &CloseTargetParams::new(window));
         }
-        match (self.turn.take(), Handle::try_current()) {
-            (Some(turn), Ok(runtime)) => {
-                runtime.spawn(shelf.clone().clear(link.clone(), begun, turn));
-            }
-            // What has come stays until the engine ends.
-            _ => link.order(None, &shelf.refuse()),
+        if let (Some(turn), Ok(runtime)) = (self.turn.take(), Handle::try_current()) {
+            runtime.spawn(shelf.clone().clear(link.clone(), begun, turn));
         }
-    }
-}
-
-impl DriverError {
-    fn unkept(source: std::io::Error) -> Self {
-        Self::Download { problem: DownloadProblem::Unkept(source) }
     }
 }
 

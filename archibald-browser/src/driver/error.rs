@@ -91,6 +91,17 @@ pub enum DriverError {
     },
 }
 
+impl DriverError {
+    /// Chromium shows a page of its own in place of this address.
+    pub(super) fn unreachable(url: String) -> Self {
+        Self::Navigation { url, text: "chromium shows an error page".into() }
+    }
+
+    pub(super) fn unkept(source: std::io::Error) -> Self {
+        Self::Download { problem: DownloadProblem::Unkept(source) }
+    }
+}
+
 /// What became of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Gone {
@@ -111,6 +122,9 @@ pub enum DownloadProblem {
     /// A page was shown instead, such as that of a login.
     #[error("{0} was shown instead")]
     Page(String),
+    /// The gate did not let the request through, or the answer did not come whole.
+    #[error("the gate says: {0}")]
+    Gate(String),
     /// It is larger than whoever asked for it allows.
     #[error("it has more than {most} bytes")]
     TooLarge {

@@ -93,6 +93,7 @@ pub(super) struct FrameNamed {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DownloadWillBegin {
+    #[serde(default)]
     pub(super) frame_id: String,
     pub(super) guid: String,
     #[serde(default)]

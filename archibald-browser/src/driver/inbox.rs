@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::time::timeout;
 
-use super::event::{DownloadProgress, DownloadWillBegin};
+use super::event::{DownloadProgress, DownloadWillBegin, Frame};
 use super::link::{Link, Outgoing};
 use super::{DownloadProblem, DriverError};
 
@@ -68,7 +68,7 @@ impl Shelf {
         command
     }
 
-    /// Refuses files again, ends what is still coming and removes all that has come.
+    /// Once files are refused again: ends what is still coming and removes all that has come.
     pub(super) async fn clear(self, link: Link, begun: Vec<String>, turn: OwnedMutexGuard<()>) {
         let _ = timeout(TELLING, link.call::<_, Value>(None, self.refuse())).await;
         for guid in begun {
@@ -120,7 +120,9 @@ enum State {
 /// What came in a file's place.
 #[derive(Debug, Clone)]
 enum Instead {
+    /// In a window.
     Page(String),
+    Unreachable(String),
     Question(String),
 }
 
@@ -134,7 +136,7 @@ impl Inbox {
         self.awaited.send_replace(Some(Arrival::default()));
     }
 
-    /// The name of the file that comes, and whether no more is to be heard of it.
+    /// For tests: the name of the file that comes, and whether no more is to be heard of it.
     pub(super) fn file(&self) -> Option<(String, bool)> {
         let awaited = self.awaited.borrow();
         let file = awaited.as_ref()?.file.as_ref()?;
@@ -161,13 +163,22 @@ impl Inbox {
     }
 
     /// A document is shown in a window.
-    pub(super) fn window_shows(&self, url: String) {
-        self.with(|arrival| arrival.instead.get_or_insert(Instead::Page(url)).clone());
+    pub(super) fn window_shows(&self, frame: Frame) {
+        self.came_instead(match frame.unreachable_url {
+            Some(url) => Instead::Unreachable(url),
+            None => Instead::Page(frame.url),
+        });
     }
 
     /// A question was dismissed.
     pub(super) fn asked(&self, text: String) {
-        self.with(|arrival| arrival.instead.get_or_insert(Instead::Question(text)).clone());
+        self.came_instead(Instead::Question(text));
+    }
+
+    fn came_instead(&self, what: Instead) {
+        self.with(|arrival| {
+            arrival.instead.get_or_insert(what);
+        });
     }
 
     /// The first file of a click is the one; another is sent away.
@@ -218,14 +229,19 @@ impl Inbox {
 }
 
 impl Arrival {
-    /// The file, once it is whole; else whether one is coming.
-    pub(super) fn whole(&self, most: u64) -> Result<(Option<(String, String)>, bool), DriverError> {
+    /// The file, once it is whole; else whether one is coming. It may still come of a page that is loading.
+    pub(super) fn whole(
+        &self,
+        most: u64,
+        is_loading: bool,
+    ) -> Result<(Option<(String, String)>, bool), DriverError> {
         let problem = |problem| Err(DriverError::Download { problem });
         let Some(file) = &self.file else {
             return match self.instead.clone() {
-                Some(Instead::Page(url)) => problem(DownloadProblem::Page(url)),
                 Some(Instead::Question(text)) => Err(DriverError::Question { text }),
-                None => Ok((None, false)),
+                Some(Instead::Page(url)) if !is_loading => problem(DownloadProblem::Page(url)),
+                Some(Instead::Unreachable(url)) if !is_loading => Err(DriverError::unreachable(url)),
+                _ => Ok((None, false)),
             };
         };
         #[expect(clippy::cast_precision_loss, reason = "nobody awaits a file of 2^53 bytes")]
@@ -294,20 +310,32 @@ mod tests {
 
     #[test]
     fn what_comes_instead_counts_until_a_file_comes() {
+        let page = |url: &str| Frame { parent_id: None, url: url.into(), unreachable_url: None };
         let inbox = inbox();
+        let whole = |is_loading| inbox.awaited.borrow().as_ref().unwrap().whole(10, is_loading);
         inbox.open();
-        let whole = || inbox.awaited.borrow().as_ref().unwrap().whole(10);
-        assert!(matches!(whole(), Ok((None, false))));
+        assert!(matches!(whole(false), Ok((None, false))));
+        inbox.window_shows(page("http://erp.test/login"));
         inbox.asked("Sure?".into());
-        inbox.window_shows("http://erp.test/login".into());
-        assert!(matches!(whole(), Err(DriverError::Question { text }) if text == "Sure?"));
+        assert!(matches!(whole(true), Ok((None, false))), "the page may still bring it");
+        let login = whole(false).unwrap_err().to_string();
+        assert_eq!(login, "the file did not come: http://erp.test/login was shown instead");
         inbox.will_begin(began("1", "a"));
-        assert!(matches!(whole(), Ok((None, true))));
+        assert!(matches!(whole(false), Ok((None, true))));
         inbox.progress(&progress("1", 11.0, "inProgress"));
-        assert!(matches!(
-            whole(),
-            Err(DriverError::Download { problem: DownloadProblem::TooLarge { most: 10 } })
-        ));
+        assert_eq!(whole(false).unwrap_err().to_string(), "the file did not come: it has more than 10 bytes");
+
+        inbox.open();
+        inbox.asked("Sure?".into());
+        assert!(matches!(whole(true), Err(DriverError::Question { text }) if text == "Sure?"));
+        inbox.open();
+        inbox.window_shows(Frame {
+            unreachable_url: Some("http://erp.test/".into()),
+            ..page("chrome-error:")
+        });
+        assert!(
+            matches!(whole(false), Err(DriverError::Navigation { url, .. }) if url == "http://erp.test/")
+        );
     }
 
     #[test]

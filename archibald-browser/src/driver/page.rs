@@ -154,8 +154,7 @@ impl Page {
     ///
     /// It is the first file that the page hands out from now on; a page or window that is shown after the click, and
     /// fetches the file by itself later, is not waited for. What a site shows in a frame instead of the file is not
-    /// noticed before the limit. Behind a gate a file has at most 64 MiB, whatever `most` says, and one that breaks
-    /// off is the gate's page instead.
+    /// noticed before the limit. Behind a gate a file has at most 64 MiB, whatever `most` says.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -168,9 +167,10 @@ impl Page {
     /// ```
     ///
     /// # Errors
-    /// As [`Page::click`]; [`DriverError::Download`] if something else came of it: then the page can still be used.
-    /// If the page asks something that is not expected, nothing comes within the limit, or the future is dropped,
-    /// the page is destroyed, and what had come of the file is removed.
+    /// As [`Page::click`]; [`DriverError::Download`] if something else came of it, [`DriverError::Navigation`] if that is an
+    /// error without a document: then the page can still be used.
+    /// If the page asks something that is not expected, nothing comes within the limit (which the turn is waited for,
+    /// too), or the future is dropped, the page is destroyed once it has its turn, and what had come of the file is removed.
     pub async fn download(&self, limit: &Limit, selector: &str, most: u64) -> Result<Download, DriverError> {
         let fetching = async {
             let awaited = Awaited::begin(&self.core, limit).await?;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::dialog::Dialogs;
+use super::dialog::{Dialogs, ELSEWHERE};
 use super::event::{DialogOpening, FrameNamed, FrameNavigated};
 use super::inbox::{Inbox, Shelf};
 use super::link::Outgoing;
@@ -82,16 +82,15 @@ impl PageCore {
                     self.view.send_modify(|view| view.committed(frame));
                 }
             }
-            "Page.frameAttached" => {
-                if let Some(FrameNamed { frame_id }) = read(params) {
-                    self.inbox.frame_attached(frame_id);
-                }
-            }
+            "Page.frameAttached" => self.frame_attached(params),
             "Page.frameStartedLoading" => self.loading(params, true),
             "Page.frameStoppedLoading" => self.loading(params, false),
             "Page.loadEventFired" => self.view.send_modify(|view| view.loaded = true),
             "Inspector.targetCrashed" => self.gone(Gone::Crashed),
-            "Page.javascriptDialogOpening" => return self.dialog(&self.session, params),
+            "Page.javascriptDialogOpening" => {
+                let document = self.view.borrow().documents;
+                return self.dialog(&self.session, params, document);
+            }
             _ => {}
         }
         Vec::new()
@@ -104,27 +103,34 @@ impl PageCore {
         method: &str,
         params: Value,
     ) -> Vec<Outgoing> {
+        let is_awaited = self.inbox.awaits(target);
         match method {
-            "Page.frameNavigated" if !self.inbox.awaits(target) => {
-                return vec![Outgoing::order(None, &CloseTargetParams::new(target.to_owned()))];
-            }
-            "Page.frameNavigated" => {
+            "Page.frameNavigated" if is_awaited => {
                 if let Some(FrameNavigated { frame }) = read(params)
                     && frame.parent_id.is_none()
                     && frame.url != BLANK
                 {
-                    self.inbox.window_shows(frame.url);
+                    self.inbox.window_shows(frame);
                 }
             }
-            "Page.frameAttached" => {
-                if let Some(FrameNamed { frame_id }) = read(params) {
-                    self.inbox.frame_attached(frame_id);
-                }
+            "Page.frameAttached" if is_awaited => self.frame_attached(params),
+            "Page.javascriptDialogOpening" if is_awaited => return self.dialog(session, params, ELSEWHERE),
+            "Page.javascriptDialogOpening" => {
+                return vec![Outgoing::order(Some(session), &HandleJavaScriptDialogParams::new(false))];
             }
-            "Page.javascriptDialogOpening" => return self.dialog(session, params),
+            // A document that arrives while it is being closed makes Chromium forget about that.
+            "Page.frameNavigated" => {
+                return vec![Outgoing::order(None, &CloseTargetParams::new(target.to_owned()))];
+            }
             _ => {}
         }
         Vec::new()
+    }
+
+    fn frame_attached(&self, params: Value) {
+        if let Some(FrameNamed { frame_id }) = read(params) {
+            self.inbox.frame_attached(frame_id);
+        }
     }
 
     /// It can be used no more; all that is pending in it fails at once.
@@ -233,9 +239,8 @@ impl PageCore {
         let _ = self.view.subscribe().wait_for(|view| !view.is_loading).await;
     }
 
-    fn dialog(&self, session: &Arc<str>, params: Value) -> Vec<Outgoing> {
+    fn dialog(&self, session: &Arc<str>, params: Value, document: u64) -> Vec<Outgoing> {
         let Some(opening) = read::<DialogOpening>(params) else { return Vec::new() };
-        let document = self.view.borrow().documents;
         let place = self.steps().push("a dialog", On::Said(opening.message.clone()), None);
         let text = opening.message.clone();
         let accept = self.dialogs().answer(opening, document);

@@ -17,6 +17,9 @@ pub(super) const FILL: &str = include_str!("js/fill.js");
 pub(super) const WAIT: &str = include_str!("js/wait.js");
 /// The page's state in a few words.
 pub(super) const STATE: &str = include_str!("js/state.js");
+/// The whole of a document that is nothing but text.
+pub(super) const PLAIN: &str =
+    "() => document.contentType === 'text/plain' ? document.body?.textContent ?? '' : ''";
 /// The document as text, without secrets.
 pub(super) const CONTENT: &str = include_str!("js/content.js");
 

@@ -154,7 +154,8 @@ impl Router {
         if let Some(page) = book.pages.values().find(|page| page.inbox.awaits(&event.frame_id)) {
             return page.inbox.will_begin(event);
         }
-        let shelves = book.pages.values().map(|page| &page.inbox.shelf);
+        let openers = book.windows.values().map(|(_, page)| page);
+        let shelves = book.pages.values().chain(openers).map(|page| &page.inbox.shelf);
         let contexts: HashMap<_, _> = shelves.map(|shelf| (shelf.context(), shelf)).collect();
         contexts.values().map(|shelf| Outgoing::order(None, &shelf.cancel(&event.guid))).collect()
     }

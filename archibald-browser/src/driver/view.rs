@@ -54,9 +54,7 @@ impl Mark {
         // The sender lives in the page; its end is told by the page's own token, which callers watch.
         let unreachable = self.view.wait_for(there).await.map(|view| view.unreachable.clone());
         match unreachable {
-            Ok(Some(url)) => {
-                Err(DriverError::Navigation { url, text: "chromium shows an error page".into() })
-            }
+            Ok(Some(url)) => Err(DriverError::unreachable(url)),
             Ok(None) => Ok(()),
             Err(_) => std::future::pending().await,
         }

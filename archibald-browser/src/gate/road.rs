@@ -176,9 +176,12 @@ async fn pass(request: Request<Incoming>, keeper: &Keeper) -> Response<Full<Byte
     }
 }
 
+/// With which a page of our own begins.
+pub(crate) const SAYS: &str = "The gate says: ";
+
 /// A page of our own.
 fn refused(status: StatusCode, why: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(format!("The gate says: {why}")));
+    let mut response = Response::new(Full::from(format!("{SAYS}{why}")));
     *response.status_mut() = status;
     response
         .headers_mut()

@@ -139,8 +139,7 @@ async fn exchange(
     let answer = async {
         let response = sender.send_request(request).await.map_err(chain)?;
         let (mut parts, body) = response.into_parts();
-        let is_file = parts.headers.get(header::CONTENT_DISPOSITION).is_some_and(is_attachment);
-        if (only_whole || is_file) && !is_framed(parts.status, &parts.headers) {
+        if (only_whole || is_file(&parts.headers)) && !is_framed(parts.status, &parts.headers) {
             return Err("the answer does not tell its length, so that its end proves nothing".into());
         }
         let body = Limited::new(body, LARGEST_ANSWER).collect().await;
@@ -163,8 +162,18 @@ fn is_framed(status: StatusCode, headers: &HeaderMap) -> bool {
     bodyless || has(header::CONTENT_LENGTH) || has(header::TRANSFER_ENCODING)
 }
 
-fn is_attachment(disposition: &HeaderValue) -> bool {
-    disposition.as_bytes().trim_ascii_start().to_ascii_lowercase().starts_with(b"attachment")
+/// Whether Chromium may make a file of it: half a page can be seen to be one, half a file cannot.
+fn is_file(headers: &HeaderMap) -> bool {
+    let first = |name: HeaderName| {
+        let value = headers.get(name)?.to_str().ok()?.split(';').next()?;
+        Some(value.trim().to_ascii_lowercase())
+    };
+    let is_shown = |kind: String| {
+        let texts = ["html", "css", "javascript", "json", "xml", "plain"];
+        kind.starts_with("image/") || kind.starts_with("font/") || texts.iter().any(|it| kind.ends_with(it))
+    };
+    first(header::CONTENT_DISPOSITION).is_some_and(|disposition| disposition != "inline")
+        || first(header::CONTENT_TYPE).is_some_and(|kind| !is_shown(kind))
 }
 
 fn remove_those_of_the_connection(headers: &mut HeaderMap) {
@@ -310,6 +319,25 @@ mod tests {
                 assert_eq!(late.kind(), io::ErrorKind::TimedOut);
                 assert_eq!(written.load(Ordering::Acquire), 0);
             }
+        }
+    }
+
+    #[test]
+    fn what_may_become_a_file_is_told_from_what_is_shown() {
+        for (name, value, expected) in [
+            ("content-disposition", "Attachment; filename=a.csv", true),
+            ("content-disposition", "x-unknown", true),
+            ("content-disposition", "inline; filename=a.html", false),
+            ("content-type", "application/zip", true),
+            ("content-type", "text/csv; charset=utf-8", true),
+            ("content-type", "text/html; charset=utf-8", false),
+            ("content-type", "application/x-javascript", false),
+            ("content-type", "image/png", false),
+            ("x-other", "application/zip", false),
+        ] {
+            let name = HeaderName::from_static(name);
+            let headers = HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+            assert_eq!(is_file(&headers), expected, "{value}");
         }
     }
 

@@ -307,7 +307,7 @@ impl Task {
         let weak = Arc::downgrade(browser);
         self.spawn(async move {
             dead.cancelled().await;
-            if let Some(browser) = weak.upgrade() {
+            if let Some(browser) = weak.upgrade().filter(|browser| !browser.is_ended()) {
                 tracing::warn!(browser = id.0, why = %browser.why_dead(), "browser lost");
             }
             Message::Input(Input::BrowserLost(id))
