@@ -105,6 +105,29 @@ pub trait WorkerWakeups: Send {
 }
 
 /// The log that devices follow, and the wake-ups beside it.
+///
+/// Every store is one. To follow an agent, with nothing missed and nothing told twice:
+///
+/// ```
+/// use archibald_core::id::AgentId;
+/// use archibald_core::port::{EventBus, EventRead};
+///
+/// async fn follow(bus: &dyn EventBus, agent: &AgentId) -> Result<(), Box<dyn std::error::Error>> {
+///     let mut wakeups = bus.subscribe(agent);
+///     let mut at = bus.snapshot(agent, 10).await?.cursor;
+///     loop {
+///         match bus.read(agent, at, 100).await? {
+///             EventRead::Batch { events, from, to } if from != to => {
+///                 events.iter().for_each(|event| println!("{event:?}"));
+///                 at = to;
+///             }
+///             EventRead::Batch { .. } => wakeups.changed().await?,
+///             // What was missed is pruned: begin with what there is now.
+///             EventRead::Reset(_) => at = bus.snapshot(agent, 10).await?.cursor,
+///         }
+///     }
+/// }
+/// ```
 #[async_trait]
 #[cfg_attr(feature = "mock", mockall::automock)]
 pub trait EventBus: Send + Sync {

@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) rejects: bool,
     /// sqlite:PATH, sqlite (a file of this run, removed at the end), postgres://…, postgres (a private cluster for
-    /// this run) or memory. Default: `data/demo/archibald.db`, kept between runs; with --once a new SQLite file, removed at the end.
+    /// this run) or memory. Default: `data/demo/archibald.db`, begun anew by each run, as the ERP is; with --once a SQLite file, removed at the end.
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<Store>,
     /// Server processes; more than one needs PostgreSQL.

@@ -1,6 +1,8 @@
 //! The demo to look at: runs until Ctrl-C.
 
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,7 +37,42 @@ pub(super) struct Live {
     servers: Servers,
     simulator: Simulator,
     _store: OpenStore,
+    _folder: Folder,
     _scratch: Scratch,
+}
+
+/// Where the demo's store is: one demo's at a time.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    fn take(path: &Path) -> Result<Self, DemoError> {
+        let failed = |what| DemoError::io(format!("{} {what}", path.display()));
+        std::fs::create_dir_all(path).map_err(failed("cannot be made"))?;
+        let lock = File::create(path.join("lock")).map_err(failed("cannot be written to"))?;
+        lock.try_lock().map_err(io::Error::from).map_err(failed("is another demo's, which runs"))?;
+        Ok(Self { path: path.into(), _lock: lock })
+    }
+
+    fn database(&self) -> PathBuf {
+        self.path.join("archibald.db")
+    }
+
+    /// The simulated ERP is a new one each time: what an earlier run stored is of one that is gone.
+    fn clear(&self) -> Result<(), DemoError> {
+        for name in ["archibald.db", "archibald.db-wal", "archibald.db-shm"] {
+            match std::fs::remove_file(self.path.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(DemoError::io(format!("{name} of an earlier demo cannot be removed"))(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Live {
@@ -47,14 +84,16 @@ impl Live {
     /// [`DemoError`]; nothing is left running.
     pub(super) async fn start(args: &Args) -> Result<Self, DemoError> {
         let workload = Workload::from(args)?;
-        let folder = Path::new(FOLDER);
-        std::fs::create_dir_all(folder).map_err(DemoError::io(format!("{FOLDER} cannot be made")))?;
+        let folder = Folder::take(Path::new(FOLDER))?;
         let scratch = Scratch::create()?;
         let tokens = Tokens::random(&workload.agents);
         let (agents_file, tokens_file) =
             (scratch.write_agents(&workload.data)?, scratch.write_tokens(&tokens)?);
-        let files = (folder.join("archibald.db"), scratch.path("archibald.db"));
-        let store = OpenStore::open(args.store.as_ref(), &files.0, &files.1).await?;
+        if args.store.is_none() {
+            folder.clear()?;
+        }
+        let store =
+            OpenStore::open(args.store.as_ref(), &folder.database(), &scratch.path("archibald.db")).await?;
         let (logs, temporary) = (scratch.path(""), scratch.folder("browsers")?);
         let port = free_port(8080)?;
         let erp = free_port(port.max(8089) + 1)?;
@@ -82,7 +121,16 @@ impl Live {
             &tokens,
             &format!("http://127.0.0.1:{page}/demo#token={token}"),
         );
-        Ok(Self { background, props, commands, servers, simulator, _store: store, _scratch: scratch })
+        Ok(Self {
+            background,
+            props,
+            commands,
+            servers,
+            simulator,
+            _store: store,
+            _folder: folder,
+            _scratch: scratch,
+        })
     }
 
     /// Watches until a process ends by itself, and kills the worker when somebody asks for it.
@@ -169,6 +217,7 @@ fn seed(args: &Args, props: &Props, tell: &mpsc::Sender<Heard>, tasks: &mut Join
             api: props.api.clone(),
             sightings: sightings.clone(),
             submitted: props.submitted.clone(),
+            after: &["sync-products"],
             seed: args.seed,
             prefix: props.prefix.clone(),
             until: Some(Instant::now() + PATIENCE),
@@ -193,4 +242,25 @@ fn say_where(props: &Props, simulator: &Simulator, servers: &Servers, tokens: &T
     }
     println!("Operator\n  {page}/board?span=hour#token={}", tokens.operator);
     println!("\nCtrl-C ends it.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demo_has_its_folder_to_itself_and_begins_with_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("demo");
+        let folder = Folder::take(&path).unwrap();
+        folder.clear().unwrap();
+        std::fs::write(folder.database(), "of an earlier run").unwrap();
+        let taken = Folder::take(&path).unwrap_err().in_full();
+        assert!(taken.contains("is another demo's"), "{taken}");
+        assert!(folder.database().exists());
+        folder.clear().unwrap();
+        assert!(!folder.database().exists());
+        drop(folder);
+        Folder::take(&path).unwrap();
+    }
 }

@@ -174,7 +174,17 @@ impl Run<'_> {
             seed = seed.wrapping_add(1_000);
             let (api, sightings, submitted) =
                 (self.api.clone(), self.sightings.clone(), self.submitted.clone());
-            Submitter { agent, orders, api, sightings, submitted, seed, prefix: String::new(), until: None }
+            Submitter {
+                agent,
+                orders,
+                api,
+                sightings,
+                submitted,
+                seed,
+                prefix: String::new(),
+                until: None,
+                after: &[],
+            }
         };
         self.workload.by_agent().into_iter().map(submitter).collect()
     }

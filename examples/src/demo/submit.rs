@@ -42,6 +42,8 @@ pub(super) struct Submitter {
     pub(super) api: Api,
     pub(super) sightings: Arc<Sightings>,
     pub(super) submitted: Arc<Submitted>,
+    /// Kinds of syncs that are asked for after the orders.
+    pub(super) after: &'static [&'static str],
     /// Decides which server is asked.
     pub(super) seed: u64,
     /// Put before each key; empty where the store is new.
@@ -89,6 +91,10 @@ impl Submitter {
             let key = format!("{}order-{}", self.prefix, order.id);
             let body = json!({ "kind": "submit-order", "payload": payload(&order), "key": key });
             self.submit(&body, Some(order), &mut dice).await?;
+        }
+        for kind in self.after {
+            let sync = json!({ "kind": kind, "payload": {}, "key": format!("{}{kind}", self.prefix) });
+            self.submit(&sync, None, &mut dice).await?;
         }
         Ok(())
     }

@@ -28,6 +28,14 @@ pub enum SettingError {
         /// What is wrong with it.
         what: String,
     },
+    /// A value that is needed and was given nowhere.
+    #[error("{key} is missing: it must be {expected}")]
+    Missing {
+        /// Which setting.
+        key: &'static str,
+        /// What would be accepted.
+        expected: &'static str,
+    },
     /// A value.
     #[error("{key} (from {source_name}) must be {expected}, got {got:?}")]
     Value {
@@ -146,8 +154,10 @@ impl Settings {
     /// A complaint about a setting, with where it came from.
     #[must_use]
     pub fn refuse(&self, key: &'static str, expected: &'static str) -> SettingError {
-        let (got, source_name) = self.values.get(key).cloned().unwrap_or_default();
-        SettingError::Value { key, source_name, expected, got: masked(&got) }
+        match self.values.get(key).cloned() {
+            Some((got, source_name)) => SettingError::Value { key, source_name, expected, got: masked(&got) },
+            None => SettingError::Missing { key, expected },
+        }
     }
 
     /// One line a setting: what holds and where it came from, secrets masked.
