@@ -1,5 +1,5 @@
 //! Files that a site hands out, with a real Chromium.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub, unused_imports)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod common;
 
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use archibald_browser::driver::{Context, DownloadProblem, DriverError, Gone, Page};
-use archibald_browser::gate::{Gate, GateRefusal, Why};
-use common::gated::{FORM, number, rules_of, status};
+use archibald_browser::gate::{Gate, Why};
+use common::gated::{FORM, rules_of, status};
 use common::{Bench, Site, Then, eventually, seconds};
 
 /// More than any file of these tests has.
@@ -35,7 +35,9 @@ fn attachment(disposition: &str, body: &str) -> Then {
     ))
 }
 
-fn site_with_files(site: &Site) {
+/// A browser, and a site that hands out files in every way.
+async fn with_files() -> (Bench, Site) {
+    let (bench, site) = (Bench::launch().await, Site::start().await);
     site.page("/", LINKS).page("/login", "<p>Who are you?</p>");
     site.on(
         "/ordini.csv",
@@ -50,6 +52,8 @@ fn site_with_files(site: &Site) {
     );
     site.on("/hang", Then::Hang).on("/dead", Then::Drop);
     site.on("/slow", Then::Slow(Duration::from_millis(800), "<p>slow</p>".into()));
+    site.on("/endless", Then::Endless("HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\n\r\n".into()));
+    (bench, site)
 }
 
 async fn opened(context: &Context, site: &Site) -> Page {
@@ -108,8 +112,7 @@ fn problem(error: DriverError) -> DownloadProblem {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_click_brings_a_file_however_the_site_hands_it_out() {
-    let (bench, site) = (Bench::launch().await, Site::start().await);
-    site_with_files(&site);
+    let (bench, site) = with_files().await;
     let context = bench.browser.new_context(None).await.unwrap();
     let page = opened(&context, &site).await;
     for selector in ["#csv", "#window", "#opened", "#frame", "#csv"] {
@@ -133,8 +136,7 @@ async fn a_click_brings_a_file_however_the_site_hands_it_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_instead_of_the_file_is_told_and_the_page_lives_on() {
-    let (bench, site) = (Bench::launch().await, Site::start().await);
-    site_with_files(&site);
+    let (bench, site) = with_files().await;
     let context = bench.browser.new_context(None).await.unwrap();
     let page = opened(&context, &site).await;
     let refused = problem(page.download(&seconds(20), "#csv", 10).await.unwrap_err());
@@ -172,9 +174,7 @@ async fn what_comes_instead_of_the_file_is_told_and_the_page_lives_on() {
 /// A file without an end is given up as soon as it is too large, and nothing of it is left.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_without_an_end_is_given_up() {
-    let (bench, site) = (Bench::launch().await, Site::start().await);
-    site_with_files(&site);
-    site.on("/endless", Then::Endless("HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\n\r\n".into()));
+    let (bench, site) = with_files().await;
     let context = bench.browser.new_context(None).await.unwrap();
     let page = opened(&context, &site).await;
     let endless = problem(page.download(&seconds(30), "#endless", ENOUGH).await.unwrap_err());
@@ -188,9 +188,7 @@ async fn a_file_without_an_end_is_given_up() {
 /// Who has waited long enough, or is dropped, leaves no page that a file could still come to, and no file.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_gives_up_leaves_nothing() {
-    let (bench, site) = (Bench::launch().await, Site::start().await);
-    site_with_files(&site);
-    site.on("/endless", Then::Endless("HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\n\r\n".into()));
+    let (bench, site) = with_files().await;
     let context = bench.browser.new_context(None).await.unwrap();
     for selector in ["#hang", "#nothing"] {
         let page = opened(&context, &site).await;
@@ -219,8 +217,7 @@ async fn who_gives_up_leaves_nothing() {
 /// One agent's files are not another's, also at the same moment; who awaits none gets none.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_context_gets_its_own_file_and_nobody_one_unasked() {
-    let (bench, site) = (Bench::launch().await, Site::start().await);
-    site_with_files(&site);
+    let (bench, site) = with_files().await;
     let (nancy, andrew, janet) = (
         bench.browser.new_context(None).await.unwrap(),
         bench.browser.new_context(None).await.unwrap(),
@@ -249,8 +246,7 @@ async fn each_context_gets_its_own_file_and_nobody_one_unasked() {
 /// The pages of a context take turns, and what one hands out unasked meanwhile is sent away.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_pages_of_a_context_take_turns() {
-    let (bench, site) = (Bench::launch().await, Site::start().await);
-    site_with_files(&site);
+    let (bench, site) = with_files().await;
     site.page("/two", "<a id=own href=/other.csv>own</a><a id=hang href=/hang>hang</a>");
     let context = bench.browser.new_context(None).await.unwrap();
     let (one, three) = (opened(&context, &site).await, opened(&context, &site).await);
@@ -290,8 +286,7 @@ async fn two_pages_of_a_context_take_turns() {
 /// a file is none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_comes_through_the_gate() {
-    let (bench, site) = (Bench::launch().await, Site::start().await);
-    site_with_files(&site);
+    let (bench, site) = with_files().await;
     site.page("/Order.aspx", FORM);
     let gate = Gate::build(rules_of(&site.url(""))).await.unwrap();
     let context = bench.browser.new_context(Some(gate)).await.unwrap();
