@@ -13,7 +13,7 @@ use archibald_core::effect::Settle;
 use archibald_core::id::{AgentId, WorkerId};
 use archibald_core::port::{
     AgentLock, AgentStore, BrowserPool, CredentialProvider, CredentialStore, Credentials, EventBus,
-    OperationStore, PendingOrderStore,
+    OperationFilter, OperationStore, PendingOrderStore,
 };
 use archibald_http::Authenticator;
 use archibald_pg::{PgOptions, PgStore};
@@ -147,11 +147,14 @@ impl Parts {
     /// [`Failure`] names what cannot be had.
     pub async fn from(settings: &Settings) -> Result<Self, Failure> {
         let config = runtime_config(settings)?;
-        let authenticator = doors::authenticator(settings)?;
-        let (erp, base) = erp(settings, false).await?;
         let fixed = agents(settings)?;
         let agents_key = agents_key(settings)?;
+        let authenticator = doors::authenticator(settings)?;
+        let (erp, base) = erp(settings, false).await?;
         let ((store, pending_orders, lock, bus, kept), file) = store(settings).await?;
+        if erp.is_some() {
+            look_for_an_earlier_run(&*store).await?;
+        }
         let (credentials, kept_agents) = credentials(fixed, agents_key, kept).await?;
         let pool = pool(settings, &base, credentials.clone()).await?;
         let failpoints = hold::from(settings);
@@ -205,6 +208,19 @@ impl Parts {
             clock: Arc::new(archibald_runtime::SystemClock),
         }
     }
+}
+
+/// A simulated ERP is a new one each time, which a store may not be.
+async fn look_for_an_earlier_run(store: &dyn OperationStore) -> Result<(), Failure> {
+    let one = OperationFilter { limit: 1, ..OperationFilter::default() };
+    for agent in simulated_data().agents.into_iter().filter_map(|agent| AgentId::new(agent.user).ok()) {
+        let page = store.list(&agent, &one).await.map_err(|error| Failure::Store(error.into()))?;
+        if !page.records.is_empty() {
+            tracing::warn!("the store has operations of an earlier run, whose simulated ERP is gone with it");
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 fn runtime_config(settings: &Settings) -> Result<RuntimeConfig, Failure> {
