@@ -73,12 +73,12 @@ fn kills_aimed_between_release_and_record_change_nothing() {
 #[test]
 fn a_browser_that_is_killed_again_and_again_changes_nothing_and_nothing_is_left() {
     let folder = tempfile::tempdir().unwrap();
-    let args = "--once --json --agents 2 --orders 8 --browsers 1 --contexts 2 --kill-browser-every 3";
+    let args = "--once --json --agents 2 --orders 24 --browsers 1 --contexts 2 --kill-browser-every 3";
     let output = run(&folder, args);
     let numbers = numbers(&output);
     assert!(output.status.success(), "{numbers}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(numbers["browser_kills"].as_u64().unwrap() >= 1, "{numbers}");
-    for (field, value) in [("completed", 8), ("effects_applied", 8), ("duplicates", 0), ("overlaps", 0)] {
+    for (field, value) in [("completed", 24), ("effects_applied", 24), ("duplicates", 0), ("overlaps", 0)] {
         assert_eq!(numbers[field], value, "{field} in {numbers}");
     }
     assert_eq!(numbers["rss_quarters_mb"].as_array().map(Vec::len), Some(4), "{numbers}");

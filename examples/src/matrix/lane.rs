@@ -11,7 +11,7 @@ use archibald_testing::postgres::{Cluster, ClusterError, ClusterOptions};
 use clap::Parser;
 use tokio::task::spawn_blocking;
 
-use super::actions::{Case, Sort, prepare};
+use super::actions::{Case, prepare};
 use super::cell::{Cell, Stage, Store};
 use super::server::Wiring;
 use crate::demo::args::{Args as DemoArgs, Driver};
@@ -24,8 +24,8 @@ use crate::demo::simulator::Simulator;
 const LATENCY_MS: u64 = 2;
 /// Slow enough for a lease to be renewed during an attempt, and well within an act's budget.
 const SLOW_MS: u64 = 250;
-/// A browser renews its lease less often, and a warm session's sync asks for a few pages alone.
-const SLOW_LIST_MS: u64 = 1_000;
+/// A browser renews its lease less often, and in a warm session all but orders' lines are a few pages alone.
+const SLOW_PAGES_MS: u64 = 1_000;
 
 /// What a cell is run on. Fields are ended in this order.
 pub(super) struct Lane {
@@ -108,7 +108,7 @@ impl Lane {
         let order = &orders[place % orders.len()];
         let erp = &self.simulator.control;
         let latency_ms = Some(match cell.stage {
-            Stage::Slow if self.driver == Driver::Chromium && cell.action.sort == Sort::Sync => SLOW_LIST_MS,
+            Stage::Slow if self.driver == Driver::Chromium && !has_lines(cell.action.kind) => SLOW_PAGES_MS,
             Stage::Slow | Stage::Paused => SLOW_MS,
             _ => LATENCY_MS,
         });
@@ -215,4 +215,8 @@ impl Lane {
     pub(super) fn check(&mut self) -> Result<(), DemoError> {
         self.simulator.check()
     }
+}
+
+fn has_lines(kind: &str) -> bool {
+    matches!(kind, "submit-order" | "edit-order")
 }
