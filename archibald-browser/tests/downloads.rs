@@ -9,7 +9,7 @@ use std::time::Duration;
 use archibald_browser::driver::{Context, DownloadProblem, DriverError, Gone, Page};
 use archibald_browser::gate::{Gate, Why};
 use common::gated::{FORM, rules_of, status};
-use common::{Bench, Site, Then, eventually, seconds};
+use common::{Bench, Site, Then, eventually, eventually_so, seconds};
 
 /// More than any file of these tests has.
 const ENOUGH: u64 = 1 << 20;
@@ -85,22 +85,12 @@ async fn nothing_is_kept(bench: &Bench) {
 }
 
 async fn no_window_is_left(page: &Page) {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Targets {
-        target_infos: Vec<serde_json::Value>,
-    }
-    let until = tokio::time::Instant::now() + Duration::from_secs(20);
-    loop {
+    let only_the_page = async || {
         let all = page.command(&seconds(10), "Target.getTargets", serde_json::json!({})).await.unwrap();
-        let Targets { target_infos } = serde_json::from_value(all).unwrap();
-        let windows: Vec<_> = target_infos.iter().filter(|it| it["type"] == "page").collect();
-        if windows.len() == 1 {
-            return;
-        }
-        assert!(tokio::time::Instant::now() < until, "{windows:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        let targets = all["targetInfos"].as_array().unwrap();
+        targets.iter().filter(|it| it["type"] == "page").count() == 1
+    };
+    eventually_so("no window is left", only_the_page).await;
 }
 
 fn problem(error: DriverError) -> DownloadProblem {

@@ -276,7 +276,7 @@ impl Context {
     /// # Errors
     /// [`DriverError`].
     pub async fn cookies(&self, limit: &Limit) -> Result<Vec<Cookie>, DriverError> {
-        let command = GetCookiesParams { browser_context_id: Some(self.shelf.context().to_owned().into()) };
+        let command = GetCookiesParams { browser_context_id: Some(self.shelf.context()) };
         let answer = self.link.call::<_, Cookies>(None, command);
         Ok(limit.run("reading cookies", answer).await?.cookies)
     }
@@ -288,7 +288,7 @@ impl Context {
     pub async fn set_cookies(&self, limit: &Limit, cookies: &[Cookie]) -> Result<(), DriverError> {
         let cookies = cookies.iter().map(Cookie::param).collect::<Vec<_>>();
         let mut command = SetCookiesParams::new(cookies);
-        command.browser_context_id = Some(self.shelf.context().to_owned().into());
+        command.browser_context_id = Some(self.shelf.context());
         let done = self.link.call::<_, Value>(None, command);
         limit.run("setting cookies", done).await.map(drop)
     }
@@ -298,7 +298,7 @@ impl Context {
     /// # Errors
     /// [`DriverError`].
     pub async fn clear_cookies(&self, limit: &Limit) -> Result<(), DriverError> {
-        let command = ClearCookiesParams { browser_context_id: Some(self.shelf.context().to_owned().into()) };
+        let command = ClearCookiesParams { browser_context_id: Some(self.shelf.context()) };
         let done = self.link.call::<_, Value>(None, command);
         limit.run("forgetting cookies", done).await.map(drop)
     }
@@ -306,7 +306,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        self.link.order(None, &DisposeBrowserContextParams::new(self.shelf.context().to_owned()));
+        self.link.order(None, &DisposeBrowserContextParams::new(self.shelf.context()));
     }
 }
 
@@ -324,7 +324,7 @@ impl Cookie {
 /// The page is held by Chromium until it is set up and let go at the end.
 async fn create_page(link: Link, router: Arc<Router>, shelf: Shelf) -> Result<Page, DriverError> {
     let mut command = CreateTargetParams::new("about:blank");
-    command.browser_context_id = Some(shelf.context().to_owned().into());
+    command.browser_context_id = Some(shelf.context());
     let made: TargetMade = link.call(None, command).await?;
     let session = router.session_of(&made.target_id).await.map_err(|_| link.lost())?;
     let core = Arc::new(PageCore::new(link, made.target_id, session, shelf));

@@ -135,13 +135,13 @@ struct FrameTree {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Frames {
-    frame: FrameNamed,
+    frame: FrameId,
     #[serde(default)]
     child_frames: Vec<Frames>,
 }
 
 #[derive(Deserialize)]
-struct FrameNamed {
+struct FrameId {
     id: String,
 }
 

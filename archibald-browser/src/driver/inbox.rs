@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chromiumoxide::cdp::browser_protocol::browser::{
-    CancelDownloadParams, SetDownloadBehaviorBehavior, SetDownloadBehaviorParams,
+    BrowserContextId, CancelDownloadParams, SetDownloadBehaviorBehavior, SetDownloadBehaviorParams,
 };
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -26,7 +26,7 @@ const WINDOWS: usize = 4;
 /// Where a context's files are written while they are fetched: those of one click at a time.
 #[derive(Debug, Clone)]
 pub(super) struct Shelf {
-    context: String,
+    context: BrowserContextId,
     pub(super) folder: Arc<Path>,
     pub(super) turn: Arc<Mutex<()>>,
 }
@@ -35,11 +35,11 @@ impl Shelf {
     /// Of a context of an engine that has this profile. Chromium makes the folder when it needs it.
     pub(super) fn new(context: &str, profile: &Path) -> Self {
         let folder = profile.join("downloads").join(context).into();
-        Self { context: context.to_owned(), folder, turn: Arc::default() }
+        Self { context: context.to_owned().into(), folder, turn: Arc::default() }
     }
 
-    pub(super) fn context(&self) -> &str {
-        &self.context
+    pub(super) fn context(&self) -> BrowserContextId {
+        self.context.clone()
     }
 
     /// No file is written.
@@ -56,7 +56,7 @@ impl Shelf {
 
     fn behave(&self, behavior: SetDownloadBehaviorBehavior) -> SetDownloadBehaviorParams {
         let mut command = SetDownloadBehaviorParams::new(behavior);
-        command.browser_context_id = Some(self.context.clone().into());
+        command.browser_context_id = Some(self.context());
         // For the whole connection, not for this context: one that is told no would silence the others.
         command.events_enabled = Some(true);
         command
@@ -64,7 +64,7 @@ impl Shelf {
 
     pub(super) fn cancel(&self, guid: &str) -> CancelDownloadParams {
         let mut command = CancelDownloadParams::new(guid);
-        command.browser_context_id = Some(self.context.clone().into());
+        command.browser_context_id = Some(self.context());
         command
     }
 

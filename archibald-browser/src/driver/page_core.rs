@@ -18,7 +18,7 @@ use super::inbox::{Inbox, Shelf};
 use super::link::Outgoing;
 use super::script::{self, Evaluated};
 use super::steps::{On, Steps};
-use super::targets::read;
+use super::targets::{close, read};
 use super::view::View;
 use super::{DriverError, Gone, Limit, Link};
 
@@ -72,7 +72,7 @@ impl PageCore {
     pub(super) fn event(&self, method: &str, params: Value) -> Vec<Outgoing> {
         if self.gone.is_cancelled() && matches!(method, "Page.frameNavigated" | "Page.loadEventFired") {
             // A document arrived while it was being closed, and made Chromium forget about that.
-            return vec![Outgoing::order(None, &CloseTargetParams::new(self.target.clone()))];
+            return vec![close(&self.target)];
         }
         match method {
             "Page.frameNavigated" => {
@@ -119,9 +119,7 @@ impl PageCore {
                 return vec![Outgoing::order(Some(session), &HandleJavaScriptDialogParams::new(false))];
             }
             // A document that arrives while it is being closed makes Chromium forget about that.
-            "Page.frameNavigated" => {
-                return vec![Outgoing::order(None, &CloseTargetParams::new(target.to_owned()))];
-            }
+            "Page.frameNavigated" => return vec![close(target)],
             _ => {}
         }
         Vec::new()

@@ -35,17 +35,14 @@ struct Book {
 impl Router {
     /// What an event changes; returns the commands that answer it.
     pub(super) fn event(&self, event: Event) -> Vec<Outgoing> {
-        if let Some(session) = event.session.clone() {
-            let page = self.book().pages.get(session.as_str()).cloned();
-            return match page {
-                Some(page) => page.event(&event.method, event.params),
-                None => self.window(&session.as_str().into(), event),
-            };
+        let Event { method, session, params } = event;
+        if let Some(session) = session {
+            return self.of_session(&session, &method, params);
         }
-        match event.method.as_str() {
-            "Target.attachedToTarget" => read(event.params).map_or_else(Vec::new, |it| self.attached(it)),
+        match method.as_str() {
+            "Target.attachedToTarget" => read(params).map_or_else(Vec::new, |it| self.attached(it)),
             "Target.detachedFromTarget" => {
-                if let Some(Detached { session_id }) = read(event.params) {
+                if let Some(Detached { session_id }) = read(params) {
                     let mut book = self.book();
                     book.windows.remove(session_id.as_str());
                     let page = book.pages.remove(session_id.as_str());
@@ -54,15 +51,15 @@ impl Router {
                 }
                 Vec::new()
             }
-            "Browser.downloadWillBegin" => read(event.params).map_or_else(Vec::new, |it| self.download(it)),
+            "Browser.downloadWillBegin" => read(params).map_or_else(Vec::new, |it| self.download(it)),
             "Browser.downloadProgress" => {
-                if let Some(progress) = read::<DownloadProgress>(event.params) {
+                if let Some(progress) = read::<DownloadProgress>(params) {
                     self.book().pages.values().for_each(|page| page.inbox.progress(&progress));
                 }
                 Vec::new()
             }
-            "Target.targetCrashed" => self.ended(event.params, Gone::Crashed),
-            "Target.targetDestroyed" => self.ended(event.params, Gone::Closed),
+            "Target.targetCrashed" => self.ended(params, Gone::Crashed),
+            "Target.targetDestroyed" => self.ended(params, Gone::Closed),
             _ => Vec::new(),
         }
     }
@@ -142,10 +139,18 @@ impl Router {
         Vec::new()
     }
 
-    fn window(&self, session: &Arc<str>, event: Event) -> Vec<Outgoing> {
-        let window = self.book().windows.get(session).cloned();
-        let Some((target, page)) = window else { return Vec::new() };
-        page.window_event((session, &target), &event.method, event.params)
+    /// Of one of our pages, or of a window that one of them opened.
+    fn of_session(&self, session: &str, method: &str, params: Value) -> Vec<Outgoing> {
+        let book = self.book();
+        if let Some(page) = book.pages.get(session).cloned() {
+            drop(book);
+            return page.event(method, params);
+        }
+        let window = book.windows.get_key_value(session);
+        let window = window.map(|(session, (target, page))| (session.clone(), target.clone(), page.clone()));
+        drop(book);
+        let Some((session, target, page)) = window else { return Vec::new() };
+        page.window_event((&session, &target), method, params)
     }
 
     /// A file of a page that awaits one is its own. Another is sent away, whosever it is.
@@ -192,7 +197,7 @@ impl Book {
     }
 }
 
-fn close(target: &str) -> Outgoing {
+pub(super) fn close(target: &str) -> Outgoing {
     Outgoing::order(None, &CloseTargetParams::new(target.to_owned()))
 }
 

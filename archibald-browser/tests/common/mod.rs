@@ -74,8 +74,13 @@ pub fn seconds(n: u64) -> Limit {
 
 /// Waits for something to become true, without a fixed pause; fails after 20 s.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually_so(what, async || holds()).await;
+}
+
+/// The same, of what has to be asked for.
+pub async fn eventually_so(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let until = tokio::time::Instant::now() + Duration::from_secs(20);
-    while !holds() {
+    while !holds().await {
         assert!(tokio::time::Instant::now() < until, "{what} did not come true");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
