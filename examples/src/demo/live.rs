@@ -26,6 +26,8 @@ use super::store::OpenStore;
 use super::submit::Submitter;
 
 const FOLDER: &str = "data/demo";
+/// With it go SQLite's own files and the store's, whose names begin so.
+const DATABASE: &str = "archibald.db";
 /// How long the first orders may take to be accepted.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -58,17 +60,16 @@ impl Folder {
     }
 
     fn database(&self) -> PathBuf {
-        self.path.join("archibald.db")
+        self.path.join(DATABASE)
     }
 
     /// The simulated ERP is a new one each time: what an earlier run stored is of one that is gone.
     fn clear(&self) -> Result<(), DemoError> {
-        for name in ["archibald.db", "archibald.db-wal", "archibald.db-shm"] {
-            match std::fs::remove_file(self.path.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(DemoError::io(format!("{name} of an earlier demo cannot be removed"))(error));
-                }
-                _ => {}
+        let failed = || DemoError::io("the store of an earlier demo cannot be removed");
+        for entry in std::fs::read_dir(&self.path).map_err(failed())? {
+            let entry = entry.map_err(failed())?;
+            if entry.file_name().to_string_lossy().starts_with(DATABASE) {
+                std::fs::remove_file(entry.path()).map_err(failed())?;
             }
         }
         Ok(())
@@ -258,8 +259,10 @@ mod tests {
         let taken = Folder::take(&path).unwrap_err().in_full();
         assert!(taken.contains("is another demo's"), "{taken}");
         assert!(folder.database().exists());
+        let head = path.join("archibald.db.head");
+        std::fs::write(&head, "of an earlier run").unwrap();
         folder.clear().unwrap();
-        assert!(!folder.database().exists());
+        assert!(!folder.database().exists() && !head.exists());
         drop(folder);
         Folder::take(&path).unwrap();
     }

@@ -19,6 +19,8 @@ pub(super) struct Action {
     pub(super) sort: Sort,
     /// Whether it reads local rows.
     pub(super) rows: bool,
+    /// Whether it types an order's lines, which ask for pages of their own.
+    pub(super) lines: bool,
     /// Of which calls of the client it makes one, before it acts or when it probes.
     pub(super) asks: &'static [&'static str],
     /// What a repair of it is in the ledger, where the ERP can save it otherwise than asked for.
@@ -38,9 +40,10 @@ pub(super) enum Sort {
 pub(super) const ACTIONS: &[Action] = &[
     Action {
         rows: true,
+        lines: true,
         ..write("submit-order", &["client.find_orders", "client.read_order"], Some(OrderEdited))
     },
-    write("edit-order", &["client.read_order"], Some(OrderEdited)),
+    Action { lines: true, ..write("edit-order", &["client.read_order"], Some(OrderEdited)) },
     write("delete-order", &["client.read_order"], None),
     write("send-to-verona", &["client.read_order"], None),
     write("create-customer", &["client.find_customers", "client.read_customer"], Some(CustomerEdited)),
@@ -52,11 +55,11 @@ pub(super) const ACTIONS: &[Action] = &[
 ];
 
 const fn write(kind: &'static str, asks: &'static [&'static str], repair: Option<EffectKind>) -> Action {
-    Action { kind, sort: Sort::Write, rows: false, asks, repair }
+    Action { kind, sort: Sort::Write, rows: false, lines: false, asks, repair }
 }
 
 const fn sync(kind: &'static str) -> Action {
-    Action { kind, sort: Sort::Sync, rows: true, asks: &[], repair: None }
+    Action { kind, sort: Sort::Sync, rows: true, lines: false, asks: &[], repair: None }
 }
 
 /// An action with everything that one cell makes different.

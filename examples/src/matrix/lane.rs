@@ -108,7 +108,7 @@ impl Lane {
         let order = &orders[place % orders.len()];
         let erp = &self.simulator.control;
         let latency_ms = Some(match cell.stage {
-            Stage::Slow if self.driver == Driver::Chromium && !has_lines(cell.action.kind) => SLOW_PAGES_MS,
+            Stage::Slow if self.driver == Driver::Chromium && !cell.action.lines => SLOW_PAGES_MS,
             Stage::Slow | Stage::Paused => SLOW_MS,
             _ => LATENCY_MS,
         });
@@ -215,8 +215,4 @@ impl Lane {
     pub(super) fn check(&mut self) -> Result<(), DemoError> {
         self.simulator.check()
     }
-}
-
-fn has_lines(kind: &str) -> bool {
-    matches!(kind, "submit-order" | "edit-order")
 }
